@@ -1,0 +1,1 @@
+"""The recorder: calls in, sealed recordings out."""

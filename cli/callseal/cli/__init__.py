@@ -1,0 +1,1 @@
+"""The face: the commands that people type."""

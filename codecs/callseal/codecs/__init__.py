@@ -1,0 +1,1 @@
+"""The sound: samples, G.711, the inner file, levels. Pure: no IO in this part."""

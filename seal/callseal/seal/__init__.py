@@ -1,0 +1,1 @@
+"""The paper: encrypt, sign, spool, verify."""

@@ -1,0 +1,1 @@
+"""Where objects live: a directory now; S3 later."""

@@ -1,0 +1,1 @@
+"""The post: sealed recordings to central storage. It has no key."""
