@@ -1,0 +1,199 @@
+"""What a call is, whatever telephony it came from, and how sources hand it to the recorder.
+
+Conventions: channel 0 is the agent, channel 1 the customer. Positions are samples from the recording's
+first sample. Wall-clock times are aware datetimes in UTC. Numbers are E.164 where the numbering plan
+knows them, else as dialled (an extension).
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Final, Literal, Protocol
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from callseal.codecs.au import Encoding
+
+AGENT: Final = 0
+CUSTOMER: Final = 1
+CELL_MS: Final = 10
+"""Length of a cell of `Block.present`."""
+
+Direction = Literal["inbound", "outbound"]
+Side = Literal["agent", "customer"]
+SIDES: Final[tuple[Side, Side]] = ("agent", "customer")
+"""Sides in the order of the channels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Party:
+    """One end of a call."""
+
+    number: str
+    """E.164 or extension; empty when withheld."""
+    uri: str = ""
+    """The SIP address as signalled."""
+    name: str = ""
+    """The display name as signalled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """Who speaks with whom, since when, and what the settings' rules say of it."""
+
+    source: str
+    direction: Direction
+    started_at: datetime
+    agent: Party
+    customer: Party
+    sip_call_ids: tuple[str, ...] = ()
+    business: str = "unclassified"
+    retention_class: str = ""
+    announcements: tuple[str, ...] = ()
+    """Names of the announcements that the rules ask for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioFormat:
+    """How the audio lies in the recording: fixed when it is opened."""
+
+    encoding: Encoding
+    rate_hz: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """A stretch of audio of one or more recordings; a desk call is a bank of one."""
+
+    recordings: tuple[UUID, ...]
+    start_samples: NDArray[np.int64]
+    """Shape (recordings,): position of each recording's first sample here."""
+    payload: NDArray[np.uint8] | NDArray[np.int16]
+    """Shape (recordings, samples, 2): G.711 codes or linear samples, as the recording's format says."""
+    present: NDArray[np.bool_]
+    """Shape (recordings, 2, cells): which cells of `CELL_MS` were really received."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """The called party took the call."""
+
+    at: datetime
+    position_samples: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disclosure:
+    """An announcement that was played, or that should have been."""
+
+    name: str
+    language: str
+    sha256: str
+    """Of the announcement's file, hexadecimal."""
+    start_samples: int | None
+    """Position of its first sample in the recording; None when nothing of it was heard."""
+    end_samples: int | None
+    """Position behind its last sample heard."""
+    complete: bool
+    heard_by: tuple[Side, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisclosureFailed:
+    """The announcements could not be played, and the settings let the call go on."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MediaLost:
+    """Audio is missing from a position on, for a reason that words name."""
+
+    position_samples: int
+    detail: str
+
+
+Event = Answered | Disclosure | DisclosureFailed | MediaLost
+
+
+class Ending(Enum):
+    """What became of a call."""
+
+    HANGUP = "hangup"
+    """It was answered and one side hung up."""
+    BUSY = "busy"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+    NO_ANSWER = "no-answer"
+    UNREACHABLE = "unreachable"
+    REFUSED_BY_US = "refused"
+    """The agent itself turned the call away, as its settings say."""
+    SOURCE_DIED = "source-died"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndReason:
+    """How a call ended, when, and by whom."""
+
+    ending: Ending
+    at: datetime
+    by: Side | None = None
+    sip_code: int | None = None
+    reasons: tuple[str, ...] = field(default=())
+    """Codes of `callseal.seal.reasons` that the source adds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readiness:
+    """Whether a source can take calls, and if not, why: one line of words each."""
+
+    ready: bool
+    why_not: tuple[str, ...] = ()
+
+
+class Recorder(Protocol):
+    """What a source sees of the recorder. All calls come from one thread."""
+
+    def open(self, call: Call, format: AudioFormat) -> UUID:  # noqa: A002 - the word of the contract
+        """Begin a recording; its bundle stands in the spool when this returns."""
+        ...
+
+    def write(self, block: Block) -> None:
+        """Take audio. Positions may jump ahead (the gap becomes silence), never back."""
+        ...
+
+    def event(self, recording: UUID, event: Event) -> None:
+        """Note what happened in the call."""
+        ...
+
+    def close(self, recording: UUID, end: EndReason) -> None:
+        """End a recording; its bundle is complete and ready for the uploader when this returns."""
+        ...
+
+    def exempt(self, call: Call, end: EndReason) -> UUID:
+        """Leave the trace of a call that is not recorded: a bundle without audio."""
+        ...
+
+    def discard(self, recording: UUID, end: EndReason) -> None:
+        """Turn an open recording into an exempt one: its audio is destroyed."""
+        ...
+
+
+class Source(Protocol):
+    """One kind of telephony."""
+
+    name: str
+
+    async def run(self, recorder: Recorder) -> None:
+        """Take calls until drained; raises SourceError when it cannot go on."""
+        ...
+
+    async def drain(self, limit_s: float) -> None:
+        """Take no new calls, let the running ones finish, end what still runs after `limit_s`."""
+        ...
+
+    def readiness(self) -> Readiness:
+        """Say whether a call would be taken and recorded right now."""
+        ...

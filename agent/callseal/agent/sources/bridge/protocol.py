@@ -1,0 +1,248 @@
+"""What service and child say to each other.
+
+One JSON object a datagram over a SOCK_SEQPACKET socket pair, `{"is": <message>, …fields}`; file
+descriptors travel beside the message that names them. Times are seconds of CLOCK_MONOTONIC, which both
+processes share. `call` numbers a call within the life of one child.
+"""
+
+import dataclasses
+import json
+import socket
+from dataclasses import dataclass
+from typing import Any, Final, Literal, get_type_hints
+
+from callseal.agent.errors import ProtocolError
+
+MAX_MESSAGE_BYTES: Final = 65_536
+MAX_FDS: Final = 64
+
+CallSide = Literal["agent", "customer"]
+OnFailure = Literal["record", "no-record", "refuse-call"]
+
+
+# --- service to child -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """Begin to listen. One descriptor an announcement comes along, in the order of the names."""
+
+    host: str
+    port: int
+    rtp_port: int
+    rtp_ports: int
+    max_calls: int
+    announcements: list[str]
+    scratch: str
+    """A folder of the child's own, for links that give memory files a name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Let an invited call through to `target`."""
+
+    call: int
+    target: str
+    from_uri: str
+    caller: CallSide
+    """The side that sent the INVITE."""
+    record: bool
+    announcement: str
+    """Key of the announcement; empty: none is played."""
+    on_failure: OnFailure
+    hold_talk: bool
+    response_timeout_s: float
+    """How long the called side may say nothing at all."""
+    ring_timeout_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refuse:
+    """Turn an invited call away."""
+
+    call: int
+    code: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hangup:
+    """End a call, both legs."""
+
+    call: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """End all calls and leave."""
+
+
+# --- child to service -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """The child listens."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invited:
+    """An INVITE came in; the child waits for Route or Refuse."""
+
+    call: int
+    source_host: str
+    source_port: int
+    request_user: str
+    from_uri: str
+    to_uri: str
+    sip_call_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tapped:
+    """Three memory files record from now on: agent, customer, announcement, each a descriptor."""
+
+    call: int
+    at_s: float
+    """When the first sample of the synchronising ramp was let in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialled:
+    """The second leg was sent out under this Call-ID."""
+
+    call: int
+    sip_call_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Media:
+    """Both legs have audio; it flows into the taps from `at_s` on, not earlier."""
+
+    call: int
+    at_s: float
+    agent_codec: str
+    customer_codec: str
+    """RTP encoding names, such as PCMU."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """The called side sent 200."""
+
+    call: int
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announcing:
+    """The announcement began to play to these sides."""
+
+    call: int
+    at_s: float
+    heard_by: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announced:
+    """The announcement's player has ended, or was ended by the hang-up."""
+
+    call: int
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnnouncementFailed:
+    """It could not be played; `on_failure` was carried out."""
+
+    call: int
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """Both legs are gone and the taps are closed."""
+
+    call: int
+    at_s: float
+    ending: str
+    """A value of `callseal.agent.call.Ending`."""
+    by: str
+    """"agent", "customer" or "" where neither did it."""
+    code: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beat:
+    """The child's event loop turns."""
+
+    at_s: float
+    calls: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """Something went wrong that the service should log; never with a customer's number."""
+
+    where: str
+    detail: str
+
+
+Command = Start | Route | Refuse | Hangup | Stop
+Report = (
+    Ready | Invited | Tapped | Dialled | Media | Answered | Announcing | Announced
+    | AnnouncementFailed | Ended | Beat | Fault
+)  # fmt: skip
+Message = Command | Report
+
+_KINDS: Final[dict[str, type[Message]]] = {
+    kind.__name__.lower(): kind
+    for kind in (
+        Start, Route, Refuse, Hangup, Stop, Ready, Invited, Tapped, Dialled, Media, Answered, Announcing,
+        Announced, AnnouncementFailed, Ended, Beat, Fault,
+    )
+}  # fmt: skip
+
+
+def encode(message: Message) -> bytes:
+    """Give the datagram of a message; raises ProtocolError when it would be too long."""
+    data = json.dumps({"is": type(message).__name__.lower(), **dataclasses.asdict(message)}).encode()
+    if len(data) > MAX_MESSAGE_BYTES:
+        raise ProtocolError(f"a {type(message).__name__} of {len(data)} bytes is over {MAX_MESSAGE_BYTES}")
+    return data
+
+
+def decode(data: bytes) -> Message:
+    """Read a datagram; raises ProtocolError for anything that is no whole message of known kind."""
+    try:
+        fields: Any = json.loads(data)
+    except ValueError as error:
+        raise ProtocolError("a message between service and bridge child is no JSON") from error
+    if not isinstance(fields, dict):
+        raise ProtocolError("a message between service and bridge child is no JSON object")
+    kind = _KINDS.get(str(fields.pop("is", "")))
+    if kind is None:
+        raise ProtocolError("a message between service and bridge child is of an unknown kind")
+    for name, wanted in get_type_hints(kind).items():
+        plain = wanted if isinstance(wanted, type) else list if "list" in str(wanted) else str
+        value = fields.get(name)
+        if plain is float and isinstance(value, int) and not isinstance(value, bool):
+            fields[name] = value = float(value)
+        if type(value) is not plain:
+            raise ProtocolError(f"{kind.__name__}.{name} is {type(value).__name__}, not {plain.__name__}")
+    try:
+        return kind(**fields)
+    except TypeError as error:
+        raise ProtocolError(f"a {kind.__name__} has a field too many") from error
+
+
+def send(channel: socket.socket, message: Message, fds: tuple[int, ...] = ()) -> None:
+    """Send one message, with descriptors beside it."""
+    socket.send_fds(channel, [encode(message)], fds)
+
+
+def receive(channel: socket.socket) -> tuple[Message, list[int]] | None:
+    """Take the next message; None when the other side is gone. BlockingIOError passes through."""
+    data, fds, _flags, _address = socket.recv_fds(channel, MAX_MESSAGE_BYTES, MAX_FDS)
+    if not data:
+        return None
+    return decode(data), fds
