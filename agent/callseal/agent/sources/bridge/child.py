@@ -26,10 +26,8 @@ import pjsua2 as pj
 
 from callseal.agent import memory
 from callseal.agent.sources.bridge import memwav, protocol, tracks
-from callseal.agent.sources.bridge.session import Session, Studio
+from callseal.agent.sources.bridge.session import RATE_HZ, Session, Studio
 
-RATE_HZ: Final = 8000
-"""The bridge's clock: that of G.711, so that nothing is resampled (16 kHz costs 0.03 of correlation)."""
 DECISION_TIMEOUT_S: Final = 2.0
 """How long an INVITE waits for the service's decision before it is answered 503."""
 _BUSY_TURN_MS: Final = 10
@@ -37,6 +35,8 @@ _IDLE_TURN_MS: Final = 50
 _BEAT_S: Final = 1.0
 _GC_S: Final = 5.0
 _LEAVE_S: Final = 2.0
+_MAX_HEADER: Final = 1024
+"""What is passed on of a header; a longer From or Call-ID is cut and the call then fails properly."""
 _CODECS: Final = {"PCMU/8000/1": 255, "PCMA/8000/1": 254}
 
 
@@ -114,7 +114,7 @@ class Child:
                 call=number,
                 source_host=host,
                 source_port=int(port) if port.isdigit() else 0,
-                request_user=_user(request[1] if len(request) > 1 else ""),
+                request_user=_user(request[1][:_MAX_HEADER] if len(request) > 1 else ""),
                 from_uri=_header(head, "from", "f").split(";tag=")[0],
                 to_uri=_header(head, "to", "t").split(";tag=")[0],
                 sip_call_id=_header(head, "call-id", "i"),
@@ -267,7 +267,7 @@ def _header(head: list[str], name: str, short: str) -> str:
     for line in head[1:]:
         key, colon, value = line.partition(":")
         if colon and key.strip().lower() in (name, short):
-            return value.strip()
+            return value.strip()[:_MAX_HEADER]
     return ""
 
 

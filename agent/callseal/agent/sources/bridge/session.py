@@ -36,6 +36,8 @@ from callseal.agent.sources.bridge.protocol import (
     Tapped,
 )
 
+RATE_HZ: Final = 8000
+"""The bridge's clock: that of G.711, so that nothing is resampled (16 kHz costs 0.03 of correlation)."""
 SYNC_S: Final = 0.1
 """How long the ramp plays before the second leg is dialled: five ticks, so that every tap has heard it."""
 _TAPS: Final = ("agent-tap", "customer-tap", "announcement-tap")
@@ -262,7 +264,7 @@ class Session:
             # no-record: the call goes through without taps.
             return route.on_failure == "record"
         self._player = player
-        self._player_s = player.getInfo().sizeSamples / player.getInfo().formatRate
+        self._player_s = player.getInfo().sizeSamples / RATE_HZ
         return True
 
     def _open_taps(self, now_s: float) -> None:

@@ -1,0 +1,227 @@
+"""One call as the service sees it: turns the child's reports and taps into a recording.
+
+Its methods run on the recorder's one thread; nothing here waits.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+
+from callseal.agent.announcement import Programme
+from callseal.agent.call import (
+    AGENT,
+    CELL_MS,
+    CUSTOMER,
+    Answered,
+    AudioFormat,
+    Block,
+    Disclosure,
+    DisclosureFailed,
+    Ending,
+    EndReason,
+    MediaLost,
+    Recorder,
+    Side,
+)
+from callseal.agent.disclosure import Follower
+from callseal.agent.sources.bridge import protocol
+from callseal.agent.sources.bridge.memwav import GrowingWav
+from callseal.agent.sources.bridge.routing import Plan
+from callseal.agent.sources.bridge.tracks import Tracks
+from callseal.codecs import g711
+from callseal.codecs.au import Encoding
+
+_ANNOUNCEMENT: Final = 2
+_EARLY_S: Final = 0.04
+"""The child's clock reading and the sample that was recorded then are at most two ticks apart."""
+_ENCODINGS: Final = {("PCMU", "PCMU"): Encoding.ULAW, ("PCMA", "PCMA"): Encoding.ALAW}
+
+_UNANSWERED: Final = {
+    Ending.BUSY: "unanswered-busy",
+    Ending.CANCELLED: "unanswered-cancelled",
+    Ending.REJECTED: "unanswered-rejected",
+    Ending.UNREACHABLE: "unanswered-unreachable",
+    Ending.NO_ANSWER: "unanswered-timeout",
+    Ending.REFUSED_BY_US: "refused-by-settings",
+}
+
+
+class Line:
+    """Follows one call from its route to its end."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        programme: Programme | None,
+        rate_hz: int,
+        wall_time: Callable[[float], datetime],
+    ) -> None:
+        """`wall_time` turns the child's clock readings into UTC."""
+        if plan.call is None:
+            raise ValueError("a line needs a call")
+        self._plan = plan
+        self._call = plan.call
+        self._rate_hz = rate_hz
+        self._wall_time = wall_time
+        self._tracks = Tracks()
+        self._taps: list[GrowingWav] = []
+        self._tapped_s = 0.0
+        self._recording: UUID | None = None
+        self._encoding = Encoding.PCM16
+        self._written = 0
+        self._start = 0
+        self._follower = Follower(programme) if programme is not None else None
+        self._heard_by: tuple[Side, ...] = ()
+        self._answered_s: float | None = None
+        self._failure: str | None = None
+        self._disclosed = False
+
+    def dialled(self, report: protocol.Dialled) -> None:
+        """Note the second leg's Call-ID: the telephone system's call records know only that one."""
+        ids = (*self._call.sip_call_ids, report.sip_call_id)
+        self._call = dataclasses.replace(self._call, sip_call_ids=ids)
+
+    def tapped(self, report: protocol.Tapped, fds: list[int]) -> None:
+        """Take over the taps."""
+        self._taps = [GrowingWav(fd) for fd in fds]
+        self._tapped_s = report.at_s
+
+    def media(self, report: protocol.Media, recorder: Recorder) -> None:
+        """Open the recording: from now on both parties' sound flows."""
+        if self._recording is not None or not self._taps:
+            return
+        codecs = (report.agent_codec, report.customer_codec)
+        self._encoding = _ENCODINGS.get(codecs, Encoding.PCM16)
+        self._recording = recorder.open(
+            self._call, AudioFormat(encoding=self._encoding, rate_hz=self._rate_hz)
+        )
+        self._start = max(0, self._position(report.at_s - _EARLY_S))
+        self._tracks.start_at(self._start)
+        if self._answered_s is not None:
+            self._note_answer(recorder, self._answered_s)
+        if self._failure is not None:
+            recorder.event(self._recording, DisclosureFailed(detail=self._failure))
+
+    def answered(self, report: protocol.Answered, recorder: Recorder) -> None:
+        """Note that the called side took the call."""
+        self._answered_s = report.at_s
+        if self._recording is not None:
+            self._note_answer(recorder, report.at_s)
+
+    def announcing(self, report: protocol.Announcing) -> None:
+        """Note who hears the announcement."""
+        sides: tuple[Side, Side] = ("agent", "customer")
+        self._heard_by = tuple(side for side in sides if side in report.heard_by)
+
+    def announced(self, recorder: Recorder) -> None:
+        """The player has ended; what was heard is known once the taps have delivered it."""
+        self.pump(recorder)
+        self._disclose(recorder, final=False)
+
+    def announcement_failed(self, report: protocol.AnnouncementFailed, recorder: Recorder) -> None:
+        """Note that no announcement can be played."""
+        self._failure = report.detail
+        self._follower = None
+        if self._recording is not None:
+            recorder.event(self._recording, DisclosureFailed(detail=report.detail))
+
+    def pump(self, recorder: Recorder, *, last: bool = False) -> None:
+        """Bring what the taps hold into the recording."""
+        for track, tap in enumerate(self._taps):
+            self._tracks.feed(track, tap.take_new())
+        if self._recording is None:
+            return
+        samples = self._tracks.take(last=last)
+        if samples is not None:
+            if self._follower is not None:
+                self._follower.feed(self._written, samples[_ANNOUNCEMENT])
+            self._write(recorder, self._recording, samples)
+            self._disclose(recorder, final=False)
+
+    def ended(self, report: protocol.Ended, recorder: Recorder) -> None:
+        """Close the recording, or leave the trace of a call that was not recorded."""
+        by: Side | None = "agent" if report.by == "agent" else "customer" if report.by == "customer" else None
+        ending = Ending(report.ending)
+        self._finish(recorder, ending, by, report.code or None, self._wall_time(report.at_s))
+
+    def lost(self, at: datetime, recorder: Recorder) -> None:
+        """The child is gone: save what the taps hold."""
+        self._finish(recorder, Ending.SOURCE_DIED, None, None, at)
+
+    # --- inside -------------------------------------------------------------------------------------
+
+    def _finish(
+        self, recorder: Recorder, ending: Ending, by: Side | None, code: int | None, at: datetime
+    ) -> None:
+        self.pump(recorder, last=True)
+        answered = self._answered_s is not None
+        reasons: list[str] = []
+        if ending is Ending.SOURCE_DIED:
+            reasons.append("bridge-died")
+        elif not answered:
+            reasons.append(_UNANSWERED.get(ending, "unanswered-cancelled"))
+        if self._recording is not None:
+            self._disclose(recorder, final=True)
+            if not self._tracks.proven:
+                lost = MediaLost(position_samples=0, detail="the channels could not be aligned exactly")
+                recorder.event(self._recording, lost)
+            end = EndReason(ending=ending, at=at, by=by, sip_code=code, reasons=tuple(reasons))
+            recorder.close(self._recording, end)
+        else:
+            if self._plan.exempt_reason:
+                reasons.insert(0, self._plan.exempt_reason)
+            elif self._failure is not None:
+                reasons.insert(0, "disclosure-failed")
+            elif answered and ending is not Ending.SOURCE_DIED:
+                reasons.insert(0, "no-media")
+            end = EndReason(ending=ending, at=at, by=by, sip_code=code, reasons=tuple(reasons))
+            recorder.exempt(self._call, end)
+        for tap in self._taps:
+            tap.close()
+        self._taps = []
+
+    def _position(self, at_s: float) -> int:
+        return round((at_s - self._tapped_s) * self._rate_hz)
+
+    def _note_answer(self, recorder: Recorder, at_s: float) -> None:
+        if self._recording is not None:
+            position = max(0, self._position(at_s) - self._start)
+            recorder.event(self._recording, Answered(at=self._wall_time(at_s), position_samples=position))
+
+    def _disclose(self, recorder: Recorder, *, final: bool) -> None:
+        follower, recording = self._follower, self._recording
+        if follower is None or recording is None or self._disclosed:
+            return
+        # Whoever hung up before the answer was owed no announcement.
+        if follower.complete or (final and self._answered_s is not None):
+            self._disclosed = True
+            results: tuple[Disclosure, ...] = follower.result(self._heard_by)
+            for result in results:
+                recorder.event(recording, result)
+
+    def _write(self, recorder: Recorder, recording: UUID, samples: NDArray[np.int16]) -> None:
+        frames = np.ascontiguousarray(samples[[AGENT, CUSTOMER]].T)
+        law = self._encoding.law
+        payload: NDArray[np.uint8] | NDArray[np.int16] = (
+            frames if law is None else g711.encode(frames, law)
+        )
+        cells = -(-frames.shape[0] // (self._rate_hz * CELL_MS // 1000))
+        recorder.write(
+            Block(
+                recordings=(recording,),
+                start_samples=np.array([self._written], np.int64),
+                payload=payload[np.newaxis],
+                present=np.ones((1, 2, cells), np.bool_),
+            )
+        )
+        self._written += frames.shape[0]
+
+
+def wall_clock(now: datetime, monotonic_s: float) -> Callable[[float], datetime]:
+    """Give the wall time of CLOCK_MONOTONIC readings, from one pair of readings."""
+    return lambda at_s: now + timedelta(seconds=at_s - monotonic_s)

@@ -1,0 +1,372 @@
+"""The bridge's service side: starts the child, decides about each INVITE, feeds the recorder.
+
+Two rhythms: the event loop answers the child at once; everything that may touch a disk (taps, recorder)
+runs in order on one thread of its own, so that a slow disk delays no telephone.
+"""
+
+import asyncio
+import importlib.util
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from callseal.agent.announcement import Programme
+from callseal.agent.call import Ending, EndReason, Readiness, Recorder
+from callseal.agent.errors import ProtocolError, SourceError, SourceMissing
+from callseal.agent.numbering import Numbering
+from callseal.agent.sources.bridge import memwav, protocol
+from callseal.agent.sources.bridge.line import Line, wall_clock
+from callseal.agent.sources.bridge.routing import UNAVAILABLE, Desk, Plan, plan
+from callseal.agent.tagging import Tagging
+
+RATE_HZ: Final = 8000
+PUMP_S: Final = 0.25
+"""How often the taps are emptied: the library writes them in blocks of a quarter second."""
+START_TIMEOUT_S: Final = 10.0
+BEAT_TIMEOUT_S: Final = 5.0
+_STOP_TIMEOUT_S: Final = 5.0
+_SERVICE_UNAVAILABLE: Final = 503
+
+log = structlog.get_logger("callseal.bridge")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listen:
+    """Where the bridge listens and which ports its sound takes."""
+
+    host: str
+    port: int
+    rtp_port: int
+    rtp_ports: int
+    max_calls: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """Whether the spool has room for another call, and what to do when it has not."""
+
+    has_room: Callable[[], bool]
+    on_full: str
+    """"refuse-call" or "pass"."""
+    alarm: Callable[[str, str], None]
+    """Takes a code and words."""
+
+
+def missing() -> str:
+    """Say in words what keeps the bridge from running on this machine; empty when nothing does."""
+    if sys.platform != "linux":
+        return "the desk bridge runs on Linux only"
+    if importlib.util.find_spec("pjsua2") is None:
+        return (
+            "the desk bridge needs pjsua2, which is not installed "
+            "(pip install 'callseal[bridge]'; its wheels end at Python 3.12)"
+        )
+    return ""
+
+
+class BridgeSource:
+    """Desk calls, bridged through this machine."""
+
+    name = "bridge"
+
+    def __init__(
+        self,
+        *,
+        listen: Listen,
+        desk: Desk,
+        numbering: Numbering,
+        tagging: Tagging,
+        programmes: Mapping[str, Programme],
+        room: Room,
+        now: Callable[[], datetime],
+    ) -> None:
+        """Announcements are ready to play, by the key that `routing.announcement_key` gives."""
+        self._listen = listen
+        self._desk = desk
+        self._numbering = numbering
+        self._tagging = tagging
+        self._programmes = programmes
+        self._room = room
+        self._now = now
+        self._child: subprocess.Popen[bytes] | None = None
+        self._channel: socket.socket | None = None
+        self._lines: dict[int, Line] = {}
+        self._ready = False
+        self._draining = False
+        self._beat_s = 0.0
+        self._drained = asyncio.Event()
+
+    @property
+    def child_pid(self) -> int | None:
+        """The child's process id, while there is one."""
+        return None if self._child is None else self._child.pid
+
+    def readiness(self) -> Readiness:
+        """Say whether a call would be taken right now."""
+        reasons = []
+        if self._draining:
+            reasons.append("the bridge takes no new calls: it is stopping")
+        elif not self._ready:
+            reasons.append("the bridge has not started to listen")
+        elif time.monotonic() - self._beat_s > BEAT_TIMEOUT_S:
+            reasons.append("the bridge's child process does not answer")
+        if not self._room.has_room():
+            reasons.append("the spool has no room")
+        return Readiness(ready=not reasons, why_not=tuple(reasons))
+
+    async def run(self, recorder: Recorder) -> None:
+        """Take calls until drained."""
+        what = missing()
+        if what:
+            raise SourceMissing(what)
+        scratch = Path(tempfile.mkdtemp(prefix="callseal-bridge-"))
+        worker = ThreadPoolExecutor(1, thread_name_prefix="recorder")
+        pump: asyncio.Task[None] | None = None
+        try:
+            channel = self._start_child(scratch)
+            pump = asyncio.create_task(self._pump(worker, recorder))
+            await self._follow(channel, worker, recorder)
+        finally:
+            self._ready = False
+            if pump is not None:
+                pump.cancel()
+            await self._close_lines(worker, recorder)
+            worker.shutdown()
+            self._stop_child()
+            shutil.rmtree(scratch, ignore_errors=True)
+            self._drained.set()
+        if not self._draining:
+            code = None if self._child is None else self._child.returncode
+            raise SourceError(f"the bridge's child process ended by itself (status {code})")
+
+    async def drain(self, limit_s: float) -> None:
+        """Take no new calls, let the running ones finish, end what still runs after `limit_s`."""
+        self._draining = True
+        deadline_s = time.monotonic() + limit_s
+        while self._lines and time.monotonic() < deadline_s:
+            await asyncio.sleep(PUMP_S)
+        self._send(protocol.Stop())
+        await self._drained.wait()
+
+    # --- the child ----------------------------------------------------------------------------------
+
+    def _start_child(self, scratch: Path) -> socket.socket:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        command = [sys.executable, "-m", "callseal.agent.sources.bridge.child", str(theirs.fileno())]
+        with theirs:
+            # A session of its own: what is typed at the terminal is the service's to answer.
+            self._child = subprocess.Popen(  # noqa: S603 - a fixed command
+                command,
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        ours.setblocking(False)
+        self._channel = ours
+        names, fds = [], []
+        try:
+            for name, programme in self._programmes.items():
+                fd = memwav.create("announcement")
+                fds.append(fd)
+                names.append(name)
+                memwav.fill(fd, programme.samples, RATE_HZ)
+            start = protocol.Start(
+                host=self._listen.host,
+                port=self._listen.port,
+                rtp_port=self._listen.rtp_port,
+                rtp_ports=self._listen.rtp_ports,
+                max_calls=self._listen.max_calls,
+                announcements=names,
+                scratch=str(scratch),
+            )
+            protocol.send(ours, start, tuple(fds))
+        finally:
+            for fd in fds:
+                os.close(fd)
+        return ours
+
+    def _stop_child(self) -> None:
+        if self._channel is not None:
+            self._channel.close()
+            self._channel = None
+        child = self._child
+        if child is None:
+            return
+        try:
+            child.wait(_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            log.warning("bridge.child.killed", reason="it did not leave when told to")
+            child.kill()
+            child.wait()
+
+    def _send(self, message: protocol.Command) -> None:
+        if self._channel is None:
+            return
+        try:
+            protocol.send(self._channel, message)
+        except OSError as error:
+            log.warning("bridge.child.deaf", error=type(error).__name__)
+
+    async def _follow(
+        self, channel: socket.socket, worker: ThreadPoolExecutor, recorder: Recorder
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        readable = asyncio.Event()
+        loop.add_reader(channel, readable.set)
+        started_s = time.monotonic()
+        try:
+            while True:
+                try:
+                    received = protocol.receive(channel)
+                except BlockingIOError:
+                    readable.clear()
+                    timeout_s = START_TIMEOUT_S if not self._ready else BEAT_TIMEOUT_S
+                    try:
+                        await asyncio.wait_for(readable.wait(), timeout_s)
+                    except TimeoutError:
+                        silent_s = time.monotonic() - max(self._beat_s, started_s)
+                        raise SourceError(
+                            f"the bridge's child process has not answered for {silent_s:.0f} s"
+                        ) from None
+                    continue
+                except ConnectionError:
+                    return
+                if received is None:
+                    return
+                report, fds = received
+                await self._report(report, fds, worker, recorder)
+        finally:
+            loop.remove_reader(channel)
+
+    async def _report(
+        self, report: protocol.Message, fds: list[int], worker: ThreadPoolExecutor, recorder: Recorder
+    ) -> None:
+        if isinstance(report, protocol.Ready):
+            self._ready = True
+            self._beat_s = time.monotonic()
+            log.info("bridge.listening", host=self._listen.host, port=self._listen.port)
+        elif isinstance(report, protocol.Beat):
+            self._beat_s = report.at_s
+        elif isinstance(report, protocol.Fault):
+            log.warning("bridge.fault", where=report.where, detail=report.detail)
+            if report.where == "start":
+                raise SourceError(
+                    f"the bridge cannot listen on {self._listen.host}:{self._listen.port}: {report.detail}"
+                )
+        elif isinstance(report, protocol.Invited):
+            self._invited(report, worker, recorder)
+        elif isinstance(report, protocol.Command):
+            raise ProtocolError(f"the bridge's child sent a {type(report).__name__}")
+        else:
+            line = self._lines.get(report.call)
+            if line is None:
+                for fd in fds:
+                    os.close(fd)
+                return
+            if isinstance(report, protocol.Ended):
+                del self._lines[report.call]
+            # Awaited by the worker's own queue: what comes later in the call is handled later.
+            future = worker.submit(_tell, line, report, fds, recorder)
+            future.add_done_callback(self._told)
+
+    def _told(self, future: "object") -> None:
+        error = future.exception()  # type: ignore[attr-defined]
+        if error is not None:
+            log.error("bridge.record.failed", error=type(error).__name__, detail=str(error))
+            self._room.alarm("record-failed", f"a call could not be recorded: {error}")
+
+    def _invited(
+        self, invited: protocol.Invited, worker: ThreadPoolExecutor, recorder: Recorder
+    ) -> None:
+        planned = plan(invited, self._desk, self._numbering, self._tagging, self._now())
+        if self._draining:
+            self._send(protocol.Refuse(call=invited.call, code=_SERVICE_UNAVAILABLE))
+            return
+        if planned.call is None:
+            log.warning("bridge.refused", source=invited.source_host, reason="caller-not-allowed")
+            self._send(planned.command)
+            return
+        if isinstance(planned.command, protocol.Refuse):
+            self._leave_trace(planned, worker, recorder, "refused-no-phone")
+            self._send(planned.command)
+            return
+        if planned.command.record and not self._room.has_room():
+            self._room.alarm("spool-full", "the spool has no room: calls are not recorded")
+            if self._room.on_full == "refuse-call":
+                self._send(protocol.Refuse(call=invited.call, code=_SERVICE_UNAVAILABLE))
+                self._leave_trace(planned, worker, recorder, "spool-full")
+                return
+            planned = planned.unrecorded("spool-full")
+        wall = wall_clock(self._now(), time.monotonic())
+        programme = self._programmes.get(planned.command.announcement) if planned.recorded else None
+        self._lines[invited.call] = Line(planned, programme, RATE_HZ, wall)
+        self._send(planned.command)
+
+    def _leave_trace(
+        self, planned: Plan, worker: ThreadPoolExecutor, recorder: Recorder, reason: str
+    ) -> None:
+        call = planned.call
+        if call is None:
+            return
+        end = EndReason(
+            ending=Ending.REFUSED_BY_US, at=self._now(), sip_code=UNAVAILABLE, reasons=(reason,)
+        )
+        worker.submit(recorder.exempt, call, end).add_done_callback(self._told)
+
+    # --- the taps -----------------------------------------------------------------------------------
+
+    async def _pump(self, worker: ThreadPoolExecutor, recorder: Recorder) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(PUMP_S)
+            for number, line in list(self._lines.items()):
+                try:
+                    await loop.run_in_executor(worker, line.pump, recorder)
+                except Exception as error:  # noqa: BLE001 - the call goes on, recorded or not
+                    log.error("bridge.pump.failed", call=number, error=type(error).__name__)  # noqa: TRY400
+                    self._room.alarm("record-failed", f"a call could not be recorded: {error}")
+
+    async def _close_lines(self, worker: ThreadPoolExecutor, recorder: Recorder) -> None:
+        loop = asyncio.get_running_loop()
+        for number, line in list(self._lines.items()):
+            del self._lines[number]
+            try:
+                await loop.run_in_executor(worker, line.lost, self._now(), recorder)
+            except Exception as error:  # noqa: BLE001 - the other calls are saved all the same
+                log.error("bridge.save.failed", error=type(error).__name__)  # noqa: TRY400
+                self._room.alarm("record-failed", f"a call could not be saved: {error}")
+
+
+def _tell(line: Line, report: protocol.Message, fds: list[int], recorder: Recorder) -> None:
+    match report:
+        case protocol.Tapped():
+            line.tapped(report, fds)
+        case protocol.Dialled():
+            line.dialled(report)
+        case protocol.Media():
+            line.media(report, recorder)
+        case protocol.Answered():
+            line.answered(report, recorder)
+        case protocol.Announcing():
+            line.announcing(report)
+        case protocol.Announced():
+            line.announced(recorder)
+        case protocol.AnnouncementFailed():
+            line.announcement_failed(report, recorder)
+        case protocol.Ended():
+            line.ended(report, recorder)
+        case _:
+            raise ProtocolError(f"the bridge's child sent a {type(report).__name__} for a call")
