@@ -49,19 +49,14 @@ class Numbering:
     emergency: tuple[str, ...]
 
     def normalise(self, user_part: str) -> str:
-        """Give the E.164 form of a user part, or its text where it has none."""
+        """Give the E.164 form of a user part, its digits where it has none, or a name unchanged."""
         text = _plain(user_part)
         digits = _digits(text)
-        if not digits or not _is_dialled(text):
-            return text
+        if not _is_dialled(text):
+            return user_part
         if text.startswith("+"):
             return f"+{digits}"
-        inside = self._without_outside_prefix(digits)
-        for candidate in (inside, digits):
-            number = self._e164(candidate)
-            if number is not None:
-                return number
-        return digits
+        return self._e164(digits.removeprefix(self.outside_prefix)) or self._e164(digits) or digits
 
     def is_emergency(self, user_part: str) -> bool:
         """Say whether dialling this calls for help: dialled plainly, for outside, or with the country."""
@@ -73,7 +68,7 @@ class Numbering:
     def _readings(self, digits: str) -> Iterator[str]:
         """Walk what the digits may mean: as they are, for an outside line, with the country code."""
         country = str(phonenumbers.country_code_for_region(self.region))
-        for number in {digits, self._without_outside_prefix(digits)}:
+        for number in {digits, digits.removeprefix(self.outside_prefix)}:
             yield number
             yield number.removeprefix(country)
             yield number.removeprefix(_INTERNATIONAL_PREFIX).removeprefix(country)
@@ -84,9 +79,6 @@ class Numbering:
         remote = _REMOTE_EMERGENCY.get(self.region)
         found = remote.fullmatch(digits) if remote else None
         return found is not None and found[1] in self.emergency
-
-    def _without_outside_prefix(self, digits: str) -> str:
-        return digits.removeprefix(self.outside_prefix)
 
     def _e164(self, digits: str) -> str | None:
         try:
@@ -99,14 +91,15 @@ class Numbering:
 
 
 def _plain(user_part: str) -> str:
-    """Give a user part without escapes, parameters, blanks and wide forms, cut at the limit."""
-    text = unquote(user_part[: 3 * MAX_NUMBER_CHARS], errors="replace")
-    text = unicodedata.normalize("NFKC", text).partition(";")[0]
-    return "".join(char for char in text if char.isprintable() and not char.isspace())[:MAX_NUMBER_CHARS]
+    """Give a user part without escapes, parameters, blanks and wide forms."""
+    text = unicodedata.normalize("NFKC", unquote(user_part, errors="replace")).partition(";")[0]
+    return "".join(char for char in text if char.isprintable() and not char.isspace())
 
 
 def _is_dialled(text: str) -> bool:
-    """Say whether a text is a number rather than a name: it has digits and no letters."""
+    """Say whether a text is a number: it has digits, no letters, and no more than a number can have."""
+    if len(text) > MAX_NUMBER_CHARS:
+        return False
     return any(char.isdecimal() for char in text) and not any(char.isalpha() for char in text)
 
 

@@ -1,0 +1,109 @@
+"""What the tables of one file say of one another: names that must exist and names that must differ.
+
+This reads the document as TOML gave it, with whatever is wrong in it, so that contradictions and
+wrong values are reported together. What has the wrong type is passed over here: the model names it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from callseal.config.announcement import BUILTIN_VOICES
+from callseal.config.business import BUILTIN
+
+__all__ = ["Contradiction", "contradictions", "tables"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contradiction:
+    """A key whose value does not go with the rest of the file; `value` is None when it is missing."""
+
+    key: str
+    value: object
+    allowed: str
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.allowed}"
+
+
+def tables(document: Mapping[str, object], name: str) -> Iterator[tuple[int, Mapping[str, object]]]:
+    """Walk the tables of `[[name]]`, counted from 1; gives nothing where something else stands."""
+    entries = document.get(name)
+    if isinstance(entries, Sequence) and not isinstance(entries, str):
+        for number, entry in enumerate(entries, start=1):
+            if isinstance(entry, Mapping):
+                yield number, entry
+
+
+def contradictions(document: Mapping[str, object]) -> Iterator[Contradiction]:
+    """Find all contradictions in a document."""
+    if document.get("source", []) in ([], ()):
+        yield Contradiction(
+            key="source", value=None, allowed='at least one [[source]] is needed, such as type = "bridge"'
+        )
+    for name, key in (("announcement", "name"), ("business", "id"), ("store", "name"), ("source", "listen")):
+        yield from _repeated(document, name, key)
+    yield from _incomplete_business(document)
+    yield from _unknown_names(document)
+
+
+def _repeated(document: Mapping[str, object], name: str, key: str) -> Iterator[Contradiction]:
+    first: dict[str, int] = {}
+    for number, table in tables(document, name):
+        value = table.get(key)
+        if not isinstance(value, str):
+            continue
+        if value in first:
+            yield Contradiction(
+                key=f"{name}[{number}].{key}",
+                value=value,
+                allowed=f"already stands in {name}[{first[value]}]; each must differ",
+            )
+        first.setdefault(value, number)
+
+
+def _incomplete_business(document: Mapping[str, object]) -> Iterator[Contradiction]:
+    for number, table in tables(document, "business"):
+        name = table.get("id")
+        if not isinstance(name, str) or name in BUILTIN:
+            continue
+        for key in ("label_zh", "label_en", "retention_class"):
+            if table.get(key, "") == "":
+                yield Contradiction(
+                    key=f"business[{number}].{key}",
+                    value=None,
+                    allowed="missing: needed for a business type that is not built in",
+                )
+
+
+def _names(document: Mapping[str, object], name: str, key: str) -> list[str]:
+    values = (table.get(key) for _, table in tables(document, name))
+    return [value for value in values if isinstance(value, str)]
+
+
+def _unknown_names(document: Mapping[str, object]) -> Iterator[Contradiction]:
+    # Without any [[announcement]] the shipped voices are announced under their own names.
+    announcements = (
+        _names(document, "announcement", "name") if "announcement" in document else list(BUILTIN_VOICES)
+    )
+    business = [*BUILTIN, *_names(document, "business", "id")]
+    for number, rule in tables(document, "rule"):
+        named = rule.get("announcements")
+        for place, value in enumerate(named if isinstance(named, (list, tuple)) else [], start=1):
+            if isinstance(value, str) and value not in announcements:
+                yield Contradiction(
+                    key=f"rule[{number}].announcements[{place}]",
+                    value=value,
+                    allowed=_one_of("no [[announcement]] has this name", announcements),
+                )
+        value = rule.get("business")
+        if isinstance(value, str) and value not in business:
+            yield Contradiction(
+                key=f"rule[{number}].business",
+                value=value,
+                allowed=_one_of("no business type has this id", business),
+            )
+
+
+def _one_of(what: str, names: Sequence[str]) -> str:
+    known = ", ".join(f'"{name}"' for name in dict.fromkeys(names))
+    return f"{what}; must be one of {known}" if known else what

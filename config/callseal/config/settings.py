@@ -1,0 +1,437 @@
+"""The settings: one frozen model for each table of `callseal.toml`.
+
+Conventions: the name of a number ends in its unit; every field has a description and, in its type,
+what may stand there (`kinds`). A field whose key is a TOML array of tables has a plural name here
+and the singular as its alias: `settings.rules` is `[[rule]]`. The file is the only source: no
+environment variable changes a key, so what a device was told is what one file says.
+
+Later work has its keys here already. What this version can't run yet is listed in `IMPLEMENTED_…`
+below and refused when a file is loaded, not by the model.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from callseal.config.address import ListenAddress, PortRange
+from callseal.config.announcement import BUILTIN_VOICES, Builtin
+from callseal.config.business import UNCLASSIFIED, BusinessType, merged
+from callseal.config.kinds import (
+    AudioFile,
+    Bucket,
+    Digits,
+    Flag,
+    HttpUrl,
+    Id,
+    Label,
+    Language,
+    Listen,
+    NumberGlob,
+    OptionalId,
+    OptionalPath,
+    OptionalSipUri,
+    PathName,
+    Ports,
+    Prefix,
+    Real,
+    Region,
+    SipAddress,
+    Whole,
+)
+from callseal.config.references import contradictions
+
+__all__ = [
+    "CROSS_CHECK",
+    "IMPLEMENTED_SOURCES",
+    "IMPLEMENTED_STORES",
+    "IMPLEMENTED_TRANSPORTS",
+    "SCHEMA",
+    "Announcement",
+    "BridgeSource",
+    "Business",
+    "Checks",
+    "Device",
+    "DirectoryStore",
+    "Disclosure",
+    "FolderSource",
+    "Log",
+    "Numbers",
+    "Rule",
+    "S3Store",
+    "Seal",
+    "Settings",
+    "SiprecSource",
+    "SoundcardSource",
+    "Source",
+    "Spool",
+    "Store",
+    "Trust",
+    "Uploader",
+]
+
+SCHEMA = 1
+IMPLEMENTED_SOURCES = frozenset({"bridge"})
+IMPLEMENTED_STORES = frozenset({"directory"})
+IMPLEMENTED_TRANSPORTS = frozenset({"udp"})
+
+# The type of the error that `Settings` raises when its tables contradict one another.
+CROSS_CHECK = "callseal_cross_check"
+
+MAX_TABLES = 256  # rules, announcements, … of one file
+MAX_EMERGENCY_NUMBERS = 32
+
+_TABLE = ConfigDict(frozen=True, extra="forbid")
+
+
+class Device(BaseModel):
+    """`[device]`: who this machine is."""
+
+    model_config = _TABLE
+
+    key_file: PathName = Field(
+        default=Path("device.key"),
+        description="Private Ed25519 key that signs what this device recorded; made by `callseal init`.",
+    )
+    certificate_file: PathName = Field(
+        default=Path("device.pem"),
+        description="Certificate of that key, signed by the organisation; until it is there, "
+        "recordings verify as untrusted.",
+    )
+    site: Id = Field(description="Where the device stands; public, part of every manifest.")
+
+
+class Trust(BaseModel):
+    """`[trust]`: whom this machine believes."""
+
+    model_config = _TABLE
+
+    roots_file: PathName = Field(
+        default=Path("trust.pem"),
+        description="Root certificates (PEM) that this machine believes; while the file is missing, "
+        "nothing verifies as trusted.",
+    )
+
+
+class Seal(BaseModel):
+    """`[seal]`: who will be able to read the recordings."""
+
+    model_config = _TABLE
+
+    recipients_file: PathName = Field(
+        default=Path("recipients.txt"),
+        description="Public age recipients, one a line; at least two are asked for: daily and recovery.",
+    )
+    flush_s: Real = Field(
+        default=0.5,
+        ge=0.1,
+        le=5.0,
+        description="How much sound a crash may cost at most; smaller wears the disk more.",
+    )
+
+
+class Spool(BaseModel):
+    """`[spool]`: where sealed recordings wait until they are in central storage."""
+
+    model_config = _TABLE
+
+    path: PathName = Field(default=Path("/var/lib/callseal"), description="The spool's folder, mode 0700.")
+    second_path: OptionalPath = Field(
+        default=None, description="A folder on another disk, taken while the first is full or broken."
+    )
+    on_full: Literal["refuse-call", "pass"] = Field(
+        default="refuse-call",
+        description="What happens to calls while no room is left; an alarm is given either way. "
+        '"pass" connects them and keeps a trace that they were not recorded.',
+    )
+    min_free_mb: Whole = Field(
+        default=512, ge=16, le=1_000_000, description="Free space below which the spool counts as full."
+    )
+
+
+class Uploader(BaseModel):
+    """`[uploader]`: the way from the spool to the stores."""
+
+    model_config = _TABLE
+
+    scan_s: Real = Field(
+        default=30.0,
+        ge=1.0,
+        le=3600.0,
+        description="How often the spool is searched for bundles that no notice told of.",
+    )
+
+
+class BridgeSource(BaseModel):
+    """`[[source]]` of type "bridge": one desk's telephone, connected through this machine."""
+
+    model_config = _TABLE
+
+    type: Literal["bridge"] = Field(description="The kind of source.")
+    listen: Listen = Field(
+        default=ListenAddress(host="127.0.0.1", port=5060),
+        description="Where the telephone program finds the bridge; this version takes loopback only.",
+    )
+    pbx: SipAddress = Field(description="The telephone system; calls to others go there.")
+    phone: OptionalSipUri = Field(
+        default=None,
+        description="The desk's telephone, where inbound calls go until registration is handled here.",
+    )
+    when_down: Literal["refuse", "pass"] = Field(
+        default="refuse",
+        description='What happens to calls while recording is impossible; "pass" connects them, '
+        "with an alarm and a trace that they were not recorded.",
+    )
+    max_calls: Whole = Field(
+        default=2, ge=1, le=2, description="Calls at a time; 1 leaves room for transfers."
+    )
+    ring_timeout_s: Real = Field(
+        default=180.0, ge=5.0, le=600.0, description="How long a call may ring before it is given up."
+    )
+    agent: Label = Field(default="", description="Who sits at the desk: an extension or a name.")
+    rtp_ports: Ports = Field(
+        default=PortRange(first=20000, last=20999), description="UDP ports for the sound of calls."
+    )
+
+
+class SiprecSource(BaseModel):
+    """`[[source]]` of type "siprec": copies of calls that a gateway sends (RFC 7866)."""
+
+    model_config = _TABLE
+
+    type: Literal["siprec"] = Field(description="The kind of source.")
+    listen: Listen = Field(
+        default=ListenAddress(host="127.0.0.1", port=5070),
+        description="Where the gateway finds the recorder.",
+    )
+
+
+class SoundcardSource(BaseModel):
+    """`[[source]]` of type "soundcard": microphone and speaker of this machine."""
+
+    model_config = _TABLE
+
+    type: Literal["soundcard"] = Field(description="The kind of source.")
+
+
+class FolderSource(BaseModel):
+    """`[[source]]` of type "folder": recordings that another system made."""
+
+    model_config = _TABLE
+
+    type: Literal["folder"] = Field(description="The kind of source.")
+    path: PathName = Field(description="The folder that is watched.")
+
+
+Source: TypeAlias = Annotated[
+    BridgeSource | SiprecSource | SoundcardSource | FolderSource, Field(discriminator="type")
+]
+
+
+class Numbers(BaseModel):
+    """`[numbers]`: how telephone numbers are read."""
+
+    model_config = _TABLE
+
+    region: Region = Field(default="CN", description="Whose numbering plan national numbers follow.")
+    outside_prefix: Prefix = Field(default="", description="What is dialled first for an outside line.")
+    emergency: tuple[Digits, ...] = Field(
+        default=("110", "119", "120", "122"),
+        min_length=1,
+        max_length=MAX_EMERGENCY_NUMBERS,
+        description="Numbers that connect at once, unannounced and unrecorded; those of the region "
+        "count even when they are not listed.",
+    )
+
+
+class Announcement(BaseModel):
+    """`[[announcement]]`: what callers are told."""
+
+    model_config = _TABLE
+
+    name: Id = Field(description="The name that rules use.")
+    language: Language = Field(description="The language that is spoken.")
+    file: AudioFile = Field(description="The sound: a voice that is shipped, or an audio file.")
+
+
+class Disclosure(BaseModel):
+    """`[disclosure]`: telling the customer that the call is recorded."""
+
+    model_config = _TABLE
+
+    on_failure: Literal["record", "no-record", "refuse-call"] = Field(
+        default="record", description="What happens when the announcement could not be played to its end."
+    )
+    hold_talk: Flag = Field(
+        default=True, description="Whether the two can hear each other only after the announcement."
+    )
+
+
+class Rule(BaseModel):
+    """`[[rule]]`: what happens to which calls; the first that matches counts."""
+
+    model_config = _TABLE
+
+    direction: Literal["inbound", "outbound", "any"] = Field(
+        default="any", description="Which calls, seen from the desk."
+    )
+    called: NumberGlob = Field(default="*", description="The number that was called, E.164 or internal.")
+    calling: NumberGlob = Field(default="*", description="The number that calls, E.164 or internal.")
+    record: Literal["always", "never"] = Field(
+        default="always", description='"never" is for private and internal lines.'
+    )
+    announcements: tuple[Id, ...] | None = Field(
+        default=None,
+        max_length=8,
+        description="Names of announcements, played in this order; all of them when the key is left out, "
+        "none at all when the list is empty.",
+    )
+    business: Id = Field(default=UNCLASSIFIED, description="The business type, by its id.")
+
+
+class Business(BaseModel):
+    """`[[business]]`: a business type of one's own, or changes to a built-in one."""
+
+    model_config = _TABLE
+
+    id: Id = Field(description="The name that rules use.")
+    label_zh: Label = Field(default="", description="Chinese label; may be left out for a built-in type.")
+    label_en: Label = Field(default="", description="English label; may be left out for a built-in type.")
+    retention_class: OptionalId = Field(
+        default="", description="How long recordings are kept, by name; may be left out for a built-in type."
+    )
+
+
+class Checks(BaseModel):
+    """`[checks]`: when the sound of a call is worth an alert. Levels are ITU-T P.56, dB re overload."""
+
+    model_config = _TABLE
+
+    min_level_dbov: Real = Field(
+        default=-35.0, ge=-60.0, le=-10.0, description="Speech that is quieter counts as too quiet."
+    )
+    max_clipped_ratio: Real = Field(
+        default=0.001, ge=0.0, le=1.0, description="Share of clipped samples above which speech is distorted."
+    )
+    silent_channel_dbov: Real = Field(
+        default=-60.0, ge=-90.0, le=-20.0, description="A channel that is never above this level is silent."
+    )
+    silent_s: Real = Field(
+        default=10.0, ge=1.0, le=600.0, description="How long a channel must stay so before it is reported."
+    )
+
+
+class DirectoryStore(BaseModel):
+    """`[[store]]` of type "directory": a folder, on this machine or mounted."""
+
+    model_config = _TABLE
+
+    name: Id = Field(description="The store's name in manifests and messages.")
+    type: Literal["directory"] = Field(description="The kind of store.")
+    path: PathName = Field(description="The folder.")
+
+
+class S3Store(BaseModel):
+    """`[[store]]` of type "s3": any S3-compatible object storage."""
+
+    model_config = _TABLE
+
+    name: Id = Field(description="The store's name in manifests and messages.")
+    type: Literal["s3"] = Field(description="The kind of store.")
+    endpoint: HttpUrl = Field(description="The service's address; credentials are never written here.")
+    bucket: Bucket = Field(description="The bucket.")
+    prefix: Label = Field(default="", description="What every object's name begins with.")
+
+
+Store: TypeAlias = Annotated[DirectoryStore | S3Store, Field(discriminator="type")]
+
+
+class Log(BaseModel):
+    """`[log]`: what the services write to the journal."""
+
+    model_config = _TABLE
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least grave of what is written."
+    )
+    format: Literal["json", "console"] = Field(
+        default="json", description='"console" is for people at a terminal.'
+    )
+
+
+def _shipped_announcements() -> tuple[Announcement, ...]:
+    return tuple(
+        Announcement(name=name, language=language, file=Builtin(name=name))
+        for name, language in BUILTIN_VOICES.items()
+    )
+
+
+class Settings(BaseSettings):
+    """The whole file. Valid once constructed: what its tables say of one another is checked too."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = Field(alias="schema", description="The version of this file's form.")
+    device: Device = Field(description="Who this machine is.")
+    trust: Trust = Field(default_factory=Trust, description="Whom this machine believes.")
+    seal: Seal = Field(default_factory=Seal, description="Who will be able to read the recordings.")
+    spool: Spool = Field(default_factory=Spool, description="Where sealed recordings wait.")
+    uploader: Uploader = Field(default_factory=Uploader, description="The way to the stores.")
+    sources: tuple[Source, ...] = Field(
+        alias="source", default=(), max_length=MAX_TABLES, description="Where calls come from."
+    )
+    numbers: Numbers = Field(default_factory=Numbers, description="How telephone numbers are read.")
+    announcements: tuple[Announcement, ...] = Field(
+        alias="announcement",
+        default_factory=_shipped_announcements,
+        max_length=MAX_TABLES,
+        description="What callers are told.",
+    )
+    disclosure: Disclosure = Field(default_factory=Disclosure, description="Telling the customer.")
+    rules: tuple[Rule, ...] = Field(
+        alias="rule", default=(), max_length=MAX_TABLES, description="What happens to which calls."
+    )
+    business: tuple[Business, ...] = Field(
+        default=(), max_length=MAX_TABLES, description="Business types of one's own."
+    )
+    checks: Checks = Field(default_factory=Checks, description="When sound is worth an alert.")
+    stores: tuple[Store, ...] = Field(
+        alias="store", default=(), max_length=MAX_TABLES, description="Where recordings are kept."
+    )
+    log: Log = Field(default_factory=Log, description="What is written to the journal.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Leave the file as the only source."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+    @model_validator(mode="after")
+    def _agree(self) -> "Settings":
+        document: dict[str, Any] = self.model_dump(mode="json", by_alias=True)
+        found = "; ".join(str(one) for one in contradictions(document))
+        if found:
+            raise PydanticCustomError(CROSS_CHECK, "{found}", {"found": found})
+        return self
+
+    def business_types(self) -> Mapping[str, BusinessType]:
+        """Give the business types that rules can name: the built-in ones with `[[business]]` laid over."""
+        return merged(
+            BusinessType(
+                id=one.id,
+                label_zh=one.label_zh,
+                label_en=one.label_en,
+                retention_class=one.retention_class,
+            )
+            for one in self.business
+        )

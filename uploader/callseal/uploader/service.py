@@ -1,0 +1,271 @@
+"""The uploader as a service: sends what becomes ready, keeps trying, says how it is.
+
+It looks into ``ready/`` at its start, whenever something appears there (watchdog), and on a timer, because
+a watch can miss things and can fail. A store that can't be reached is left alone for a while, longer each
+time; its recordings wait in ``ready/`` and everything else goes on. A recording that can't be sent at all
+raises an alarm and stops no other. Nothing is ever deleted here.
+
+Conventions: one thread sends, oldest recording first; the watch only wakes it. Waits and retries run on the
+monotonic clock, times in the status on the wall clock. Alarms: ``store-unreachable``, ``store-refused``,
+``bundle-broken``, ``spool-failed``, ``watch-failed``, ``no-store``. A failure is logged once when it begins
+and once when it is over. `stop` ends the service between two puts; what was begun is finished next time.
+"""
+
+import os
+import random
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from types import FrameType
+from typing import Final
+from uuid import UUID
+
+import structlog
+from watchdog.events import DirCreatedEvent, DirMovedEvent, FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver
+
+from callseal.seal import status as service_status
+from callseal.seal.errors import SpoolError
+from callseal.seal.spool import Bundle, Spool
+from callseal.seal.status import Alarm, State, Status
+from callseal.store.errors import StoreError
+from callseal.store.interface import StoreWriter
+from callseal.uploader.errors import BundleBroken
+from callseal.uploader.retry import Retry
+from callseal.uploader.worker import Target, marker_path, send
+
+SERVICE: Final = "uploader"
+STATUS_EVERY_S: Final = 5.0
+WAKE_EVERY_S: Final = 0.2  # how soon `stop` is seen; an idle process spends nothing measurable on it
+BROKEN_AGAIN_S: Final = 600.0  # somebody may have repaired it meanwhile
+
+_LOG: Final[structlog.typing.FilteringBoundLogger] = structlog.get_logger()
+
+
+@dataclass(slots=True, kw_only=True)
+class _Delivery:
+    """What is known of one store."""
+
+    target: Target
+    retry: Retry = field(default_factory=Retry)
+    sent: set[UUID] = field(default_factory=set)
+    broken_until_s: dict[UUID, float] = field(default_factory=dict)
+
+
+class _Stopped(Exception):  # noqa: N818 - no error: the way out of a recording half sent
+    pass
+
+
+class _Waker(FileSystemEventHandler):
+    def __init__(self, wake: threading.Event) -> None:
+        self._wake = wake
+
+    def on_created(self, _event: FileSystemEvent) -> None:
+        self._wake.set()
+
+    def on_moved(self, _event: FileSystemEvent) -> None:
+        self._wake.set()
+
+
+def run(
+    spool_root: Path, stores: Sequence[tuple[str, StoreWriter]], scan_s: float, stop: threading.Event
+) -> None:
+    """Send what is ready to every store until `stop` is set.
+
+    Raises SpoolError if the spool can't be used or another uploader works in it; after the start, whatever
+    the disk or a store does is an alarm and no error.
+    """
+    spool = Spool(spool_root)
+    with spool.lock(SERVICE):
+        _Service(spool, [Target(name=name, writer=writer) for name, writer in stores], scan_s, stop).run()
+
+
+def stop_on_signals(stop: threading.Event) -> None:
+    """Let SIGTERM and SIGINT set `stop`; for the main thread of a service's process."""
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, handle)
+    signal.signal(signal.SIGINT, handle)
+
+
+class _Service:
+    def __init__(self, spool: Spool, targets: list[Target], scan_s: float, stop: threading.Event) -> None:
+        self._spool = spool
+        self._deliveries = [_Delivery(target=target) for target in targets]
+        self._scan_s = scan_s
+        self._stop = stop
+        self._wake = threading.Event()
+        self._started_at = datetime.now(UTC)
+        self._alarms: dict[tuple[str, str], Alarm] = {}
+        self._sent = 0
+        self._failures = 0
+        self._waiting = 0
+        self._oldest_ready_at_s: float | None = None
+        self._status_due_s = 0.0
+        self._version = version("callseal")
+
+    def run(self) -> None:
+        _LOG.info("uploader.started", stores=[item.target.name for item in self._deliveries])
+        self._say(State.STARTING)
+        if not self._deliveries:
+            self._raise_alarm("no-store", "", "no store is configured: recordings stay on this machine")
+        observer = self._watch()
+        try:
+            self._loop()
+        except BaseException:
+            self._say(State.FAILED)
+            raise
+        finally:
+            if observer is not None:
+                observer.stop()
+                observer.join()
+        self._say(State.STOPPING)
+        _LOG.info("uploader.stopped", sent=self._sent, waiting=self._waiting)
+
+    def _loop(self) -> None:
+        while not self._stop.is_set():
+            self._wake.clear()
+            scan_due_s = time.monotonic() + self._scan_s
+            try:
+                self._scan()
+            except _Stopped:
+                return
+            self._say(State.READY)
+            # Never at once: what was to be tried again may have left ready/ meanwhile.
+            due_s = min([scan_due_s, *self._retries_due_s()])
+            self._sleep_until(max(due_s, time.monotonic() + WAKE_EVERY_S))
+
+    def _sleep_until(self, due_s: float) -> None:
+        while not self._stop.is_set() and time.monotonic() < due_s:
+            if self._wake.wait(WAKE_EVERY_S):
+                return
+            if time.monotonic() >= self._status_due_s:
+                self._say(State.READY)
+
+    def _retries_due_s(self) -> list[float]:
+        return [item.retry.not_before_s for item in self._deliveries if item.retry.failures]
+
+    def _scan(self) -> None:
+        try:
+            bundles = list(self._spool.ready())
+        except SpoolError as problem:
+            self._raise_alarm("spool-failed", "", str(problem))
+            return
+        self._clear_alarm("spool-failed", "")
+        for bundle in bundles:
+            for delivery in self._deliveries:
+                if self._stop.is_set():
+                    raise _Stopped
+                self._deliver(bundle, delivery)
+            if time.monotonic() >= self._status_due_s:
+                self._count(bundles)
+                self._say(State.READY)
+        self._count(bundles)
+
+    def _deliver(self, bundle: Bundle, delivery: _Delivery) -> None:
+        now_s, name = time.monotonic(), delivery.target.name
+        if bundle.id in delivery.sent or now_s < delivery.broken_until_s.get(bundle.id, 0.0):
+            return
+        if not delivery.retry.due(now_s):
+            return
+        try:
+            if not marker_path(self._spool, name, bundle.id).exists():
+                send(self._spool, bundle, delivery.target, now=datetime.now(UTC), step=self._step)
+                self._sent += 1
+                _LOG.info("upload.sent", store=name, recording=str(bundle.id))
+        except SpoolError as problem:
+            self._failures += 1
+            self._raise_alarm("spool-failed", name, str(problem))
+        except BundleBroken as problem:
+            self._failed(bundle, delivery, "bundle-broken", str(problem))
+        except StoreError as problem:
+            if problem.permanent:
+                self._failed(bundle, delivery, "store-refused", str(problem))
+                return
+            self._failures += 1
+            delivery.retry = delivery.retry.failed(time.monotonic(), random.random())  # noqa: S311 - only spreads load
+            self._raise_alarm("store-unreachable", name, str(problem))
+        else:
+            delivery.sent.add(bundle.id)
+            delivery.broken_until_s.pop(bundle.id, None)
+            delivery.retry = Retry()
+            self._clear_alarm("store-unreachable", name)
+            self._clear_alarm("spool-failed", name)
+            for code in ("bundle-broken", "store-refused"):
+                self._clear_alarm(code, f"{name} {bundle.id}")
+
+    def _failed(self, bundle: Bundle, delivery: _Delivery, code: str, detail: str) -> None:
+        self._failures += 1
+        delivery.broken_until_s[bundle.id] = time.monotonic() + BROKEN_AGAIN_S
+        self._raise_alarm(code, f"{delivery.target.name} {bundle.id}", detail)
+
+    def _step(self, name: str) -> None:
+        # A put that has begun is finished: the store would keep half of it for nothing.
+        if name.startswith("put") and self._stop.is_set():
+            raise _Stopped
+
+    def _count(self, bundles: list[Bundle]) -> None:
+        waiting = [
+            bundle for bundle in bundles if any(bundle.id not in item.sent for item in self._deliveries)
+        ]
+        self._waiting = len(waiting)
+        try:
+            self._oldest_ready_at_s = waiting[0].ready_at_s() if waiting else None
+        except SpoolError:
+            self._oldest_ready_at_s = None  # it was moved away since the listing
+
+    def _raise_alarm(self, code: str, subject: str, detail: str) -> None:
+        if (code, subject) not in self._alarms:
+            _LOG.warning(f"uploader.{code}", subject=subject, detail=detail)
+            words = f"{subject}: {detail}" if subject else detail
+            line = "".join(sign if sign.isprintable() else " " for sign in words)
+            alarm = Alarm(code=code, since=datetime.now(UTC), detail=line[: service_status.MAX_DETAIL])
+            self._alarms[code, subject] = alarm
+
+    def _clear_alarm(self, code: str, subject: str) -> None:
+        if self._alarms.pop((code, subject), None) is not None:
+            _LOG.info(f"uploader.{code}.over", subject=subject)
+
+    def _watch(self) -> BaseObserver | None:
+        observer = Observer()
+        events: list[type[FileSystemEvent]] = [DirCreatedEvent, DirMovedEvent]
+        try:
+            observer.schedule(_Waker(self._wake), str(self._spool.ready_path), event_filter=events)
+            observer.start()
+        except OSError as problem:
+            self._raise_alarm("watch-failed", "", f"{problem}; looking every {self._scan_s} s instead")
+            return None
+        return observer
+
+    def _say(self, state: State) -> None:
+        self._status_due_s = time.monotonic() + STATUS_EVERY_S
+        now = datetime.now(UTC)
+        oldest_s = 0.0 if self._oldest_ready_at_s is None else now.timestamp() - self._oldest_ready_at_s
+        status = Status(
+            service=SERVICE,
+            pid=os.getpid(),
+            started_at=self._started_at,
+            updated_at=now,
+            state=state,
+            reasons=(),
+            alarms=tuple(self._alarms.values())[: service_status.MAX_ALARMS],
+            counters={
+                "sent": self._sent,
+                "failures": self._failures,
+                "waiting_now": self._waiting,
+                "oldest_waiting_now_s": max(0, int(oldest_s)),
+            },
+            version=self._version,
+        )
+        try:
+            service_status.write(self._spool.status_path, status)
+        except SpoolError as problem:
+            self._raise_alarm("spool-failed", "", str(problem))
