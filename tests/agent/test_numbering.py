@@ -33,9 +33,9 @@ def test_a_number_of_the_numbering_plan_becomes_e164(dialled: str, number: str) 
     assert PLAIN.normalise(dialled) == number
 
 
-@pytest.mark.parametrize("dialled", ["8001", "60001", "95511", "110", "62345678", "0", "*98"])
-def test_extensions_and_short_numbers_keep_their_digits(dialled: str) -> None:
-    assert PLAIN.normalise(dialled) == dialled.removeprefix("*")
+@pytest.mark.parametrize("dialled", ["8001", "60001", "95511", "110", "62345678", "0", "*98", "#31#"])
+def test_extensions_and_short_numbers_stay_as_they_are(dialled: str) -> None:
+    assert PLAIN.normalise(dialled) == dialled
 
 
 @pytest.mark.parametrize("name", ["anonymous", "li.wei", "", "6001a", "+", "李伟"])

@@ -281,6 +281,25 @@ def test_a_long_value_is_cut_and_control_characters_never_reach_the_terminal() -
     assert problems[0].isprintable()
 
 
+def test_a_number_too_long_to_be_written_out_is_refused_all_the_same() -> None:
+    problems = problems_of(f"{LEAST}[spool]\nmin_free_mb = 0x{'f' * 5000}\n")
+
+    assert problems == ["spool.min_free_mb = …: must be a whole number from 16 to 1000000"]
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["s3.example.com", "ftp://s3.example.com", "https://", "http://a:b/", "https://a?b"]
+)
+def test_a_store_needs_an_http_address(endpoint: str) -> None:
+    store = f'name = "a"\ntype = "s3"\nendpoint = "{endpoint}"\nbucket = "calls"\n'
+
+    problems = problems_of(f"{LEAST}[[store]]\n{store}")
+
+    assert problems[0] == (
+        f'store[1].endpoint = "{endpoint}": must be an address such as "https://s3.example.com"'
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "line"),
     [

@@ -51,9 +51,9 @@ class Numbering:
     def normalise(self, user_part: str) -> str:
         """Give the E.164 form of a user part, its digits where it has none, or a name unchanged."""
         text = _plain(user_part)
-        digits = _digits(text)
-        if not _is_dialled(text):
+        if not _is_dialled(text) or "*" in text or "#" in text:  # a feature code is no number either
             return user_part
+        digits = _digits(text)
         if text.startswith("+"):
             return f"+{digits}"
         return self._e164(digits.removeprefix(self.outside_prefix)) or self._e164(digits) or digits

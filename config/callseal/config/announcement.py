@@ -11,7 +11,6 @@ from pathlib import Path
 from types import MappingProxyType
 
 from callseal.config.errors import AnnouncementError, Problem
-from callseal.config.masking import shown
 
 __all__ = ["BUILTIN_VOICES", "MAX_ANNOUNCEMENT_BYTES", "Builtin", "read_announcement"]
 
@@ -53,11 +52,10 @@ def read_announcement(source: Builtin | Path) -> bytes:
     except OSError as error:
         raise _refused(source, f"can't be read: {error.strerror}") from error
     if len(data) > MAX_ANNOUNCEMENT_BYTES:
-        raise _refused(source, f"is larger than {MAX_ANNOUNCEMENT_BYTES} bytes: take a shorter announcement")
+        raise _refused(source, f"is larger than {MAX_ANNOUNCEMENT_BYTES} bytes; take a shorter announcement")
     return data
 
 
-def _refused(path: Path, allowed: str) -> AnnouncementError:
-    return AnnouncementError(
-        Problem(file=str(path), key="announcement.file", value=shown("file", str(path)), allowed=allowed)
-    )
+def _refused(path: Path, reason: str) -> AnnouncementError:
+    allowed = f"{reason} (an [[announcement]] of the settings names this file)"
+    return AnnouncementError(Problem(file=str(path), key="", value=None, allowed=allowed))

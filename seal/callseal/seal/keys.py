@@ -48,6 +48,19 @@ MAX_COMMON_NAME: Final = 64  # RFC 5280, appendix A: ub-common-name
 # A certificate made a moment ago must hold for a device whose clock is a little behind.
 CLOCK_TOLERANCE: Final = timedelta(minutes=5)
 
+# All that `cryptography` raises for a certificate that is not one, or not one that it knows. Some of these
+# come late, from looking at a part of a certificate that was loaded without complaint.
+_MALFORMED: Final = (
+    ValueError,
+    TypeError,
+    InvalidSignature,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.ExtensionNotFound,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+
 _ROLE_URI: Final = "urn:callseal:role:"
 _DAYS_A_YEAR: Final = 365.2425
 
@@ -121,7 +134,7 @@ def read_certificates(path: Path) -> tuple[x509.Certificate, ...]:
     """Return the certificates in a PEM file; KeyFileError where there is none."""
     try:
         return tuple(x509.load_pem_x509_certificates(_read(path, MAX_ROOTS_FILE_BYTES)))
-    except ValueError as problem:
+    except _MALFORMED as problem:
         raise KeyFileError("no certificates in PEM", path=path) from problem
 
 
@@ -237,7 +250,7 @@ class TrustStore:
         for root in self._roots:
             try:
                 leaf.verify_directly_issued_by(root)
-            except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+            except _MALFORMED:
                 continue
             return root
         return None
@@ -250,14 +263,14 @@ def _load_leaf(chain: Sequence[bytes]) -> x509.Certificate:
         )
     try:
         return x509.load_der_x509_certificate(chain[0])
-    except ValueError as problem:
+    except _MALFORMED as problem:
         raise UntrustedSigner("the signer's certificate is malformed") from problem
 
 
 def _public_key(certificate: x509.Certificate) -> Ed25519PublicKey:
     try:
         key = certificate.public_key()
-    except (ValueError, UnsupportedAlgorithm) as problem:
+    except _MALFORMED as problem:
         raise UntrustedSigner("the signer's certificate holds no key that can be read") from problem
     if not isinstance(key, Ed25519PublicKey):
         raise UntrustedSigner("the signer's key is not Ed25519; callseal believes no other")
@@ -271,7 +284,7 @@ def _check_leaf(leaf: x509.Certificate, name: str, role: Role) -> None:
         constraints = extensions.get_extension_for_class(x509.BasicConstraints).value
         usage = extensions.get_extension_for_class(x509.KeyUsage).value
         alternative = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension) as problem:
+    except _MALFORMED as problem:
         raise UntrustedSigner(f"{name}: its certificate lacks what a signer's must have") from problem
     if any(item.critical and isinstance(item.value, x509.UnrecognizedExtension) for item in extensions):
         raise UntrustedSigner(f"{name}: its certificate has a critical extension that is unknown here")
@@ -284,19 +297,13 @@ def _check_leaf(leaf: x509.Certificate, name: str, role: Role) -> None:
 
 
 def _check_root(root: x509.Certificate) -> None:
-    subject = root.subject.rfc4514_string()
+    subject = "a certificate"
     try:
+        subject = root.subject.rfc4514_string()
         root.verify_directly_issued_by(root)
         constraints = root.extensions.get_extension_for_class(x509.BasicConstraints).value
         key = root.public_key()
-    except (
-        ValueError,
-        TypeError,
-        InvalidSignature,
-        UnsupportedAlgorithm,
-        x509.ExtensionNotFound,
-        x509.DuplicateExtension,
-    ) as problem:
+    except _MALFORMED as problem:
         raise KeyFileError(f"{subject}: not a root certificate: it did not sign itself") from problem
     if not constraints.ca or not isinstance(key, Ed25519PublicKey):
         raise KeyFileError(f"{subject}: not a root certificate of callseal (a CA's, with an Ed25519 key)")

@@ -112,10 +112,10 @@ class OpenBundle:
         """Where the sealed vCon lies."""
         return self._path / VCON_NAME
 
-    def put_vcon(self, sealed: bytes) -> None:
+    def put_vcon(self, sealed: bytes, *, step: Step = no_step) -> None:
         """Put a sealed vCon in place of the last one, whole or not at all."""
         with _disk(self.vcon_path):
-            durable.replace_file(self.vcon_path, sealed)
+            durable.replace_file(self.vcon_path, sealed, step=step)
 
     def discard_audio(self) -> None:
         """Remove the audio for good: of a call that must not be recorded after all."""

@@ -1,0 +1,328 @@
+"""The spool: private, one agent at a time, and a recording is in it whole or not at all."""
+
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from subprocess import PIPE, Popen
+
+import pytest
+from support.killed_child import killed_at
+from support.sealed_recordings import (
+    AUDIO,
+    CALL,
+    make_ready,
+    manifest_of,
+    organisation,
+    recording_id,
+    sealed_object,
+)
+
+from callseal.seal.durable import Step
+from callseal.seal.errors import SpoolError
+from callseal.seal.manifest import Manifest, sign
+from callseal.seal.spool import AUDIO_NAME, VCON_NAME, OpenBundle, Spool, SpoolInUse
+from callseal.seal.verify import LocalFolder, verify_recording
+
+OWNER = organisation()
+AUDIO_OBJECT, CALL_OBJECT = sealed_object("audio", AUDIO), sealed_object("call", CALL)
+OBJECTS = {AUDIO_NAME: AUDIO_OBJECT.name, VCON_NAME: CALL_OBJECT.name}
+MANIFEST = manifest_of(OWNER, AUDIO_OBJECT, CALL_OBJECT)
+SIGNATURE = sign(MANIFEST.to_bytes(), OWNER.device_key)
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Iterator[Spool]:
+    found = Spool(tmp_path / "spool")
+    with found.lock():
+        yield found
+
+
+def recorded(spool: Spool) -> OpenBundle:
+    bundle = spool.begin(MANIFEST.id)
+    bundle.audio_path.write_bytes(AUDIO)
+    bundle.put_vcon(CALL)
+    return bundle
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(item.name for item in folder.iterdir())
+
+
+def test_a_new_spool_is_for_its_owner_only(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+
+    assert names(spool.root) == ["open", "quarantine", "ready", "sent", "status"]
+    for folder in (spool.root, *spool.root.iterdir()):
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("mode", [0o750, 0o701, 0o777])
+@pytest.mark.parametrize("folder", [".", "open", "ready"])
+def test_a_spool_that_others_can_look_into_is_refused(tmp_path: Path, mode: int, folder: str) -> None:
+    root = Spool(tmp_path / "spool").root
+    (root / folder).chmod(mode)
+
+    with pytest.raises(SpoolError, match=f"mode {mode:o}"):
+        Spool(root)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_spool_that_belongs_to_somebody_else_is_refused(tmp_path: Path) -> None:
+    root = Spool(tmp_path / "spool").root
+    os.chown(root, 65534, 65534)
+
+    with pytest.raises(SpoolError, match="belongs to user 65534"):
+        Spool(root)
+
+
+def test_a_spool_that_is_a_file_or_a_link_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "link").symlink_to(Spool(tmp_path / "spool").root)
+
+    for name in ("file", "link"):
+        with pytest.raises(SpoolError, match=name):
+            Spool(tmp_path / name)
+
+
+def test_a_finished_recording_is_in_ready_with_the_names_of_its_manifest(spool: Spool) -> None:
+    bundle = recorded(spool).complete(MANIFEST, SIGNATURE, OBJECTS)
+
+    assert names(bundle.path) == sorted(
+        [AUDIO_OBJECT.name, CALL_OBJECT.name, "manifest.json", "manifest.sig"]
+    )
+    assert list(spool.ready()) == [bundle]
+    assert bundle.manifest_bytes() == MANIFEST.to_bytes()
+    assert bundle.signature() == SIGNATURE
+    assert names(spool.root / "open") == []
+    report = verify_recording(LocalFolder(bundle.path), LocalFolder(bundle.path).prefix, OWNER.trust)
+    assert report.ok
+
+
+def test_recordings_are_listed_oldest_first_and_strangers_passed_over(spool: Spool) -> None:
+    for number in (2, 0, 1):
+        make_ready(spool, OWNER, number)
+    (spool.ready_path / "notes").mkdir()
+
+    assert [bundle.id for bundle in spool.ready()] == [recording_id(number) for number in range(3)]
+
+
+def test_scratch_files_do_not_go_into_the_finished_recording(spool: Spool) -> None:
+    bundle = recorded(spool)
+    (bundle.path / "state").write_bytes(b"{}")
+    (bundle.path / "call.vcon.age.tmp").write_bytes(b"half")
+
+    ready = bundle.complete(MANIFEST, SIGNATURE, OBJECTS)
+
+    assert len(names(ready.path)) == 4
+
+
+def test_a_file_that_the_manifest_does_not_know_is_neither_sent_nor_thrown_away(spool: Spool) -> None:
+    bundle = recorded(spool)
+    (bundle.path / "tail.age").write_bytes(b"the last second")
+
+    with pytest.raises(SpoolError, match="not in the manifest"):
+        bundle.complete(MANIFEST, SIGNATURE, OBJECTS)
+
+    assert (bundle.path / "tail.age").read_bytes() == b"the last second"
+    assert list(spool.ready()) == []
+
+
+def test_completing_may_be_tried_again_after_it_failed(spool: Spool) -> None:
+    bundle = recorded(spool)
+    (bundle.path / "tail.age").write_bytes(b"")
+    with pytest.raises(SpoolError):
+        bundle.complete(MANIFEST, SIGNATURE, OBJECTS)
+    (bundle.path / "tail.age").unlink()
+
+    ready = bundle.complete(MANIFEST, SIGNATURE, OBJECTS)
+
+    assert list(spool.ready()) == [ready]
+
+
+@pytest.mark.parametrize(
+    ("manifest", "objects"),
+    [
+        (replace(MANIFEST, id=recording_id(1)), OBJECTS),
+        (MANIFEST, {AUDIO_NAME: AUDIO_OBJECT.name}),
+        (MANIFEST, {AUDIO_NAME: CALL_OBJECT.name, VCON_NAME: AUDIO_OBJECT.name}),
+        (MANIFEST, {AUDIO_NAME: AUDIO_OBJECT.name, "missing.age": CALL_OBJECT.name}),
+        (MANIFEST, {AUDIO_NAME: AUDIO_OBJECT.name, "../x": CALL_OBJECT.name}),
+    ],
+)
+def test_objects_that_do_not_fit_the_manifest_are_not_completed(
+    spool: Spool, manifest: Manifest, objects: dict[str, str]
+) -> None:
+    bundle = recorded(spool)
+
+    with pytest.raises(SpoolError):
+        bundle.complete(manifest, SIGNATURE, objects)
+
+    assert names(bundle.path) == sorted([AUDIO_NAME, VCON_NAME])
+
+
+def test_a_call_that_must_not_be_recorded_leaves_no_audio(spool: Spool) -> None:
+    bundle = recorded(spool)
+
+    bundle.discard_audio()
+    bundle.discard_audio()
+
+    assert names(bundle.path) == [VCON_NAME]
+
+
+def test_a_call_that_turned_out_to_be_none_leaves_nothing(spool: Spool) -> None:
+    bundle = recorded(spool)
+
+    bundle.discard()
+
+    assert names(spool.root / "open") == []
+
+
+@pytest.mark.parametrize("state", ["open", "ready", "quarantine"])
+def test_one_id_is_never_used_for_two_recordings(spool: Spool, state: str) -> None:
+    (spool.root / state / str(MANIFEST.id)).mkdir()
+
+    with pytest.raises(SpoolError, match=str(MANIFEST.id)):
+        spool.begin(MANIFEST.id)
+
+
+def test_without_the_lock_nothing_is_begun_or_swept_up(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+
+    with pytest.raises(SpoolError, match="lock"):
+        spool.begin(MANIFEST.id)
+    with pytest.raises(SpoolError, match="lock"):
+        spool.quarantine_unfinished()
+
+
+def test_a_second_agent_is_told_that_the_spool_is_in_use(spool: Spool) -> None:
+    program = "import sys; from pathlib import Path; from callseal.seal.spool import Spool; Spool(Path(sys.argv[1])).lock().__enter__()"
+
+    with Popen([sys.executable, "-c", program, spool.root], stderr=PIPE, text=True) as second:
+        _, errors = second.communicate(timeout=60)
+
+    assert second.returncode == 1
+    assert "SpoolInUse" in errors
+    assert "another agent works in this spool" in errors
+
+
+def test_the_uploader_works_beside_the_agent(spool: Spool) -> None:
+    with Spool(spool.root).lock("uploader"), pytest.raises(SpoolInUse), Spool(spool.root).lock("uploader"):
+        pass
+
+
+def test_a_killed_agent_leaves_no_lock_behind(tmp_path: Path) -> None:
+    def work(step: Step) -> None:
+        with Spool(tmp_path / "spool").lock():
+            step("die")
+
+    assert killed_at(0, work)
+
+    with Spool(tmp_path / "spool").lock():
+        pass
+
+
+def test_wherever_the_agent_is_killed_a_recording_is_whole_or_unfinished(tmp_path: Path) -> None:
+    number, outcomes = 0, set()
+    killed = True
+    while killed:
+        root = tmp_path / str(number)
+
+        def work(step: Step, root: Path = root) -> None:
+            spool = Spool(root)
+            with spool.lock():
+                recorded(spool).complete(MANIFEST, SIGNATURE, OBJECTS, step=step)
+
+        killed = killed_at(number, work)
+
+        spool = Spool(root)
+        with spool.lock():
+            unfinished = spool.quarantine_unfinished()
+        ready = list(spool.ready())
+        assert [bundle.id for bundle in ready] + unfinished == [MANIFEST.id]
+        for bundle in ready:
+            folder = LocalFolder(bundle.path)
+            assert verify_recording(folder, folder.prefix, OWNER.trust).ok
+        for recording in unfinished:
+            kept = {path.read_bytes() for path in (root / "quarantine" / str(recording)).iterdir()}
+            assert {AUDIO, CALL} <= kept
+        outcomes.add(bool(ready))
+        number += 1
+
+    assert number == 10
+    assert outcomes == {True, False}
+
+
+def test_what_was_open_is_moved_to_quarantine_with_all_that_was_written(spool: Spool) -> None:
+    recorded(spool)
+    (spool.root / "open" / "stray").write_bytes(b"")
+
+    moved = spool.quarantine_unfinished()
+
+    assert moved == spool.quarantined() == [MANIFEST.id]
+    assert (spool.root / "quarantine" / str(MANIFEST.id) / AUDIO_NAME).read_bytes() == AUDIO
+    assert names(spool.root / "open") == []
+    assert spool.quarantine_unfinished() == []
+
+
+def test_quarantine_never_writes_over_what_is_in_it(spool: Spool) -> None:
+    recorded(spool)
+    (spool.root / "quarantine" / str(MANIFEST.id)).mkdir()
+
+    spool.quarantine_unfinished()
+
+    assert names(spool.root / "quarantine") == [str(MANIFEST.id), f"{MANIFEST.id}.2"]
+
+
+def test_sweeping_up_may_be_killed_at_any_point_and_done_again(tmp_path: Path) -> None:
+    number, killed = 0, True
+    while killed:
+        spool = Spool(tmp_path / str(number))
+        with spool.lock():
+            for recording in range(3):
+                spool.begin(recording_id(recording)).put_vcon(CALL)
+
+        def work(step: Step, spool: Spool = spool) -> None:
+            with spool.lock():
+                spool.quarantine_unfinished(step=step)
+
+        killed = killed_at(number, work)
+
+        with spool.lock():
+            spool.quarantine_unfinished()
+        assert spool.quarantined() == [recording_id(recording) for recording in range(3)]
+        assert names(spool.root / "open") == []
+        number += 1
+
+    assert number == 6
+
+
+def test_a_vcon_is_replaced_whole_wherever_the_agent_is_killed(tmp_path: Path) -> None:
+    number, killed, found = 0, True, set()
+    while killed:
+        path = tmp_path / str(number)
+        path.mkdir()
+        bundle = OpenBundle(MANIFEST.id, path, tmp_path)
+        bundle.put_vcon(b"old")
+
+        killed = killed_at(number, lambda step, bundle=bundle: bundle.put_vcon(b"new", step=step))
+
+        found.add(bundle.vcon_path.read_bytes())
+        number += 1
+
+    assert number == 4
+    assert found == {b"old", b"new"}
+
+
+def test_free_space_is_what_the_disk_says(spool: Spool) -> None:
+    figures = os.statvfs(spool.root)
+
+    assert abs(spool.free_bytes() - figures.f_bavail * figures.f_frsize) < 1 << 30
+
+
+@pytest.mark.parametrize("store", ["", ".", "..", "a/b", "/etc"])
+def test_a_stores_name_is_no_way_out_of_the_spool(spool: Spool, store: str) -> None:
+    with pytest.raises(SpoolError):
+        spool.sent_path(store)

@@ -1,0 +1,217 @@
+"""The sealed writer: no plaintext on the disk, true hashes, and no second try after the disk refused."""
+
+import hashlib
+import io
+import os
+import resource
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from callseal.seal.age import X25519Identity, decrypt
+from callseal.seal.errors import SpoolError
+from callseal.seal.writer import SealedFile, SealedObject, SealedWriter, seal_bytes
+
+IDENTITY = X25519Identity.generate()
+OTHER = X25519Identity.generate()
+RECIPIENTS = [IDENTITY.recipient, OTHER.recipient]
+MARKER = b"the customer says"
+CHUNK_SIZE_BYTES = 64 * 1024
+
+
+def opened(path: Path, identity: X25519Identity = IDENTITY) -> bytes:
+    return b"".join(decrypt(io.BytesIO(path.read_bytes()), [identity]))
+
+
+def sealed(path: Path, *parts: bytes) -> SealedObject:
+    writer: SealedWriter = SealedFile(path, RECIPIENTS)
+    for part in parts:
+        writer.write(part)
+    return writer.close()
+
+
+@pytest.mark.parametrize("size_bytes", [0, 1, 160, CHUNK_SIZE_BYTES, CHUNK_SIZE_BYTES + 1, 3 * CHUNK_SIZE_BYTES])
+def test_every_recipient_gets_back_what_was_written(tmp_path: Path, size_bytes: int) -> None:
+    path, plaintext = tmp_path / "audio.age", os.urandom(size_bytes)
+
+    sealed(path, plaintext)
+
+    assert opened(path) == opened(path, OTHER) == plaintext
+
+
+def test_it_does_not_matter_in_which_pieces_it_was_written(tmp_path: Path) -> None:
+    path, plaintext = tmp_path / "audio.age", os.urandom(CHUNK_SIZE_BYTES + 5)
+
+    sealed(path, plaintext[:7], b"", plaintext[7:70_000], plaintext[70_000:])
+
+    assert opened(path) == plaintext
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_any_buffer_may_be_written(tmp_path: Path, kind: type[bytes]) -> None:
+    path = tmp_path / "audio.age"
+
+    found = sealed(path, kind(b"hello"))
+
+    assert opened(path) == b"hello"
+    assert found.plaintext_size_bytes == 5
+
+
+def test_closing_says_size_and_hashes_of_both_sides(tmp_path: Path) -> None:
+    path, plaintext = tmp_path / "audio.age", os.urandom(100_000)
+
+    found = sealed(path, plaintext)
+
+    data = path.read_bytes()
+    assert found == SealedObject(
+        size_bytes=len(data),
+        sha256=hashlib.sha256(data).digest(),
+        plaintext_sha512=hashlib.sha512(plaintext).digest(),
+        plaintext_size_bytes=100_000,
+    )
+
+
+def test_the_header_lies_on_the_disk_before_the_first_word_is_spoken(tmp_path: Path) -> None:
+    path = tmp_path / "audio.age"
+
+    writer = SealedFile(path, RECIPIENTS)
+
+    assert path.read_bytes().startswith(b"age-encryption.org/v1\n")
+    assert writer.size_bytes == path.stat().st_size
+    writer.abandon()
+
+
+def test_no_plaintext_reaches_the_disk_at_any_moment(tmp_path: Path) -> None:
+    path = tmp_path / "audio.age"
+    writer = SealedFile(path, RECIPIENTS)
+
+    for _ in range(20):
+        writer.write(MARKER * 600)
+        writer.flush()
+
+        assert MARKER not in path.read_bytes()
+    writer.close()
+    assert MARKER not in path.read_bytes()
+
+
+def test_whole_chunks_are_in_the_file_after_a_flush(tmp_path: Path) -> None:
+    path, plaintext = tmp_path / "audio.age", os.urandom(2 * CHUNK_SIZE_BYTES + 1)
+    writer = SealedFile(path, RECIPIENTS)
+
+    writer.write(plaintext)
+    writer.flush()
+
+    assert path.stat().st_size == writer.size_bytes >= 2 * CHUNK_SIZE_BYTES
+    writer.abandon()
+
+
+def test_the_file_is_for_its_owner_only(tmp_path: Path) -> None:
+    path = tmp_path / "audio.age"
+
+    sealed(path, b"x")
+
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_file_that_is_there_is_never_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "audio.age"
+    path.write_bytes(b"precious")
+
+    with pytest.raises(SpoolError, match="audio.age"):
+        SealedFile(path, RECIPIENTS)
+
+    assert path.read_bytes() == b"precious"
+
+
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    path = tmp_path / "audio.age"
+    path.symlink_to(tmp_path / "elsewhere")
+
+    with pytest.raises(SpoolError):
+        SealedFile(path, RECIPIENTS)
+
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.fixture
+def small_files() -> Iterator[int]:
+    """Let no file of this process grow beyond 100,000 bytes: the disk that is full, for root as well."""
+    limit_bytes = 100_000
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, before[1]))
+    yield limit_bytes
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_after_the_disk_refused_the_writer_stays_dead(tmp_path: Path, small_files: int) -> None:
+    path = tmp_path / "audio.age"
+    writer = SealedFile(path, RECIPIENTS)
+
+    with pytest.raises(SpoolError, match="refused"):
+        writer.write(os.urandom(2 * CHUNK_SIZE_BYTES))
+
+    for again in (lambda: writer.write(b"x"), writer.flush, writer.close):
+        with pytest.raises(SpoolError, match="dead"):
+            again()
+    assert path.stat().st_size == small_files
+
+
+def test_what_was_written_before_the_disk_refused_is_still_good(tmp_path: Path, small_files: int) -> None:
+    path, first = tmp_path / "audio.age", os.urandom(CHUNK_SIZE_BYTES + 1)
+    writer = SealedFile(path, RECIPIENTS)
+    writer.write(first)
+    writer.flush()
+
+    with pytest.raises(SpoolError):
+        writer.write(os.urandom(CHUNK_SIZE_BYTES))
+
+    reader = decrypt(io.BytesIO(path.read_bytes()), [IDENTITY])
+    assert next(reader) == first[:CHUNK_SIZE_BYTES]
+
+
+def test_closing_twice_is_refused(tmp_path: Path) -> None:
+    writer = SealedFile(tmp_path / "audio.age", RECIPIENTS)
+    writer.close()
+
+    with pytest.raises(SpoolError, match="closed"):
+        writer.close()
+
+
+def test_a_sealed_vcon_replaces_the_last_one_whole(tmp_path: Path) -> None:
+    path = tmp_path / "call.vcon.age"
+    seal_bytes(path, b"first", RECIPIENTS)
+    before = path.read_bytes()
+
+    found = seal_bytes(path, b"second", RECIPIENTS)
+
+    assert opened(path) == b"second"
+    assert found.sha256 == hashlib.sha256(path.read_bytes()).digest()
+    assert found.plaintext_sha512 == hashlib.sha512(b"second").digest()
+    assert (found.size_bytes, found.plaintext_size_bytes) == (len(path.read_bytes()), 6)
+    assert before[:200] != path.read_bytes()[:200], "one file key for two files"
+    assert [item.name for item in tmp_path.iterdir()] == ["call.vcon.age"]
+
+
+def test_a_sealed_vcon_that_does_not_fit_on_the_disk_leaves_the_last_one(
+    tmp_path: Path, small_files: int
+) -> None:
+    path = tmp_path / "call.vcon.age"
+    seal_bytes(path, b"first", RECIPIENTS)
+
+    with pytest.raises(SpoolError, match="refused"):
+        seal_bytes(path, os.urandom(small_files), RECIPIENTS)
+
+    assert opened(path) == b"first"
+    assert [item.name for item in tmp_path.iterdir()] == ["call.vcon.age"]
+
+
+def test_a_half_written_vcon_of_a_killed_agent_is_in_nobodys_way(tmp_path: Path) -> None:
+    path = tmp_path / "call.vcon.age"
+    (tmp_path / "call.vcon.age.tmp").write_bytes(b"half")
+
+    seal_bytes(path, b"whole", RECIPIENTS)
+
+    assert opened(path) == b"whole"
+    assert [item.name for item in tmp_path.iterdir()] == ["call.vcon.age"]
