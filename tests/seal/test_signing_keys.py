@@ -307,7 +307,9 @@ def test_a_key_of_another_kind_is_not_believed_even_if_the_root_signed_it() -> N
         check(chain_der([builder.sign(ROOT_KEY, None)]))
 
 
-@pytest.mark.parametrize("chain", [(), (b"",), (b"\x30",), CHAIN * 5, (CHAIN[0] + b"\x00",), (b"\x30" * 9000,)])
+@pytest.mark.parametrize(
+    "chain", [(), (b"",), (b"\x30",), CHAIN * 5, (CHAIN[0] + b"\x00",), (b"\x30" * 9000,)]
+)
 def test_a_malformed_chain_is_not_believed(chain: tuple[bytes, ...]) -> None:
     with pytest.raises(UntrustedSigner):
         check(chain)

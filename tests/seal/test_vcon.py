@@ -349,8 +349,10 @@ def test_any_bytes_raise_only_the_errors_of_a_vcon(data: bytes) -> None:
         st.sampled_from(["payload", "signatures", "x"]),
         st.recursive(
             st.none() | st.text(max_size=20) | st.integers(),
-            lambda inner: st.lists(inner, max_size=3)
-            | st.dictionaries(st.sampled_from(["protected", "signature", "header"]), inner),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(st.sampled_from(["protected", "signature", "header"]), inner)
+            ),
             max_leaves=6,
         ),
     )

@@ -32,7 +32,9 @@ def sealed(path: Path, *parts: bytes) -> SealedObject:
     return writer.close()
 
 
-@pytest.mark.parametrize("size_bytes", [0, 1, 160, CHUNK_SIZE_BYTES, CHUNK_SIZE_BYTES + 1, 3 * CHUNK_SIZE_BYTES])
+@pytest.mark.parametrize(
+    "size_bytes", [0, 1, 160, CHUNK_SIZE_BYTES, CHUNK_SIZE_BYTES + 1, 3 * CHUNK_SIZE_BYTES]
+)
 def test_every_recipient_gets_back_what_was_written(tmp_path: Path, size_bytes: int) -> None:
     path, plaintext = tmp_path / "audio.age", os.urandom(size_bytes)
 
@@ -150,7 +152,7 @@ def test_after_the_disk_refused_the_writer_stays_dead(tmp_path: Path, small_file
     writer = SealedFile(path, RECIPIENTS)
 
     with pytest.raises(SpoolError, match="refused"):
-        writer.write(os.urandom(2 * CHUNK_SIZE_BYTES))
+        writer.write(os.urandom(3 * CHUNK_SIZE_BYTES))
 
     for again in (lambda: writer.write(b"x"), writer.flush, writer.close):
         with pytest.raises(SpoolError, match="dead"):

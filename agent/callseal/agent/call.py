@@ -147,7 +147,7 @@ class EndReason:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readiness:
-    """Whether a source can take calls, and if not, why: one line of words each."""
+    """Whether a source can take calls, and if not, why: codes of `callseal.seal.reasons`."""
 
     ready: bool
     why_not: tuple[str, ...] = ()

@@ -61,6 +61,10 @@ _MALFORMED: Final = (
     x509.UnsupportedGeneralNameType,
 )
 
+# A BIT STRING of 64 bytes without unused bits. The library also takes one that calls its last bits unused,
+# which would be a second certificate with the same meaning.
+_SIGNATURE_HEAD: Final = b"\x03\x41\x00"
+
 _ROLE_URI: Final = "urn:callseal:role:"
 _DAYS_A_YEAR: Final = 365.2425
 
@@ -262,9 +266,12 @@ def _load_leaf(chain: Sequence[bytes]) -> x509.Certificate:
             f"a chain is 1 to {MAX_CHAIN} certificates of at most {MAX_CERTIFICATE_BYTES} bytes"
         )
     try:
-        return x509.load_der_x509_certificate(chain[0])
+        leaf = x509.load_der_x509_certificate(chain[0])
     except _MALFORMED as problem:
         raise UntrustedSigner("the signer's certificate is malformed") from problem
+    if not chain[0].endswith(_SIGNATURE_HEAD + leaf.signature):
+        raise UntrustedSigner("the signer's certificate is malformed: not signed as Ed25519 signs")
+    return leaf
 
 
 def _public_key(certificate: x509.Certificate) -> Ed25519PublicKey:

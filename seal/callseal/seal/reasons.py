@@ -38,9 +38,9 @@ def _reason(code: str, english: str, chinese: str) -> Reason:
 
 _ALL: Final = (
     # Not recorded, by rule or of necessity.
-    _reason("rule-never", "A rule says that this line is never recorded.", "按规则,此线路从不录音。"),
+    _reason("rule-never", "A rule says that this line is never recorded.", "按规则，此线路从不录音。"),
     _reason(
-        "emergency", "An emergency number: connected at once, never recorded.", "紧急号码:立即接通,从不录音。"
+        "emergency", "An emergency number: connected at once, never recorded.", "紧急号码：立即接通，从不录音。"
     ),
     _reason("refused", "The customer did not agree to being recorded.", "客户不同意录音。"),
     _reason(
@@ -82,7 +82,7 @@ _ALL: Final = (
     _reason(
         "agent-died",
         "The recorder ended during the call; what it had written was kept.",
-        "录音程序在通话中退出,已写入部分已保留。",
+        "录音程序在通话中退出，已写入部分已保留。",
     ),
 )
 

@@ -76,7 +76,6 @@ def plan(
 
     direction: Direction = "inbound" if from_pbx else "outbound"
     customer_number = caller if from_pbx else called
-    emergency = not from_pbx and numbering.is_emergency(called)
     decision = tagging.decide(
         direction=direction, called=numbering.normalise(called), calling=numbering.normalise(caller)
     )
@@ -91,7 +90,7 @@ def plan(
         uri=_bare(invited.to_uri if from_pbx else invited.from_uri),
         name=desk.agent or ("" if from_pbx else _display_name(invited.from_uri)),
     )
-    record = decision.record == "always" and not emergency
+    record = decision.record == "always"
     call = Call(
         source="bridge",
         direction=direction,
@@ -101,7 +100,7 @@ def plan(
         sip_call_ids=(invited.sip_call_id,) if invited.sip_call_id else (),
         business=decision.business,
         retention_class=decision.retention_class,
-        announcements=decision.announcements if record else (),
+        announcements=decision.announcements,
     )
     if from_pbx and not desk.phone:
         return Plan(command=Refuse(call=invited.call, code=UNAVAILABLE), call=call)
@@ -119,8 +118,7 @@ def plan(
         response_timeout_s=desk.response_timeout_s,
         ring_timeout_s=desk.ring_timeout_s,
     )
-    reason = "" if record else "emergency" if emergency else "rule-never"
-    return Plan(command=route, call=call, exempt_reason=reason)
+    return Plan(command=route, call=call, exempt_reason=decision.reason)
 
 
 def announcement_key(names: tuple[str, ...]) -> str:

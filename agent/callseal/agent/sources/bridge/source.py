@@ -117,13 +117,13 @@ class BridgeSource:
         """Say whether a call would be taken right now."""
         reasons = []
         if self._draining:
-            reasons.append("the bridge takes no new calls: it is stopping")
+            reasons.append("bridge-stopping")
         elif not self._ready:
-            reasons.append("the bridge has not started to listen")
+            reasons.append("bridge-starting")
         elif time.monotonic() - self._beat_s > BEAT_TIMEOUT_S:
-            reasons.append("the bridge's child process does not answer")
+            reasons.append("bridge-silent")
         if not self._room.has_room():
-            reasons.append("the spool has no room")
+            reasons.append("spool-full")
         return Readiness(ready=not reasons, why_not=tuple(reasons))
 
     async def run(self, recorder: Recorder) -> None:

@@ -1,0 +1,303 @@
+"""The agent as a service: puts the parts together, starts them in order, stops them in reverse.
+
+Start: protect memory, read keys and announcements, take the spool, sweep up what a dead agent left, begin
+to record. SIGTERM or SIGINT: no new calls, running ones may finish for `DRAIN_S`; a second signal ends
+them. Whatever fails before the sources run is raised to the caller with its exit code.
+"""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import socket
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Final
+
+import structlog
+
+from callseal.agent import announcement, identity, memory
+from callseal.agent.alarms import Alarms
+from callseal.agent.announcement import Programme
+from callseal.agent.call import Source
+from callseal.agent.checks import Limits
+from callseal.agent.errors import AgentError, SourceError
+from callseal.agent.numbering import Numbering
+from callseal.agent.recorder import Policy, Signer, SpoolRecorder
+from callseal.agent.sources.bridge.routing import Desk, announcement_key
+from callseal.agent.sources.bridge.source import RATE_HZ, BridgeSource, Listen, Room
+from callseal.agent.tagging import Tagging
+from callseal.config import logs
+from callseal.config.announcement import read_announcement
+from callseal.config.load import Loaded
+from callseal.config.settings import BridgeSource as BridgeSettings
+from callseal.config.settings import Settings
+from callseal.seal import status
+from callseal.seal.age import Recipient
+from callseal.seal.errors import SpoolError
+from callseal.seal.keyfile import read_recipients
+from callseal.seal.manifest import Result
+from callseal.seal.spool import Spool
+from callseal.seal.status import State, Status
+
+SERVICE: Final = "agent"
+DRAIN_S: Final = 30.0
+STATUS_EVERY_S: Final = 1.0
+PBX_RESPONSE_S: Final = 6.0
+"""How long the telephone system may say nothing at all before the caller gets 503."""
+_MEBIBYTE: Final = 1024 * 1024
+_TWO_READERS: Final = 2
+
+log = structlog.get_logger("callseal.agent")
+
+
+def now() -> datetime:
+    """Give the wall time, UTC."""
+    return datetime.now(UTC)
+
+
+def software() -> str:
+    """Name this software and its version."""
+    return f"callseal/{version('callseal')}"
+
+
+def programmes(settings: Settings) -> dict[str, Programme]:
+    """Read all announcements and prepare those sequences that calls can ask for.
+
+    Raises AnnouncementError (of this part or of `config`): a file is missing or holds no sound.
+    """
+    known = {
+        item.name: announcement.read(
+            item.name, item.language, str(item.file), read_announcement(item.file), RATE_HZ
+        )
+        for item in settings.announcements
+    }
+    every = tuple(known)
+    wanted = {every} | {
+        every if rule.announcements is None else tuple(rule.announcements) for rule in settings.rules
+    }
+    return {
+        announcement_key(names): announcement.prepare(names, known, RATE_HZ) for names in wanted if names
+    }
+
+
+def run(loaded: Loaded) -> int:
+    """Run the agent in the foreground until it is told to stop; gives the exit code."""
+    settings = loaded.settings
+    logs.configure(settings.log)
+    unprotected = memory.protect()
+    recipients = read_recipients(settings.seal.recipients_file)
+    signer, untrusted = identity.load(settings.device.key_file, settings.device.certificate_file, now())
+    ready_to_play = programmes(settings)
+    spool = Spool(settings.spool.path)
+    with spool.lock():
+        service = _Service(settings, spool, recipients, signer, ready_to_play)
+        for words in unprotected:
+            service.alarms.raise_("memory-unprotected", words)
+        if untrusted:
+            service.alarms.raise_("no-certificate", untrusted)
+        if len(recipients) < _TWO_READERS:
+            service.alarms.raise_(
+                "one-recipient", "only one key can read the recordings: add an offline recovery key"
+            )
+        service.sweep()
+        return asyncio.run(service.run())
+
+
+class _Service:
+    """The parts of a running agent."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        spool: Spool,
+        recipients: tuple[Recipient, ...],
+        signer: Signer,
+        ready_to_play: dict[str, Programme],
+    ) -> None:
+        self.alarms = Alarms(now)
+        self._spool = spool
+        self._started_at = now()
+        self._results: Counter[str] = Counter()
+        self._min_free_bytes = settings.spool.min_free_mb * _MEBIBYTE
+        self._stopping = False
+        limits = Limits(
+            min_level_dbov=settings.checks.min_level_dbov,
+            max_clipped_ratio=settings.checks.max_clipped_ratio,
+            silent_channel_dbov=settings.checks.silent_channel_dbov,
+            silent_s=settings.checks.silent_s,
+        )
+        self._recorder = SpoolRecorder(
+            spool=spool,
+            recipients=recipients,
+            signer=signer,
+            policy=Policy(
+                site=settings.device.site,
+                stores=tuple(store.name for store in settings.stores),
+                flush_s=settings.seal.flush_s,
+                limits=limits,
+                software=software(),
+            ),
+            now=now,
+            monotonic=time.monotonic,
+            random=secrets.token_bytes,
+            alarm=self.alarms.raise_,
+            finished=self._count,
+        )
+        self._sources: list[Source] = [
+            self._bridge(source, settings, ready_to_play)
+            for source in settings.sources
+            if isinstance(source, BridgeSettings)
+        ]
+
+    def sweep(self) -> None:
+        """Put what a dead agent left open into quarantine, and say so."""
+        left = self._spool.quarantine_unfinished()
+        for recording in left:
+            log.error("recording.quarantined", recording=str(recording))
+        if left:
+            self.alarms.raise_(
+                "quarantined",
+                f"{len(left)} unfinished recording(s) of an agent that died are in quarantine/",
+            )
+
+    async def run(self) -> int:
+        """Run the sources until a signal or a failure."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        reporter = asyncio.create_task(self._report_forever())
+        running = [asyncio.create_task(source.run(self._recorder)) for source in self._sources]
+        stopped = asyncio.create_task(stop.wait())
+        log.info("agent.started", sources=[source.name for source in self._sources])
+        code = 0
+        state = State.STOPPING
+        try:
+            await asyncio.wait([stopped, *running], return_when=asyncio.FIRST_COMPLETED)
+            failures = [task for task in running if task.done()]
+            if not failures:
+                await self._drain(stop, running)
+            for task in failures or running:
+                await task
+        except (AgentError, SpoolError) as error:
+            log.error("agent.failed", error=type(error).__name__, detail=str(error))  # noqa: TRY400
+            self.alarms.raise_("source-failed", str(error))
+            code, state = error.exit_code, State.FAILED
+        finally:
+            self._stopping = True
+            for task in (reporter, stopped, *running):
+                task.cancel()
+            await asyncio.gather(reporter, stopped, *running, return_exceptions=True)
+            self._report(state)
+            log.info("agent.stopped", code=code)
+        return code
+
+    async def _drain(self, stop: asyncio.Event, running: "list[asyncio.Task[None]]") -> None:
+        log.info("agent.draining", limit_s=DRAIN_S)
+        self._stopping = True
+        stop.clear()
+        drains = asyncio.gather(*(source.drain(DRAIN_S) for source in self._sources))
+        again = asyncio.create_task(stop.wait())
+        await asyncio.wait([asyncio.ensure_future(drains), again], return_when=asyncio.FIRST_COMPLETED)
+        if again.done():
+            drains.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await drains
+            await asyncio.gather(*(source.drain(0) for source in self._sources))
+        again.cancel()
+
+    # --- status -------------------------------------------------------------------------------------
+
+    async def _report_forever(self) -> None:
+        while True:
+            self._report(None)
+            await asyncio.sleep(STATUS_EVERY_S)
+
+    def _report(self, state: State | None) -> None:
+        reasons: list[str] = []
+        for source in self._sources:
+            reasons += source.readiness().why_not
+        if state is None:
+            state = State.STOPPING if self._stopping else State.NOT_READY if reasons else State.READY
+        if self._has_room():
+            self.alarms.clear("spool-full")
+        current = Status(
+            service=SERVICE,
+            pid=os.getpid(),
+            started_at=self._started_at,
+            updated_at=now(),
+            state=state,
+            reasons=tuple(dict.fromkeys(reasons)),
+            alarms=self.alarms.standing(),
+            counters={f"recordings_{name}": count for name, count in self._results.items()},
+            version=version("callseal"),
+        )
+        try:
+            status.write(self._spool.status_path, current)
+        except SpoolError as error:
+            # The status itself can't be written: the journal is what is left to say it in.
+            log.error("status.failed", detail=str(error))  # noqa: TRY400
+
+    def _count(self, result: Result) -> None:
+        self._results[result.value] += 1
+
+    def _has_room(self) -> bool:
+        try:
+            return self._spool.free_bytes() >= self._min_free_bytes
+        except SpoolError:
+            return False
+
+    # --- sources ------------------------------------------------------------------------------------
+
+    def _bridge(
+        self, source: BridgeSettings, settings: Settings, ready_to_play: dict[str, Programme]
+    ) -> BridgeSource:
+        numbering = Numbering(
+            region=settings.numbers.region,
+            outside_prefix=settings.numbers.outside_prefix,
+            emergency=settings.numbers.emergency,
+        )
+        pbx = source.pbx
+        desk = Desk(
+            pbx_hosts=_addresses(pbx.bare_host, pbx.port),
+            pbx_port=pbx.port,
+            pbx_target=f"{pbx.host}:{pbx.port}",
+            phone="" if source.phone is None else str(source.phone),
+            agent=source.agent,
+            on_failure=settings.disclosure.on_failure,
+            hold_talk=settings.disclosure.hold_talk,
+            ring_timeout_s=source.ring_timeout_s,
+            response_timeout_s=PBX_RESPONSE_S,
+        )
+        listen = Listen(
+            host=source.listen.host,
+            port=source.listen.port,
+            rtp_port=source.rtp_ports.first,
+            rtp_ports=source.rtp_ports.last - source.rtp_ports.first + 1,
+            max_calls=source.max_calls,
+        )
+        room = Room(has_room=self._has_room, on_full=settings.spool.on_full, alarm=self.alarms.raise_)
+        return BridgeSource(
+            listen=listen,
+            desk=desk,
+            numbering=numbering,
+            tagging=Tagging.of(settings, numbering),
+            programmes=ready_to_play,
+            room=room,
+            now=now,
+        )
+
+
+def _addresses(host: str, port: int) -> frozenset[str]:
+    """Resolve the telephone system's name; raises SourceError when nobody knows it."""
+    try:
+        found = socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_DGRAM)
+    except OSError as error:
+        raise SourceError(f"the telephone system {host} is not known: {error.strerror}") from error
+    return frozenset(str(address[4][0]) for address in found)
+
+

@@ -1,0 +1,71 @@
+"""Speech for tests, and numeric listening.
+
+Speech is made by espeak-ng at run time or comes with the demo; mono, 8 kHz, int16.
+"""
+
+import wave
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from callseal.codecs import g711
+
+RATE_HZ = 8000
+Samples = NDArray[np.int16]
+
+
+def demo_speech(name: str) -> Samples:
+    """Give one of the demo's voices, such as "en-agent", without its pauses at the ends."""
+    with files("callseal.cli.demo").joinpath("speech", f"{name}.wav").open("rb") as file:
+        with wave.open(file) as wav:
+            samples = np.frombuffer(wav.readframes(wav.getnframes()), "<i2").astype(np.int16)
+    loud = np.flatnonzero(np.abs(samples.astype(np.int32)) > 100)
+    return samples[loud[0] : loud[-1] + 1]
+
+
+def write_wav(path: Path, samples: Samples) -> Path:
+    """Write a mono WAV file at 8 kHz."""
+    with wave.open(str(path), "wb") as wav:
+        wav.setnchannels(1)
+        wav.setsampwidth(2)
+        wav.setframerate(RATE_HZ)
+        wav.writeframes(samples.astype("<i2").tobytes())
+    return path
+
+
+def write_ulaw(path: Path, samples: Samples, law: g711.Law = g711.Law.MU) -> Path:
+    """Write headerless G.711, as sipp streams it."""
+    path.write_bytes(g711.encode(samples, law).tobytes())
+    return path
+
+
+def locate(track: Samples, source: Samples) -> tuple[int, float]:
+    """Find `source` in `track`: the best position, and the normalised correlation there (-1 to 1)."""
+    long, short = track.astype(np.float64), source.astype(np.float64)
+    size = 1 << int(np.ceil(np.log2(long.size + short.size)))
+    product = np.fft.irfft(np.fft.rfft(long, size) * np.conj(np.fft.rfft(short, size)), size)
+    position = int(np.argmax(product[: long.size]))
+    heard = long[position : position + short.size]
+    said = short[: heard.size]
+    power = float((heard @ heard) * (said @ said))
+    return position, float(heard @ said) / power**0.5 if power else 0.0
+
+
+def likeness(track: Samples, source: Samples) -> float:
+    """Say how much of `source` is in `track`, second by second (0 to 1).
+
+    A jitter buffer may drop or repeat 20 ms where the machine stumbled; what follows is then the same
+    speech a little earlier or later. So each second of speech is looked for within 100 ms of where the
+    whole was found, and the lower quartile of what they score is given.
+    """
+    position, _whole = locate(track, source)
+    scores = []
+    for start in range(0, source.size - RATE_HZ + 1, RATE_HZ):
+        second = source[start : start + RATE_HZ]
+        if np.sqrt(np.mean(np.square(second, dtype=np.float64))) < 300:
+            continue
+        begin = max(0, position + start - RATE_HZ // 10)
+        scores.append(locate(track[begin : begin + RATE_HZ + RATE_HZ // 5], second)[1])
+    return float(np.quantile(scores, 0.25)) if scores else 0.0
