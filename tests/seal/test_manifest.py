@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.sealed_recordings import AUDIO, CALL, STARTED_AT, manifest_of, organisation, sealed_object
 
 from callseal.seal.errors import ManifestError, SignatureError
 from callseal.seal.keys import generate_signing_key
@@ -21,6 +20,7 @@ from callseal.seal.manifest import (
     sign,
     verify_signature,
 )
+from support.sealed_recordings import AUDIO, CALL, STARTED_AT, manifest_of, organisation, sealed_object
 
 OWNER = organisation()
 MANIFEST = manifest_of(OWNER, sealed_object("audio", AUDIO), sealed_object("call", CALL))

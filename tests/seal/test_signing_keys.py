@@ -32,6 +32,7 @@ from callseal.seal.keys import (
     write_signing_key,
 )
 from callseal.seal.secret import Secret
+from support.age_peers import need
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 ROOT_KEY, ROOT = create_root("Example Insurance", now=NOW, years=20)
@@ -50,7 +51,7 @@ def check(chain: tuple[bytes, ...], *, trust: TrustStore | None = None, at: date
 
 
 def handmade(change: Callable[[x509.CertificateBuilder], x509.CertificateBuilder]) -> tuple[bytes, ...]:
-    """A certificate that the true root signed, and that lacks or says what `change` made of it."""
+    """Make a certificate that the true root signed, and that lacks or says what `change` made of it."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, device_id(DEVICE_KEY.public_key()))])
     builder = (
         x509.CertificateBuilder()
@@ -90,8 +91,9 @@ def test_a_key_with_a_passphrase_opens_with_openssl_too(tmp_path: Path) -> None:
 
     write_signing_key(path, ROOT_KEY, Secret("correct horse"))
 
-    command = ["openssl", "pkey", "-in", path, "-passin", "pass:correct horse", "-outform", "DER", "-pubout"]
-    done = subprocess.run(command, capture_output=True, check=True)
+    openssl = need("openssl", "apt-get install openssl")
+    options = ["-passin", "pass:correct horse", "-outform", "DER", "-pubout"]
+    done = subprocess.run([openssl, "pkey", "-in", path, *options], capture_output=True, check=True)
     expected = ROOT_KEY.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
     )
@@ -103,7 +105,8 @@ def test_a_passphrase_is_stretched_as_long_as_is_recommended(tmp_path: Path) -> 
 
     write_signing_key(path, ROOT_KEY, Secret("correct horse"))
 
-    done = subprocess.run(["openssl", "asn1parse", "-in", path], capture_output=True, check=True, text=True)
+    openssl = need("openssl", "apt-get install openssl")
+    done = subprocess.run([openssl, "asn1parse", "-in", path], capture_output=True, check=True, text=True)
     assert f"INTEGER           :{600_000:06X}" in done.stdout
 
 
@@ -231,7 +234,7 @@ def test_a_custodian_is_no_device() -> None:
 
 
 def test_the_root_itself_signs_no_recordings() -> None:
-    with pytest.raises(UntrustedSigner, match="not one for signing|lacks"):
+    with pytest.raises(UntrustedSigner, match="lacks"):
         check(chain_der([ROOT]))
 
 

@@ -9,6 +9,12 @@ from pathlib import Path
 from subprocess import PIPE, Popen
 
 import pytest
+
+from callseal.seal.durable import Step
+from callseal.seal.errors import SpoolError
+from callseal.seal.manifest import Manifest, sign
+from callseal.seal.spool import AUDIO_NAME, VCON_NAME, OpenBundle, Spool, SpoolInUse
+from callseal.seal.verify import LocalFolder, verify_recording
 from support.killed_child import killed_at
 from support.sealed_recordings import (
     AUDIO,
@@ -20,12 +26,13 @@ from support.sealed_recordings import (
     sealed_object,
 )
 
-from callseal.seal.durable import Step
-from callseal.seal.errors import SpoolError
-from callseal.seal.manifest import Manifest, sign
-from callseal.seal.spool import AUDIO_NAME, VCON_NAME, OpenBundle, Spool, SpoolInUse
-from callseal.seal.verify import LocalFolder, verify_recording
-
+LOCKING = """
+import sys
+from pathlib import Path
+from callseal.seal.spool import Spool
+with Spool(Path(sys.argv[1])).lock():
+    pass
+"""
 OWNER = organisation()
 AUDIO_OBJECT, CALL_OBJECT = sealed_object("audio", AUDIO), sealed_object("call", CALL)
 OBJECTS = {AUDIO_NAME: AUDIO_OBJECT.name, VCON_NAME: CALL_OBJECT.name}
@@ -198,9 +205,7 @@ def test_without_the_lock_nothing_is_begun_or_swept_up(tmp_path: Path) -> None:
 
 
 def test_a_second_agent_is_told_that_the_spool_is_in_use(spool: Spool) -> None:
-    program = "import sys; from pathlib import Path; from callseal.seal.spool import Spool; Spool(Path(sys.argv[1])).lock().__enter__()"
-
-    with Popen([sys.executable, "-c", program, spool.root], stderr=PIPE, text=True) as second:
+    with Popen([sys.executable, "-c", LOCKING, spool.root], stderr=PIPE, text=True) as second:
         _, errors = second.communicate(timeout=60)
 
     assert second.returncode == 1
@@ -307,7 +312,10 @@ def test_a_vcon_is_replaced_whole_wherever_the_agent_is_killed(tmp_path: Path) -
         bundle = OpenBundle(MANIFEST.id, path, tmp_path)
         bundle.put_vcon(b"old")
 
-        killed = killed_at(number, lambda step, bundle=bundle: bundle.put_vcon(b"new", step=step))
+        def work(step: Step, bundle: OpenBundle = bundle) -> None:
+            bundle.put_vcon(b"new", step=step)
+
+        killed = killed_at(number, work)
 
         found.add(bundle.vcon_path.read_bytes())
         number += 1

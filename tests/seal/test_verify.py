@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+
+from callseal.seal.keys import Role, TrustStore, certify, chain_der, self_signed
+from callseal.seal.manifest import MANIFEST_NAME, SIGNATURE_NAME, LedgerPlace, Manifest
+from callseal.seal.verify import Check, Finding, ListedObject, LocalFolder, Outcome, Report, verify_recording
 from support.sealed_recordings import (
     AUDIO,
     STARTED_AT,
@@ -20,10 +24,6 @@ from support.sealed_recordings import (
     sealed_object,
     write_folder,
 )
-
-from callseal.seal.keys import Role, TrustStore, certify, chain_der, self_signed
-from callseal.seal.manifest import MANIFEST_NAME, SIGNATURE_NAME, LedgerPlace, Manifest
-from callseal.seal.verify import Check, Finding, ListedObject, LocalFolder, Outcome, Report, verify_recording
 
 OWNER = organisation()
 STRANGER = organisation("Stranger")
@@ -104,6 +104,7 @@ def test_the_report_says_that_no_ledger_was_looked_at(folder: Path) -> None:
     assert verified(folder).findings[-1].words == "no ledger entry in this version"
 
 
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")  # of the library, on the way to our refusal
 def test_every_changed_byte_of_the_manifest_is_found_and_named(folder: Path) -> None:
     data = (folder / MANIFEST_NAME).read_bytes()
     for place in range(len(data)):

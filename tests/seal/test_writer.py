@@ -121,7 +121,7 @@ def test_a_file_that_is_there_is_never_written_over(tmp_path: Path) -> None:
     path = tmp_path / "audio.age"
     path.write_bytes(b"precious")
 
-    with pytest.raises(SpoolError, match="audio.age"):
+    with pytest.raises(SpoolError, match=r"audio\.age"):
         SealedFile(path, RECIPIENTS)
 
     assert path.read_bytes() == b"precious"

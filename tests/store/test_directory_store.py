@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.killed_child import killed_at
 
 from callseal.seal.durable import Step
 from callseal.store.directory import LEFTOVER_AGE_S, MARKER_NAME, DirectoryStore
 from callseal.store.errors import StoreMissing, StoreRefused, StoreUnreachable
+from support.killed_child import killed_at
 
 NAME = "recordings/dev-aaaaaaaaaaaa/2026/11/21/x/manifest.json"
 DATA = b"whole" * 500_000

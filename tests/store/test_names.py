@@ -114,8 +114,7 @@ def test_any_name_that_passes_stays_below_the_folder_it_is_put_in(name: str) -> 
 @pytest.mark.parametrize("device", ["", "desk-7", "dev-", "dev-eh7ddx5bksr1", "dev-eh7ddx5bksrg/x"])
 def test_a_malformed_device_has_no_place(device: str) -> None:
     with pytest.raises(ValueError, match="device"):
-        device_time = datetime(2026, 11, 21, tzinfo=UTC)
-        recording_name(device, device_time, ID)
+        recording_name(device, datetime(2026, 11, 21, tzinfo=UTC), ID)
 
 
 def test_a_time_without_a_zone_has_no_day() -> None:

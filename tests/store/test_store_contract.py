@@ -7,12 +7,11 @@ which is both writer and reader.
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 import pytest
-from support.sealed_recordings import STARTED_AT, organisation, recording_id, write_folder
 
 from callseal.seal.verify import verify_recording
 from callseal.store.capabilities import Capabilities
@@ -20,6 +19,7 @@ from callseal.store.directory import DirectoryStore
 from callseal.store.errors import SourceAltered, StoreMissing, StoreRefused
 from callseal.store.interface import StoreReader, StoreWriter
 from callseal.store.names import recording_name
+from support.sealed_recordings import STARTED_AT, organisation, recording_id, write_folder
 
 
 class Store(StoreWriter, StoreReader, Protocol):
@@ -35,7 +35,7 @@ NAME = PLACE.object("manifest.json")
 
 
 @pytest.fixture(params=STORES)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     return STORES[request.param](tmp_path)
 
 

@@ -1,17 +1,17 @@
 """The plan: the manifest is the commit, so everything else goes before it."""
 
 import hashlib
-from datetime import timedelta, timezone
 from dataclasses import replace
+from datetime import timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.sealed_recordings import STARTED_AT, manifest_of, organisation, recording_id, sealed_object
 
 from callseal.seal.manifest import Manifest, ManifestObject
 from callseal.uploader.plan import plan_puts
 from callseal.uploader.retry import FIRST_WAIT_S, LONGEST_WAIT_S, Retry
+from support.sealed_recordings import STARTED_AT, manifest_of, organisation, recording_id, sealed_object
 
 OWNER = organisation()
 AUDIO, CALL, TAIL, NOTE = (sealed_object(kind, kind.encode()) for kind in ("audio", "call", "tail", "note"))

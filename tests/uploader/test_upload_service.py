@@ -1,5 +1,6 @@
 """The uploader as a service: what becomes ready is sent, what can't be waits and is told of."""
 
+import functools
 import os
 import signal
 import subprocess
@@ -11,8 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from support.eventually import PATIENCE_S, eventually
-from support.sealed_recordings import make_ready, organisation, recording_id
 
 from callseal.seal.spool import Spool, SpoolInUse
 from callseal.seal.status import State, Status, read
@@ -21,6 +20,8 @@ from callseal.store.directory import DirectoryStore
 from callseal.store.interface import StoreWriter
 from callseal.uploader.service import run
 from callseal.uploader.worker import marker_path
+from support.eventually import PATIENCE_S, eventually
+from support.sealed_recordings import make_ready, organisation, recording_id
 
 OWNER = organisation()
 NEVER_S = 3600.0  # a timer that does not fire: what happens then, the watch has done
@@ -98,7 +99,7 @@ def test_what_becomes_ready_later_is_sent_without_waiting_for_the_timer(spool: S
         eventually(waiting(spool, 0), "the service is up")
         for number in range(3):
             make_ready(spool, OWNER, number)
-            eventually(lambda number=number: has(store.root, number + 1), f"recording {number} sent")
+            eventually(functools.partial(has, store.root, number + 1), f"recording {number} sent")
 
 
 def test_a_store_that_can_not_be_reached_lets_its_recordings_wait_and_no_others(

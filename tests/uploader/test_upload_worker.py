@@ -7,8 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from support.killed_child import killed_at
-from support.sealed_recordings import make_ready, organisation, recording_id
 
 from callseal.seal.durable import Step
 from callseal.seal.spool import Bundle, Spool
@@ -18,6 +16,8 @@ from callseal.store.directory import DirectoryStore
 from callseal.store.errors import StoreRefused, StoreUnreachable
 from callseal.uploader.errors import BundleBroken, UploadError
 from callseal.uploader.worker import Target, marker_path, send
+from support.killed_child import killed_at
+from support.sealed_recordings import make_ready, organisation, recording_id
 
 OWNER = organisation()
 NOW = datetime(2026, 11, 22, 0, 5, tzinfo=UTC)

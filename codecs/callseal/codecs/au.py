@@ -49,6 +49,9 @@ class Encoding(IntEnum):
         return {Encoding.ULAW: g711.Law.MU, Encoding.ALAW: g711.Law.A}.get(self)
 
 
+_CODES: Final = frozenset(encoding.value for encoding in Encoding)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuHeader:
     """What an inner file says of itself."""
@@ -82,14 +85,14 @@ def parse(data: bytes) -> AuHeader:
     if magic != _MAGIC:
         raise AuError(f"not an .au file: it begins with {bytes(magic)!r}")
     if not _WORDS.size <= offset <= _WORDS.size + _MAX_ANNOTATION_BYTES:
-        raise AuError(f"the .au data offset {offset} is outside {_WORDS.size} to {_MAX_ANNOTATION_BYTES}")
-    if code not in Encoding:
-        raise AuError(f"the .au encoding {code} is none of {[e.value for e in Encoding]}")
+        raise AuError(
+            f"the .au data offset {offset} is outside {_WORDS.size} to {_WORDS.size + _MAX_ANNOTATION_BYTES}"
+        )
+    if code not in _CODES:
+        raise AuError(f"the .au encoding {code} is none of {sorted(_CODES)}")
     if not 1 <= rate_hz <= _MAX_RATE_HZ or not 1 <= channels <= _MAX_CHANNELS:
         raise AuError(f"the .au header says {rate_hz} Hz and {channels} channels")
-    return AuHeader(
-        encoding=Encoding(code), rate_hz=rate_hz, channels=channels, data_offset_bytes=offset
-    )
+    return AuHeader(encoding=Encoding(code), rate_hz=rate_hz, channels=channels, data_offset_bytes=offset)
 
 
 def to_bytes(frames: NDArray[np.uint8] | NDArray[np.int16]) -> bytes:

@@ -44,18 +44,20 @@ def _ulaw_encode_table() -> NDArray[np.uint8]:
     exponent = np.floor(np.log2(magnitude)).astype(np.int32) - 7
     mantissa = (magnitude >> (exponent + 3)) & 0x0F
     sign = np.where(sample < 0, 0x80, 0)
-    return (~(sign | (exponent << 4) | mantissa) & 0xFF).astype(np.uint8)
+    code: NDArray[np.int32] = ~(sign | (exponent << 4) | mantissa) & 0xFF
+    return code.astype(np.uint8)
 
 
 def _alaw_encode_table() -> NDArray[np.uint8]:
     sample = np.arange(-32768, 32768, dtype=np.int32)
     # Negative values are ones-complemented, so that -1 … -16 and 0 … 15 fall into mirrored intervals.
     magnitude = np.where(sample < 0, ~sample, sample) >> 4
-    exponent = np.where(magnitude < 32, 0, np.floor(np.log2(np.maximum(magnitude, 1))).astype(np.int32) - 4)
-    segment = np.where(magnitude < 16, 0, np.where(magnitude < 32, 1, exponent + 1))
-    mantissa = np.where(segment <= 1, magnitude & 0x0F, (magnitude >> np.maximum(segment - 1, 0)) & 0x0F)
+    # Segments 0 and 1 have the same step; from there on each doubles it.
+    segment = np.maximum(np.floor(np.log2(np.maximum(magnitude, 1))).astype(np.int32) - 3, 0)
+    mantissa = (magnitude >> np.maximum(segment - 1, 0)) & 0x0F
     sign = np.where(sample < 0, 0, 0x80)
-    return ((sign | (segment << 4) | mantissa) ^ 0x55).astype(np.uint8)
+    code: NDArray[np.int32] = (sign | (segment << 4) | mantissa) ^ 0x55
+    return code.astype(np.uint8)
 
 
 _DECODE: Final = {Law.MU: _ulaw_decode_table(), Law.A: _alaw_decode_table()}

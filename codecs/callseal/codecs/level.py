@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 FLOOR_DBOV: Final = -96.33
-"""10·log10 of the quantising power of int16 (one step, 1/32768²·… rounded): nothing is below it."""
+"""Half a step of int16 against full scale, 20·log10(2⁻¹⁶): lower levels are given as this one."""
 
 _FULL_SCALE: Final = 32768.0
 

@@ -40,7 +40,7 @@ _ALL: Final = (
     # Not recorded, by rule or of necessity.
     _reason("rule-never", "A rule says that this line is never recorded.", "按规则，此线路从不录音。"),
     _reason(
-        "emergency", "An emergency number: connected at once, never recorded.", "紧急号码：立即接通，从不录音。"
+        "emergency", "An emergency number: connected at once, not recorded.", "紧急号码：立即接通，从不录音。"
     ),
     _reason("refused", "The customer did not agree to being recorded.", "客户不同意录音。"),
     _reason(
