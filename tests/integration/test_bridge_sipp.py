@@ -192,8 +192,8 @@ def test_a_cancelled_call_ends_on_both_sides(tmp_path: Path) -> None:
         place(
             tmp_path,
             at,
-            [caller.invite(), receive(100, optional=True), receive(180), pause(0.5), caller.cancel(),
-             receive(200), receive(487), caller._request("ACK", 1)],
+            [caller.invite(), receive(100, optional=True), receive(180), pause(0.5), caller.cancel(steps_since_invite=4),
+             receive(200), receive(487), caller.acknowledge()],
             [callee.invited(), callee.respond(180, "Ringing"), callee.cancelled()],
         )  # fmt: skip
         (recording,) = at.wait_for(1)

@@ -79,7 +79,7 @@ class Caller:
         return self._request("INVITE", 1, _SDP.format(payload=_PAYLOAD[self.codec], codec=self.codec))
 
     def acknowledge(self) -> str:
-        """Acknowledge an answer."""
+        """Acknowledge an answer, or a refusal."""
         return self._request("ACK", 1)
 
     def answered(self) -> str:
@@ -91,17 +91,17 @@ class Caller:
         """End the call."""
         return self._request("BYE", 2) + receive(200)
 
-    def cancel(self) -> str:
+    def cancel(self, *, steps_since_invite: int) -> str:
         """Give up while it rings: the CANCEL has the INVITE's branch (RFC 3261 section 9.1)."""
         head = "CANCEL sip:[service]@[remote_ip]:[remote_port] SIP/2.0\n" + _CALLER.format(
             user=self.user, number=1, method="CANCEL"
-        ).replace("[branch]", "[branch-2]").replace("[peer_tag_param]", "")
+        ).replace("[branch]", f"[branch-{steps_since_invite}]").replace("[peer_tag_param]", "")
         return _send(head)
 
     def refused(self, code: int) -> str:
         """Expect a final refusal and acknowledge it."""
         early = "".join(receive(code, optional=True) for code in (100, 180, 183))
-        return early + receive(code) + self._request("ACK", 1)
+        return early + receive(code) + self.acknowledge()
 
     def hung_up_on(self) -> str:
         """Wait until the other side ends the call."""
@@ -155,15 +155,15 @@ class Callee:
             "BYE sip:caller@[remote_ip]:[remote_port] SIP/2.0\n"
             "Via: SIP/2.0/UDP [local_ip]:[local_port];branch=[branch]\n"
             "From: <sip:callee@[local_ip]:[local_port]>;tag=[pid]b[call_number]\n"
-            "To[$1]\nCall-ID: [call_id]\nCSeq: 1 BYE\nMax-Forwards: 70"
+            "To: [$1]\nCall-ID: [call_id]\nCSeq: 1 BYE\nMax-Forwards: 70"
         )
         return _send(head, retransmit=True) + receive(200)
 
     def invited_remembering(self) -> str:
         """Wait for a call, and keep the caller's From for a BYE of our own."""
         return (
-            '<recv request="INVITE" rrs="true"><action><ereg regexp="^[^:]*:?(.*)" search_in="hdr" '
-            'header="From" assign_to="whole,1"/></action></recv><Reference variables="whole"/>'
+            '<recv request="INVITE" rrs="true"><action><ereg regexp=".*" search_in="hdr" '
+            'header="From:" assign_to="1"/></action></recv>'
         )
 
 

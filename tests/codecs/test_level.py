@@ -1,0 +1,176 @@
+"""Levels: closed forms first, then speech against an independent computation."""
+
+import io
+import math
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from callseal.codecs.g711 import Law, decode, encode
+from callseal.codecs.level import FLOOR_DBOV, LevelMeter, Second, clip_threshold, dbov
+from callseal.config.announcement import Builtin, read_announcement
+
+RATE_HZ = 8000
+NEVER = 40_000
+"""A clipping threshold that no sample reaches."""
+
+
+def _measured(samples: NDArray[np.int16], clip_at: int = NEVER) -> tuple[Second, ...]:
+    meter = LevelMeter(RATE_HZ, clip_at)
+    meter.feed(samples)
+    return meter.finish()
+
+
+def _sine(amplitude: float, frequency_hz: int) -> NDArray[np.int16]:
+    phase = 2 * np.pi * frequency_hz * np.arange(RATE_HZ) / RATE_HZ
+    return np.rint(amplitude * np.sin(phase)).astype(np.int16)
+
+
+@pytest.mark.parametrize("frequency_hz", [100, 440, 997, 3000])
+def test_a_full_scale_sine_is_3_01_db_below_overload(frequency_hz: int) -> None:
+    """A whole number of periods has the mean square a²/2. Rounding adds at most half a step per sample,
+    which at this level is 20·log10(1 + 0.5·√2/32767), or 0.0002 dB; that 32767 is not 32768 takes 0.0003."""
+    (second,) = _measured(_sine(32767, frequency_hz))
+
+    assert second.rms_dbov == pytest.approx(20 * math.log10(1 / math.sqrt(2)), abs=0.0006)
+    assert second.samples == RATE_HZ
+
+
+@pytest.mark.parametrize("below_db", [10.0, 20.0, 35.0, 60.0])
+def test_a_sine_so_much_quieter_is_measured_so_much_lower(below_db: float) -> None:
+    amplitude = 32768 * 10 ** (-below_db / 20)
+    (second,) = _measured(_sine(amplitude, 997))
+
+    # Rounding is noise of at most half a step beside an effective value of amplitude/√2.
+    tolerance_db = 20 * math.log10(1 + 0.5 * math.sqrt(2) / amplitude)
+    assert second.rms_dbov == pytest.approx(-3.0103 - below_db, abs=tolerance_db)
+
+
+def test_a_full_scale_square_wave_is_the_overload_point() -> None:
+    square = np.tile(np.array([32767] * 4 + [-32768] * 4, np.int16), RATE_HZ // 8)
+
+    (second,) = _measured(square)
+
+    # Half of the samples are one step below full scale: 10·log10((1 + (32767/32768)²)/2).
+    assert second.rms_dbov == pytest.approx(0.0, abs=0.0002)
+    assert second.peak_dbov == 0.0
+
+
+@pytest.mark.parametrize("value", [1, -1, 100, -32768])
+def test_a_constant_has_the_level_of_its_magnitude(value: int) -> None:
+    (second,) = _measured(np.full(RATE_HZ, value, np.int16))
+
+    expected = 20 * math.log10(abs(value) / 32768)
+    assert (second.rms_dbov, second.peak_dbov) == (pytest.approx(expected), pytest.approx(expected))
+
+
+def test_silence_stands_on_the_floor_and_says_that_it_is_digital() -> None:
+    (second,) = _measured(np.zeros(RATE_HZ, np.int16))
+
+    assert (second.rms_dbov, second.peak_dbov) == (FLOOR_DBOV, FLOOR_DBOV)
+    assert second.zero_samples == RATE_HZ
+    assert second.is_digital_silence
+
+
+def test_one_sample_that_is_not_zero_ends_the_digital_silence_and_not_the_floor() -> None:
+    samples = np.zeros(RATE_HZ, np.int16)
+    samples[77] = -1
+
+    (second,) = _measured(samples)
+
+    assert not second.is_digital_silence
+    assert second.rms_dbov == FLOOR_DBOV
+    assert second.peak_dbov == pytest.approx(20 * math.log10(1 / 32768))
+
+
+@given(st.floats(min_value=0.0, max_value=32768.0**2))
+def test_no_level_is_below_the_floor_or_above_overload(mean_square: float) -> None:
+    assert FLOOR_DBOV <= dbov(mean_square) <= 0.0
+
+
+def test_clipped_samples_are_counted_at_both_ends() -> None:
+    samples = np.array([32734, 32733, -32734, -32733, -32768, 32767, 0], np.int16)
+
+    (second,) = _measured(samples, clip_threshold(32767))
+
+    assert clip_threshold(32767) == 32734
+    assert second.clipped_samples == 4
+
+
+@pytest.mark.parametrize("law", Law)
+def test_of_a_coded_channel_only_the_outermost_codes_count_as_clipped(law: Law) -> None:
+    every = decode(np.arange(256, dtype=np.uint8), law)
+
+    (second,) = _measured(every, clip_threshold(int(every.max())))
+
+    assert second.clipped_samples == 2
+
+
+@pytest.mark.parametrize(("first", "second"), [(Law.MU, Law.A), (Law.A, Law.MU)])
+def test_what_was_clipped_still_counts_after_transcoding(first: Law, second: Law) -> None:
+    loudest = decode(encode(np.array([32767, -32768], np.int16), first), first)
+    transcoded = decode(encode(loudest, second), second)
+    largest = int(decode(np.arange(256, dtype=np.uint8), second).max())
+
+    (measured,) = _measured(transcoded, clip_threshold(largest))
+
+    assert measured.clipped_samples == 2
+
+
+def test_the_last_second_may_be_shorter_and_is_measured_by_itself() -> None:
+    samples = np.concatenate([np.full(2 * RATE_HZ, 1000, np.int16), np.full(100, -4000, np.int16)])
+
+    first, second, rest = _measured(samples)
+
+    assert [s.samples for s in (first, second, rest)] == [RATE_HZ, RATE_HZ, 100]
+    assert rest.rms_dbov - first.rms_dbov == pytest.approx(20 * math.log10(4))
+    assert first == second
+
+
+def test_nothing_at_all_measures_nothing() -> None:
+    meter = LevelMeter(RATE_HZ, NEVER)
+    meter.feed(np.zeros(0, np.int16))
+
+    assert meter.finish() == ()
+
+
+def test_asking_twice_gives_the_same_answer() -> None:
+    meter = LevelMeter(RATE_HZ, NEVER)
+    meter.feed(np.full(RATE_HZ + 5, 7, np.int16))
+
+    first = meter.finish()
+
+    assert meter.finish() == first
+    assert len(first) == 2
+
+
+@given(st.lists(st.integers(0, 300), max_size=20), st.integers(0, 2**32 - 1))
+def test_it_does_not_matter_in_which_pieces_the_samples_come(sizes: list[int], seed: int) -> None:
+    rate_hz = 100
+    samples = np.random.default_rng(seed).integers(-32768, 32768, sum(sizes)).astype(np.int16)
+    whole, pieces = LevelMeter(rate_hz, 30_000), LevelMeter(rate_hz, 30_000)
+
+    whole.feed(samples)
+    for piece in np.split(samples, np.cumsum(sizes)):
+        pieces.feed(piece)
+
+    assert pieces.finish() == whole.finish()
+
+
+def test_speech_has_the_levels_that_another_computation_gives_it() -> None:
+    speech, rate_hz = soundfile.read(io.BytesIO(read_announcement(Builtin(name="zh"))), dtype="int16")
+    meter = LevelMeter(rate_hz, NEVER)
+    meter.feed(speech)
+
+    measured = meter.finish()
+
+    parts = [speech[at : at + rate_hz] / 32768.0 for at in range(0, speech.size, rate_hz)]
+    expected = [
+        max(FLOOR_DBOV, 20 * math.log10(max(np.std(p) ** 2 + p.mean() ** 2, 1e-12) ** 0.5)) for p in parts
+    ]
+    assert len(measured) == len(expected) > 3
+    assert [second.rms_dbov for second in measured] == pytest.approx(expected, abs=1e-6)
