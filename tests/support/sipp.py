@@ -15,7 +15,7 @@ o=peer 1 1 IN IP4 127.0.0.1
 s=-
 c=IN IP4 127.0.0.1
 t=0 0
-m=audio [rtpstream_audio_port] RTP/AVP {payload}
+m=audio {port} RTP/AVP {payload}
 a=rtpmap:{payload} {codec}/8000
 a=ptime:20
 a=sendrecv"""
@@ -37,6 +37,11 @@ Contact: <sip:callee@[local_ip]:[local_port]>"""
 
 Codec = Literal["PCMU", "PCMA"]
 _PAYLOAD: dict[Codec, int] = {"PCMU": 0, "PCMA": 8}
+
+
+def _describe(codec: Codec, rtp_port: int | None) -> str:
+    port = "[rtpstream_audio_port]" if rtp_port is None else str(rtp_port)
+    return _SDP.format(port=port, payload=_PAYLOAD[codec], codec=codec)
 
 
 def _send(text: str, body: str = "", *, retransmit: bool = False) -> str:
@@ -67,6 +72,8 @@ class Caller:
 
     user: str = "6001"
     codec: Codec = "PCMU"
+    rtp_port: int | None = None
+    """Where the sound goes instead of sipp itself."""
 
     def _request(self, method: str, number: int, body: str = "") -> str:
         head = f"{method} sip:[service]@[remote_ip]:[remote_port] SIP/2.0\n" + _CALLER.format(
@@ -76,7 +83,7 @@ class Caller:
 
     def invite(self) -> str:
         """Call."""
-        return self._request("INVITE", 1, _SDP.format(payload=_PAYLOAD[self.codec], codec=self.codec))
+        return self._request("INVITE", 1, _describe(self.codec, self.rtp_port))
 
     def acknowledge(self) -> str:
         """Acknowledge an answer, or a refusal."""
@@ -113,10 +120,11 @@ class Callee:
     """The steps of a call that sipp takes."""
 
     codec: Codec = "PCMU"
+    rtp_port: int | None = None
 
     @property
     def _sdp(self) -> str:
-        return _SDP.format(payload=_PAYLOAD[self.codec], codec=self.codec)
+        return _describe(self.codec, self.rtp_port)
 
     def invited(self) -> str:
         """Wait for a call."""

@@ -1,0 +1,179 @@
+"""A recorder on a spool of its own, the calls that it gets, and what is found in the spool afterwards."""
+
+import io
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+import numpy as np
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from numpy.typing import NDArray
+
+from callseal.agent.call import Answered, AudioFormat, Block, Call, Ending, EndReason, Party
+from callseal.agent.checks import Limits
+from callseal.agent.recorder import Policy, Signer, SpoolRecorder
+from callseal.codecs import au
+from callseal.codecs.au import Encoding
+from callseal.seal.age import HybridIdentity, Identity, Recipient, X25519Identity, decrypt
+from callseal.seal.fields import JsonObject
+from callseal.seal.manifest import Manifest, Result, parse
+from callseal.seal.spool import Spool
+from callseal.seal.vcon import open_vcon
+from support.sealed_recordings import STARTED_AT, organisation
+
+RATE_HZ = 8000
+OWNER = organisation()
+CUSTOMER_NUMBER = "+8613800138000"
+CUSTOMER_NAME = "Customer Wang Fang"
+LIMITS = Limits(min_level_dbov=-35.0, max_clipped_ratio=0.001, silent_channel_dbov=-60.0, silent_s=10.0)
+ULAW = AudioFormat(encoding=Encoding.ULAW, rate_hz=RATE_HZ)
+PCM16 = AudioFormat(encoding=Encoding.PCM16, rate_hz=RATE_HZ)
+CALL = Call(
+    source="bridge",
+    direction="outbound",
+    started_at=STARTED_AT,
+    agent=Party(number="8001", uri="sip:8001@10.0.0.1", name="Desk 8001"),
+    customer=Party(number=CUSTOMER_NUMBER, uri="sip:013800138000@pbx.example:5060", name=CUSTOMER_NAME),
+    sip_call_ids=("leg-one", "leg-two"),
+    business="sales",
+    retention_class="sales-long",
+    announcements=("zh",),
+)
+QUIET = replace(CALL, announcements=())
+"""A call that owes no announcement."""
+HANGUP = EndReason(ending=Ending.HANGUP, at=STARTED_AT + timedelta(seconds=61), by="customer")
+
+CLASSIC = X25519Identity(key=X25519PrivateKey.from_private_bytes(bytes(range(32))))
+POST_QUANTUM = HybridIdentity(seed=bytes(range(32, 64)))
+
+
+def recipients(*identities: X25519Identity | HybridIdentity) -> tuple[Recipient, ...]:
+    """Give the public halves."""
+    return tuple(identity.recipient for identity in identities)
+
+
+@dataclass
+class Clock:
+    """Both clocks of a recorder; they stand still until told."""
+
+    elapsed_s: float = 0.0
+
+    def now(self) -> datetime:
+        return STARTED_AT + timedelta(seconds=self.elapsed_s)
+
+    def monotonic(self) -> float:
+        return 1000.0 + self.elapsed_s
+
+
+@dataclass
+class Desk:
+    """A recorder and all that it said."""
+
+    spool: Spool
+    recorder: SpoolRecorder
+    clock: Clock
+    alarms: list[tuple[str, str]] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
+
+    def ready(self) -> list[Path]:
+        """Give the folders of finished recordings, the oldest first."""
+        return [bundle.path for bundle in self.spool.ready()]
+
+
+@contextmanager
+def recording_desk(
+    root: Path, keys: Sequence[Recipient] = recipients(CLASSIC), flush_s: float = 0.5
+) -> Iterator[Desk]:
+    """Run a recorder on a new spool in `root`."""
+    spool, clock = Spool(root), Clock()
+    alarms: list[tuple[str, str]] = []
+    results: list[Result] = []
+    random = np.random.default_rng(0)
+    recorder = SpoolRecorder(
+        spool=spool,
+        recipients=keys,
+        signer=Signer(device=OWNER.device, key=OWNER.device_key, chain=OWNER.chain),
+        policy=Policy(
+            site="bj", stores=("primary",), flush_s=flush_s, limits=LIMITS, software="callseal/0.0.0"
+        ),
+        now=clock.now,
+        monotonic=clock.monotonic,
+        random=random.bytes,
+        alarm=lambda code, words: alarms.append((code, words)),
+        finished=results.append,
+    )
+    with spool.lock():
+        yield Desk(spool=spool, recorder=recorder, clock=clock, alarms=alarms, results=results)
+
+
+def block(recording: UUID, start_samples: int, frames: "NDArray[np.uint8] | NDArray[np.int16]") -> Block:
+    """Give a bank of one; frames have the shape (samples, 2)."""
+    return Block(
+        recordings=(recording,),
+        start_samples=np.array([start_samples], np.int64),
+        payload=frames[np.newaxis],
+        present=np.ones((1, 2, -(-frames.shape[0] // 80)), np.bool_),
+    )
+
+
+def answered(position_samples: int = 0) -> Answered:
+    """Give the event of a call that was taken at once."""
+    at = STARTED_AT + timedelta(seconds=position_samples / RATE_HZ)
+    return Answered(at=at, position_samples=position_samples)
+
+
+def talk(samples: int, seed: int = 1) -> NDArray[np.int16]:
+    """Give noise as loud as speech (about -26 dBov) on both channels, shape (samples, 2)."""
+    return np.random.default_rng(seed).normal(0, 1640, (samples, 2)).round().astype(np.int16)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A bundle, opened with a reading key."""
+
+    manifest: Manifest
+    vcon: JsonObject
+    inner: bytes
+    """The inner file; empty for a bundle without audio."""
+
+    @property
+    def frames(self) -> "NDArray[np.uint8] | NDArray[np.int16]":
+        """Give the samples as they lie in the inner file, shape (samples, 2)."""
+        header = au.parse(self.inner)
+        data = self.inner[header.data_offset_bytes :]
+        if header.encoding is Encoding.PCM16:
+            return np.frombuffer(data, ">i2").astype(np.int16).reshape(-1, 2)
+        return np.frombuffer(data, np.uint8).reshape(-1, 2)
+
+
+def open_bundle(folder: Path, identity: Identity = CLASSIC) -> Opened:
+    """Open a finished recording; what it holds is checked by whoever asks."""
+    manifest = parse((folder / "manifest.json").read_bytes())
+    plain = {item.kind: unsealed(folder / item.name, identity) for item in manifest.objects}
+    vcon, _chain = open_vcon(plain["call"])
+    return Opened(manifest=manifest, vcon=vcon, inner=plain.get("audio", b""))
+
+
+def unsealed(path: Path, identity: Identity = CLASSIC) -> bytes:
+    """Decrypt one sealed file."""
+    return b"".join(decrypt(io.BytesIO(path.read_bytes()), [identity]))
+
+
+def bodies(vcon: JsonObject, kind: str, key: str, value: str) -> list[JsonObject]:
+    """Give the JSON bodies of those attachments or analyses whose `key` is `value`."""
+    items = vcon[kind]
+    if not isinstance(items, list):
+        raise TypeError(kind)
+    return [
+        item["body"]
+        for item in items
+        if isinstance(item, dict) and item[key] == value and isinstance(item["body"], dict)
+    ]
+
+
+def utc(text: str) -> datetime:
+    """Read a time of the metadata."""
+    return datetime.fromisoformat(text).astimezone(UTC)
