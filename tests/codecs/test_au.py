@@ -41,7 +41,7 @@ def _frames(encoding: Encoding) -> "NDArray[np.uint8] | NDArray[np.int16]":
 
 
 def _heard(frames: "NDArray[np.uint8] | NDArray[np.int16]", encoding: Encoding) -> NDArray[np.int16]:
-    """What a player must hear, shape (samples, channels)."""
+    """Give what a player must hear, shape (samples, channels)."""
     if encoding.law is None:
         return frames.astype(np.int16)
     return g711.decode(frames.astype(np.uint8), encoding.law)

@@ -92,8 +92,9 @@ def test_the_form_of_the_array_is_kept_also_where_it_is_a_view(law: Law) -> None
     codes = encode(samples, law)
     heard = decode(codes, law)
 
-    assert (codes.shape, codes.dtype) == (samples.shape, np.uint8)
-    assert (heard.shape, heard.dtype) == (samples.shape, np.int16)
+    assert codes.shape == heard.shape == samples.shape
+    assert codes.dtype == np.uint8
+    assert heard.dtype == np.int16
     assert np.array_equal(codes, encode(samples.copy(), law))
 
 

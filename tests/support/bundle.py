@@ -6,8 +6,9 @@ ready to the store. The clock stands: recording n is the call of n minutes after
 """
 
 import hashlib
+import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -126,6 +127,34 @@ def open_office(root: Path, *, classic: bool = True) -> Office:
     DirectoryStore.create(office.store_path)
     Spool(office.spool_path)
     return office
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Archive:
+    """An office whose first two recordings and exempt call are in the store, and whose third is not yet."""
+
+    office: Office
+    recordings: tuple[UUID, ...]
+    exempt: UUID
+
+    def copied(self, root: Path) -> "Archive":
+        """Return a copy of everything, to be altered at will."""
+        shutil.copytree(self.office.root, root)
+        office = replace(self.office, root=root)
+        office.config_file.write_text(settings_text(office))
+        return replace(self, office=office)
+
+
+def make_archive(root: Path) -> Archive:
+    """Record three calls, the first outbound, and let one pass that is exempt."""
+    office = open_office(root)
+    directions: tuple[Direction, ...] = ("outbound", "inbound", "inbound")
+    recordings = tuple(
+        record(office, number, direction=direction) for number, direction in enumerate(directions)
+    )
+    exempt = record_exempt(office, len(directions))
+    upload(office, [*recordings[:2], exempt])
+    return Archive(office=office, recordings=recordings, exempt=exempt)
 
 
 def settings_text(office: Office) -> str:

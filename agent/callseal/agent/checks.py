@@ -54,6 +54,7 @@ class Verdict:
 def judge(
     seconds: Sequence[Sequence[Second]],
     *,
+    rate_hz: int,
     answered_samples: int | None,
     announced: Sequence[tuple[int, int]],
     limits: Limits,
@@ -64,7 +65,7 @@ def judge(
     was heard of each announcement. A call without a whole second of talk is not judged.
     """
     channels = tuple(
-        _measure(side, tuple(of_side), answered_samples, announced)
+        _measure(side, tuple(of_side), rate_hz, answered_samples, announced)
         for side, of_side in zip(SIDES, seconds, strict=True)
     )
     if answered_samples is None or any(channel.judged_s < 1 for channel in channels):
@@ -74,11 +75,14 @@ def judge(
 
 
 def _measure(
-    side: Side, seconds: tuple[Second, ...], answered: int | None, announced: Sequence[tuple[int, int]]
+    side: Side,
+    seconds: tuple[Second, ...],
+    rate_hz: int,
+    answered: int | None,
+    announced: Sequence[tuple[int, int]],
 ) -> Channel:
     talk: list[Second] = []
     position = 0
-    rate_hz = seconds[0].samples if seconds else 0
     for second in seconds:
         end = position + second.samples
         heard = any(position < to and begin < end for begin, to in announced)
@@ -91,7 +95,7 @@ def _measure(
     return Channel(
         side=side,
         seconds=seconds,
-        judged_s=samples / rate_hz if rate_hz else 0.0,
+        judged_s=samples / rate_hz,
         level_dbov=10 * math.log10(sum(powers) / len(powers)) if powers else FLOOR_DBOV,
         peak_dbov=max((second.peak_dbov for second in talk), default=FLOOR_DBOV),
         clipped_ratio=sum(second.clipped_samples for second in talk) / samples if samples else 0.0,

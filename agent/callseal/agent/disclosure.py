@@ -31,8 +31,8 @@ class Follower:
 
     @property
     def complete(self) -> bool:
-        """Whether it was seen from its first sample to its last."""
-        return self._equal == self._programme.samples.size
+        """Whether it was seen from its first sample to the last one of its last part."""
+        return self._equal >= self._programme.parts[-1].end_samples
 
     def feed(self, position: int, track: NDArray[np.int16]) -> None:
         """Take the track's samples from `position` on, gapless from call to call."""
@@ -43,9 +43,12 @@ class Follower:
             if not sound.size:
                 return
             skipped = int(sound[0])
+            track = track[skipped:]
+            if track[0] != self._programme.samples[self._first_sound]:
+                self._mismatched = True  # some sound, and not the announcement: nothing of it was heard
+                return
             self._origin = position + skipped - self._first_sound
             self._equal = self._first_sound
-            track = track[skipped:]
         wanted = self._programme.samples[self._equal : self._equal + track.size]
         other = np.flatnonzero(track[: wanted.size] != wanted)
         self._mismatched = bool(other.size)

@@ -13,14 +13,16 @@ from uuid import UUID
 from callseal.agent.call import (
     AGENT,
     CUSTOMER,
+    Answered,
     Call,
     Disclosure,
-    EndReason,
+    DisclosureFailed,
     Ending,
+    EndReason,
     Event,
+    MediaLost,
     Party,
 )
-from callseal.agent.call import Answered, DisclosureFailed, MediaLost
 from callseal.agent.checks import Channel, Verdict
 from callseal.seal import vcon
 from callseal.seal.fields import JsonObject, JsonValue

@@ -2,7 +2,8 @@
 
 Shell: it writes the spool, through the sealed writer; no plaintext leaves this process. All its methods
 are called from one thread. A disk that refuses does not stop a call: what can't be written is alarmed at
-once, and the recording ends as `failed`.
+once; a recording whose sound can't be written ends as `failed`. Only `open` and `exempt` raise SpoolError,
+where not even the recording's folder can be made.
 """
 
 import dataclasses
@@ -15,6 +16,7 @@ from uuid import UUID
 import numpy as np
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from numpy.typing import NDArray
 
 from callseal.agent import metadata
 from callseal.agent.call import (
@@ -34,7 +36,7 @@ from callseal.codecs import au, g711
 from callseal.codecs.level import LevelMeter, clip_threshold
 from callseal.seal import manifest as mf
 from callseal.seal.age import Recipient, fingerprint
-from callseal.seal.errors import SpoolError
+from callseal.seal.errors import SealError, SpoolError
 from callseal.seal.manifest import Direction, Manifest, ManifestObject, Origin, Result, object_name
 from callseal.seal.spool import AUDIO_NAME, VCON_NAME, OpenBundle, Spool
 from callseal.seal.uuid7 import uuid7
@@ -44,6 +46,9 @@ from callseal.seal.writer import SealedFile, SealedObject, seal_bytes
 CHANNELS: Final = 2
 MAX_GAP_S: Final = 3600
 """The longest jump ahead that is filled with silence; a longer one is a source's mistake."""
+
+Frames = NDArray[np.uint8] | NDArray[np.int16]
+"""Shape (samples, 2): G.711 codes or linear samples."""
 
 log = structlog.get_logger("callseal.recorder")
 
@@ -92,6 +97,17 @@ class _Recording:
         return self.opened_at
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Outcome:
+    """What became of a recording."""
+
+    end: EndReason
+    result: Result
+    reasons: tuple[str, ...]
+    audio: SealedObject | None = None
+    verdict: Verdict | None = None
+
+
 class SpoolRecorder:
     """Recordings into a spool."""
 
@@ -125,10 +141,9 @@ class SpoolRecorder:
     def open(self, call: Call, format: AudioFormat) -> UUID:  # noqa: A002 - the word of the contract
         """Begin a recording; its bundle stands in the spool when this returns."""
         recording, entry = self._begin(call)
-        law = format.encoding.law
-        largest = 32767 if law is None else int(g711.decode(np.arange(256, dtype=np.uint8), law).max())
         entry.format = format
-        entry.meters = tuple(LevelMeter(format.rate_hz, clip_threshold(largest)) for _ in range(CHANNELS))
+        clip_at = clip_threshold(_largest(format.encoding.law))
+        entry.meters = tuple(LevelMeter(format.rate_hz, clip_at) for _ in range(CHANNELS))
         entry.flushed_s = self._monotonic()
         with self._disk(entry):
             entry.writer = SealedFile(entry.bundle.audio_path, self._recipients)
@@ -139,7 +154,7 @@ class SpoolRecorder:
         return recording
 
     def write(self, block: Block) -> None:
-        """Take audio; a jump ahead becomes silence, a step back raises RecorderError."""
+        """Take audio; a jump ahead becomes silence, a step back or another format raises RecorderError."""
         for index, recording in enumerate(block.recordings):
             entry = self._entry(recording)
             if entry.format is None:
@@ -149,6 +164,12 @@ class SpoolRecorder:
                 raise RecorderError(
                     f"recording {recording}: audio for sample {int(block.start_samples[index])}, "
                     f"but {entry.samples} is the next"
+                )
+            wanted = np.int16 if entry.format.encoding.law is None else np.uint8
+            if block.payload.dtype != wanted:
+                raise RecorderError(
+                    f"recording {recording}: samples are {block.payload.dtype}, "
+                    f"its format has {wanted.__name__}"
                 )
             if gap:
                 self._append(entry, _silence(entry.format, gap))
@@ -180,13 +201,16 @@ class SpoolRecorder:
         result = Result.OK if len(harmless) == len(reasons) else Result.DEGRADED
         if audio is None:
             result = Result.FAILED
-        self._complete(recording, entry, end, result, tuple(dict.fromkeys(reasons)), audio, verdict)
+        found = _Outcome(
+            end=end, result=result, reasons=tuple(dict.fromkeys(reasons)), audio=audio, verdict=verdict
+        )
+        self._complete(recording, entry, found)
 
     def exempt(self, call: Call, end: EndReason) -> UUID:
         """Leave the trace of a call that is not recorded: a bundle without audio."""
         recording, entry = self._begin(call)
         del self._open[recording]
-        self._complete(recording, entry, end, Result.EXEMPT, end.reasons, None, None)
+        self._complete(recording, entry, _Outcome(end=end, result=Result.EXEMPT, reasons=end.reasons))
         return recording
 
     def discard(self, recording: UUID, end: EndReason) -> None:
@@ -195,9 +219,11 @@ class SpoolRecorder:
         del self._open[recording]
         if entry.writer is not None:
             entry.writer.abandon()
-        entry.bundle.discard_audio()
-        entry.format = None
-        self._complete(recording, entry, end, Result.EXEMPT, end.reasons, None, None)
+        # Audio that can't be removed keeps the bundle out of ready/: `complete` knows no such object.
+        with self._disk(entry):
+            entry.bundle.discard_audio()
+        entry.format, entry.samples = None, 0
+        self._complete(recording, entry, _Outcome(end=end, result=Result.EXEMPT, reasons=end.reasons))
 
     # --- inside -------------------------------------------------------------------------------------
 
@@ -214,16 +240,15 @@ class SpoolRecorder:
         except KeyError:
             raise RecorderError(f"recording {recording} is not open") from None
 
-    def _append(self, entry: _Recording, frames: "np.typing.NDArray[np.uint8 | np.int16]") -> None:
-        """Take frames, uint8 or int16, shape (samples, 2)."""
-        if entry.format is None or entry.writer is None:
+    def _append(self, entry: _Recording, frames: Frames) -> None:
+        if entry.format is None:
             return
         law = entry.format.encoding.law
         samples = frames if law is None else g711.decode(frames.astype(np.uint8, copy=False), law)
         for channel, meter in enumerate(entry.meters):
             meter.feed(samples[:, channel].astype(np.int16, copy=False))
         entry.samples += frames.shape[0]
-        if entry.broken:
+        if entry.writer is None or entry.broken:
             return
         with self._disk(entry):
             entry.writer.write(au.to_bytes(frames))
@@ -244,9 +269,12 @@ class SpoolRecorder:
     def _save_metadata(self, recording: UUID, entry: _Recording) -> None:
         if entry.broken:
             return
-        facts = self._facts(recording, entry)
-        with self._disk(entry):
-            self._seal_vcon(facts, entry)
+        try:
+            self._seal_vcon(self._facts(recording, entry), entry)
+        except SealError as error:
+            # The sound goes on: the vCon is sealed anew at the next change, and at the end.
+            log.error("recording.metadata.failed", recording=str(recording), detail=str(error))  # noqa: TRY400
+            self._alarm("write-failed", f"recording {recording}: {error}")
 
     def _facts(self, recording: UUID, entry: _Recording) -> metadata.Facts:
         audio = None
@@ -285,23 +313,20 @@ class SpoolRecorder:
         ]
         return judge(
             [meter.finish() for meter in entry.meters],
+            rate_hz=entry.format.rate_hz,
             answered_samples=answered,
             announced=announced,
             limits=self._policy.limits,
         )
 
-    def _complete(
-        self,
-        recording: UUID,
-        entry: _Recording,
-        end: EndReason,
-        result: Result,
-        reasons: tuple[str, ...],
-        audio: SealedObject | None,
-        verdict: Verdict | None,
-    ) -> None:
+    def _complete(self, recording: UUID, entry: _Recording, found: _Outcome) -> None:
+        audio, result = found.audio, found.result
         facts = dataclasses.replace(
-            self._facts(recording, entry), end=end, result=result.value, reasons=reasons, verdict=verdict
+            self._facts(recording, entry),
+            end=found.end,
+            result=result.value,
+            reasons=found.reasons,
+            verdict=found.verdict,
         )
         objects: list[ManifestObject] = []
         names: dict[str, str] = {}
@@ -314,33 +339,34 @@ class SpoolRecorder:
             objects.append(_object(name, audio))
             names[AUDIO_NAME] = name
         try:
+            sealed = self._seal_vcon(facts, entry)
             if audio is None and entry.writer is not None and result is Result.FAILED:
                 # What was written has no end and no hash: it stays where recovery will look for it.
-                self._seal_vcon(facts, entry)
-                raise SpoolError("its audio could not be finished; it stays in open/ and is quarantined")
-            sealed = self._seal_vcon(facts, entry)
-            name = object_name("call", sealed.sha256)
-            objects.append(_object(name, sealed))
-            names[VCON_NAME] = name
-            manifest = self._manifest(recording, entry, end, result, reasons, tuple(objects))
-            signature = mf.sign(manifest.to_bytes(), self._signer.key)
-            entry.bundle.complete(manifest, signature, names)
-        except SpoolError as error:
-            self._alarm("write-failed", f"recording {recording}: {error}")
-            log.error("recording.incomplete", recording=str(recording), detail=str(error))  # noqa: TRY400
+                self._incomplete(recording, "its sound could not be finished; it stays in open/")
+            else:
+                name = object_name("call", sealed.sha256)
+                objects.append(_object(name, sealed))
+                names[VCON_NAME] = name
+                manifest = self._manifest(recording, entry, found, tuple(objects))
+                signature = mf.sign(manifest.to_bytes(), self._signer.key)
+                entry.bundle.complete(manifest, signature, names)
+        except SealError as error:
+            self._incomplete(recording, str(error))
             result = Result.FAILED
         self._finished(result)
         log.info(
-            "recording.closed", recording=str(recording), result=result.value, reasons=list(reasons)
+            "recording.closed", recording=str(recording), result=result.value, reasons=list(found.reasons)
         )
+
+    def _incomplete(self, recording: UUID, words: str) -> None:
+        log.error("recording.incomplete", recording=str(recording), detail=words)
+        self._alarm("write-failed", f"recording {recording}: {words}")
 
     def _manifest(
         self,
         recording: UUID,
         entry: _Recording,
-        end: EndReason,
-        result: Result,
-        reasons: tuple[str, ...],
+        found: _Outcome,
         objects: tuple[ManifestObject, ...],
     ) -> Manifest:
         call, form = entry.call, entry.format
@@ -352,15 +378,15 @@ class SpoolRecorder:
             origin=Origin.LIVE,
             direction=Direction(call.direction),
             started_at=call.started_at,
-            ended_at=max(end.at, call.started_at),
+            ended_at=max(found.end.at, call.started_at),
             duration_samples=entry.samples,
             rate_hz=None if form is None else form.rate_hz,
             encoding=None if form is None else form.encoding.value,
             business_type=call.business,
             retention_class=call.retention_class or None,
             stores=self._policy.stores,
-            result=result,
-            reasons=reasons,
+            result=found.result,
+            reasons=found.reasons,
             recipients=tuple(fingerprint(recipient) for recipient in self._recipients),
             objects=objects,
             ledger=None,
@@ -395,7 +421,16 @@ def _object(name: str, sealed: SealedObject) -> ManifestObject:
     )
 
 
-def _silence(form: AudioFormat, samples: int) -> "np.typing.NDArray[np.uint8 | np.int16]":
+def _largest(law: g711.Law | None) -> int:
+    """Give the largest magnitude that a party's coding can express.
+
+    Linear recordings hold what came in two laws: the one that reaches less far counts for both.
+    """
+    laws = tuple(g711.Law) if law is None else (law,)
+    return min(int(g711.decode(np.arange(256, dtype=np.uint8), each).max()) for each in laws)
+
+
+def _silence(form: AudioFormat, samples: int) -> Frames:
     law = form.encoding.law
     if law is None:
         return np.zeros((samples, CHANNELS), np.int16)
@@ -413,4 +448,5 @@ def _disclosure_faults(entry: _Recording) -> list[str]:
     whole = {event.name for event in heard if event.complete and len(event.heard_by) == CHANNELS}
     if whole >= set(entry.call.announcements):
         return []
-    return ["disclosure-incomplete" if any(e.start_samples is not None for e in heard) else "disclosure-missing"]
+    begun = any(event.start_samples is not None for event in heard)
+    return ["disclosure-incomplete" if begun else "disclosure-missing"]

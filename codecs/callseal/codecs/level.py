@@ -39,9 +39,8 @@ class Second:
 
 def dbov(mean_square: float) -> float:
     """Give the level of a mean square in int16 units, no lower than `FLOOR_DBOV`."""
-    if mean_square <= 0.0:
-        return FLOOR_DBOV
-    return max(FLOOR_DBOV, 10.0 * math.log10(mean_square / _FULL_SCALE**2))
+    ratio = mean_square / _FULL_SCALE**2
+    return FLOOR_DBOV if ratio <= 0.0 else max(FLOOR_DBOV, 10.0 * math.log10(ratio))
 
 
 class LevelMeter:

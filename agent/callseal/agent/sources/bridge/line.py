@@ -29,10 +29,11 @@ from callseal.agent.call import (
     Side,
 )
 from callseal.agent.disclosure import Follower
+from callseal.agent.errors import ProtocolError
 from callseal.agent.sources.bridge import protocol
 from callseal.agent.sources.bridge.memwav import GrowingWav
 from callseal.agent.sources.bridge.routing import Plan
-from callseal.agent.sources.bridge.tracks import Tracks
+from callseal.agent.sources.bridge.tracks import TRACKS, Tracks
 from callseal.codecs import g711
 from callseal.codecs.au import Encoding
 
@@ -41,6 +42,7 @@ _EARLY_S: Final = 0.04
 """The child's clock reading and the sample that was recorded then are at most two ticks apart."""
 _ENCODINGS: Final = {("PCMU", "PCMU"): Encoding.ULAW, ("PCMA", "PCMA"): Encoding.ALAW}
 
+_BY_NAME: Final = {ending.value: ending for ending in Ending}
 _UNANSWERED: Final = {
     Ending.BUSY: "unanswered-busy",
     Ending.CANCELLED: "unanswered-cancelled",
@@ -72,6 +74,7 @@ class Line:
         self._taps: list[GrowingWav] = []
         self._tapped_s = 0.0
         self._recording: UUID | None = None
+        self._refused = False
         self._encoding = Encoding.PCM16
         self._written = 0
         self._start = 0
@@ -87,8 +90,12 @@ class Line:
         self._call = dataclasses.replace(self._call, sip_call_ids=ids)
 
     def tapped(self, report: protocol.Tapped, fds: list[int]) -> None:
-        """Take over the taps."""
-        self._taps = [GrowingWav(fd) for fd in fds]
+        """Take over the taps; raises ProtocolError when they are not one a track, or come twice."""
+        taps = [GrowingWav(fd) for fd in fds]
+        if self._taps or len(taps) != TRACKS:
+            _close(taps)
+            raise ProtocolError(f"the bridge's child gave {len(taps)} taps, or gave them twice")
+        self._taps = taps
         self._tapped_s = report.at_s
 
     def media(self, report: protocol.Media, recorder: Recorder) -> None:
@@ -97,9 +104,11 @@ class Line:
             return
         codecs = (report.agent_codec, report.customer_codec)
         self._encoding = _ENCODINGS.get(codecs, Encoding.PCM16)
+        self._refused = True  # by the disk, unless `open` returns
         self._recording = recorder.open(
             self._call, AudioFormat(encoding=self._encoding, rate_hz=self._rate_hz)
         )
+        self._refused = False
         self._start = max(0, self._position(report.at_s - _EARLY_S))
         self._tracks.start_at(self._start)
         if self._answered_s is not None:
@@ -119,7 +128,7 @@ class Line:
         self._heard_by = tuple(side for side in sides if side in report.heard_by)
 
     def announced(self, recorder: Recorder) -> None:
-        """The player has ended; what was heard is known once the taps have delivered it."""
+        """Take what the taps have by the player's end, and say what was heard if that is known by now."""
         self.pump(recorder)
         self._disclose(recorder, final=False)
 
@@ -146,11 +155,12 @@ class Line:
     def ended(self, report: protocol.Ended, recorder: Recorder) -> None:
         """Close the recording, or leave the trace of a call that was not recorded."""
         by: Side | None = "agent" if report.by == "agent" else "customer" if report.by == "customer" else None
-        ending = Ending(report.ending)
+        # A child that gives an end which nobody knows is not to be believed: what it recorded is saved.
+        ending = _BY_NAME.get(report.ending, Ending.SOURCE_DIED)
         self._finish(recorder, ending, by, report.code or None, self._wall_time(report.at_s))
 
     def lost(self, at: datetime, recorder: Recorder) -> None:
-        """The child is gone: save what the taps hold."""
+        """Save what the taps hold: the child is gone."""
         self._finish(recorder, Ending.SOURCE_DIED, None, None, at)
 
     # --- inside -------------------------------------------------------------------------------------
@@ -158,7 +168,16 @@ class Line:
     def _finish(
         self, recorder: Recorder, ending: Ending, by: Side | None, code: int | None, at: datetime
     ) -> None:
-        self.pump(recorder, last=True)
+        try:
+            self.pump(recorder, last=True)
+            self._close_recording(recorder, ending, by, code, at)
+        finally:
+            _close(self._taps)
+            self._taps = []
+
+    def _close_recording(
+        self, recorder: Recorder, ending: Ending, by: Side | None, code: int | None, at: datetime
+    ) -> None:
         answered = self._answered_s is not None
         reasons: list[str] = []
         if ending is Ending.SOURCE_DIED:
@@ -177,13 +196,12 @@ class Line:
                 reasons.insert(0, self._plan.exempt_reason)
             elif self._failure is not None:
                 reasons.insert(0, "disclosure-failed")
+            elif self._refused:
+                reasons.insert(0, "write-failed")
             elif answered and ending is not Ending.SOURCE_DIED:
                 reasons.insert(0, "no-media")
             end = EndReason(ending=ending, at=at, by=by, sip_code=code, reasons=tuple(reasons))
             recorder.exempt(self._call, end)
-        for tap in self._taps:
-            tap.close()
-        self._taps = []
 
     def _position(self, at_s: float) -> int:
         return round((at_s - self._tapped_s) * self._rate_hz)
@@ -207,9 +225,7 @@ class Line:
     def _write(self, recorder: Recorder, recording: UUID, samples: NDArray[np.int16]) -> None:
         frames = np.ascontiguousarray(samples[[AGENT, CUSTOMER]].T)
         law = self._encoding.law
-        payload: NDArray[np.uint8] | NDArray[np.int16] = (
-            frames if law is None else g711.encode(frames, law)
-        )
+        payload: NDArray[np.uint8] | NDArray[np.int16] = frames if law is None else g711.encode(frames, law)
         cells = -(-frames.shape[0] // (self._rate_hz * CELL_MS // 1000))
         recorder.write(
             Block(
@@ -220,6 +236,11 @@ class Line:
             )
         )
         self._written += frames.shape[0]
+
+
+def _close(taps: list[GrowingWav]) -> None:
+    for tap in taps:
+        tap.close()
 
 
 def wall_clock(now: datetime, monotonic_s: float) -> Callable[[float], datetime]:

@@ -7,14 +7,17 @@ processes share. `call` numbers a call within the life of one child.
 
 import dataclasses
 import json
+import math
+import os
 import socket
 from dataclasses import dataclass
-from typing import Any, Final, Literal, get_type_hints
+from typing import Any, Final, Literal, NoReturn, get_args, get_origin, get_type_hints
 
 from callseal.agent.errors import ProtocolError
 
 MAX_MESSAGE_BYTES: Final = 65_536
 MAX_FDS: Final = 64
+_MAX_EXACT: Final = 2**53  # the largest whole number up to which a float has them all
 
 CallSide = Literal["agent", "customer"]
 OnFailure = Literal["record", "no-record", "refuse-call"]
@@ -201,6 +204,7 @@ _KINDS: Final[dict[str, type[Message]]] = {
         Announced, AnnouncementFailed, Ended, Beat, Fault,
     )
 }  # fmt: skip
+_FIELDS: Final = {kind: get_type_hints(kind) for kind in _KINDS.values()}
 
 
 def encode(message: Message) -> bytes:
@@ -214,35 +218,77 @@ def encode(message: Message) -> bytes:
 def decode(data: bytes) -> Message:
     """Read a datagram; raises ProtocolError for anything that is no whole message of known kind."""
     try:
-        fields: Any = json.loads(data)
-    except ValueError as error:
+        fields: Any = json.loads(data, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
         raise ProtocolError("a message between service and bridge child is no JSON") from error
     if not isinstance(fields, dict):
         raise ProtocolError("a message between service and bridge child is no JSON object")
     kind = _KINDS.get(str(fields.pop("is", "")))
     if kind is None:
         raise ProtocolError("a message between service and bridge child is of an unknown kind")
-    for name, wanted in get_type_hints(kind).items():
-        plain = wanted if isinstance(wanted, type) else list if "list" in str(wanted) else str
-        value = fields.get(name)
-        if plain is float and isinstance(value, int) and not isinstance(value, bool):
-            fields[name] = value = float(value)
-        if type(value) is not plain:
-            raise ProtocolError(f"{kind.__name__}.{name} is {type(value).__name__}, not {plain.__name__}")
-    try:
-        return kind(**fields)
-    except TypeError as error:
-        raise ProtocolError(f"a {kind.__name__} has a field too many") from error
+    wanted = _FIELDS[kind]
+    if fields.keys() != wanted.keys():
+        raise ProtocolError(f"a {kind.__name__} has a field too many or too few")
+    return kind(**{name: _value(f"{kind.__name__}.{name}", fields[name], wanted[name]) for name in wanted})
 
 
 def send(channel: socket.socket, message: Message, fds: tuple[int, ...] = ()) -> None:
-    """Send one message, with descriptors beside it."""
+    """Send one message, with descriptors beside it; raises ProtocolError when there are too many."""
+    if len(fds) > MAX_FDS:
+        raise ProtocolError(f"a {type(message).__name__} with {len(fds)} descriptors, over {MAX_FDS}")
     socket.send_fds(channel, [encode(message)], fds)
 
 
 def receive(channel: socket.socket) -> tuple[Message, list[int]] | None:
-    """Take the next message; None when the other side is gone. BlockingIOError passes through."""
-    data, fds, _flags, _address = socket.recv_fds(channel, MAX_MESSAGE_BYTES, MAX_FDS)
-    if not data:
+    """Take the next message; None when the other side is gone. BlockingIOError passes through.
+
+    Raises ProtocolError as `decode` does, and for what was cut because it is over the limits.
+    """
+    data, fds, flags, _address = socket.recv_fds(channel, MAX_MESSAGE_BYTES, MAX_FDS)
+    for fd in fds:
+        os.set_inheritable(fd, False)  # recv_fds passes no MSG_CMSG_CLOEXEC on
+    try:
+        message = None if not data else decode(_whole(data, flags))
+    except ProtocolError:
+        _close(fds)
+        raise
+    if message is None:
+        _close(fds)
         return None
-    return decode(data), fds
+    return message, fds
+
+
+def _whole(data: bytes, flags: int) -> bytes:
+    if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+        raise ProtocolError("a message between service and bridge child is over the limits")
+    return data
+
+
+def _close(fds: list[int]) -> None:
+    for fd in fds:
+        os.close(fd)
+
+
+def _value(where: str, value: Any, wanted: Any) -> Any:
+    """Check one field's value; a whole number may stand for a float."""
+    origin = get_origin(wanted)
+    if origin is Literal:
+        if not isinstance(value, str) or value not in get_args(wanted):
+            raise ProtocolError(f"{where} is none of {', '.join(get_args(wanted))}")
+        return value
+    if origin is list:
+        (inner,) = get_args(wanted)
+        if not isinstance(value, list):
+            raise ProtocolError(f"{where} is {type(value).__name__}, not list")
+        return [_value(where, item, inner) for item in value]
+    if wanted is float and type(value) is int and abs(value) <= _MAX_EXACT:
+        value = float(value)
+    if type(value) is not wanted:
+        raise ProtocolError(f"{where} is {type(value).__name__}, not {wanted.__name__}")
+    if wanted is float and not math.isfinite(value):
+        raise ProtocolError(f"{where} is not finite")
+    return value
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(name)  # NaN and Infinity are no JSON

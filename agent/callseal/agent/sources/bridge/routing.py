@@ -2,10 +2,14 @@
 
 An INVITE from the telephone system is inbound and goes to the desk's telephone; one from this machine is
 outbound and goes to the telephone system. Anything else is turned away.
+
+Conventions: addresses are name-addr or addr-spec (RFC 3261 section 25.1), with whatever the other side put
+into them. What leaves this module can be written as UTF-8, and a target is one token.
 """
 
 import dataclasses
 import ipaddress
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -20,6 +24,15 @@ NOT_FOUND: Final = 404
 UNAVAILABLE: Final = 480
 _MAX_NAME: Final = 128
 _MAX_USER: Final = 128
+
+# Controls, and bytes that were no UTF-8 (they arrive as halves of surrogate pairs): neither metadata nor the
+# library's strings can hold them.
+_UNWRITABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+# A display name may hold "<" and ">" in quotes, so that an address found by those alone can be forged.
+_NAME_ADDR: Final = re.compile(r'(?:"((?:[^"\\]|\\.)*)"\s*|([^"<]*))<([^<>]*)>')
+_ESCAPED: Final = re.compile(r"\\(.)")
+# What may stand in a request URI's user part without quoting (RFC 3261 section 25.1, user).
+_DIALABLE: Final = re.compile(rf"[A-Za-z0-9\-_.!~*'()&=+$,;?/%]{{1,{_MAX_USER}}}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,32 +76,31 @@ class Plan:
         return isinstance(self.command, Route) and self.command.record
 
 
-def plan(
-    invited: Invited, desk: Desk, numbering: Numbering, tagging: Tagging, now: datetime
-) -> Plan:
+def plan(invited: Invited, desk: Desk, numbering: Numbering, tagging: Tagging, now: datetime) -> Plan:
     """Decide about one INVITE."""
     from_pbx = invited.source_host in desk.pbx_hosts and invited.source_port == desk.pbx_port
     if not from_pbx and not _is_loopback(invited.source_host):
         return Plan(command=Refuse(call=invited.call, code=FORBIDDEN), call=None)
-    caller, called = _user(invited.from_uri), invited.request_user[:_MAX_USER]
-    if not from_pbx and not _dialable(called):
+    from_address, to_address = _writable(invited.from_uri), _writable(invited.to_uri)
+    (from_name, from_uri), (_, to_uri) = _split(from_address), _split(to_address)
+    caller, called = _user(from_uri), _writable(invited.request_user)
+    if not from_pbx and _DIALABLE.fullmatch(called) is None:
         return Plan(command=Refuse(call=invited.call, code=NOT_FOUND), call=None)
 
     direction: Direction = "inbound" if from_pbx else "outbound"
-    customer_number = caller if from_pbx else called
+    target = desk.phone if from_pbx else f"sip:{called}@{desk.pbx_target}"
     decision = tagging.decide(
         direction=direction, called=numbering.normalise(called), calling=numbering.normalise(caller)
     )
     customer = Party(
-        number=numbering.normalise(customer_number),
-        uri=_bare(invited.from_uri if from_pbx else f"sip:{called}@{desk.pbx_target}"),
-        name=_display_name(invited.from_uri) if from_pbx else "",
+        number=numbering.normalise(caller if from_pbx else called),
+        uri=from_uri if from_pbx else target,
+        name=from_name if from_pbx else "",
     )
-    extension = called if from_pbx else caller
     agent = Party(
-        number=numbering.normalise(extension),
-        uri=_bare(invited.to_uri if from_pbx else invited.from_uri),
-        name=desk.agent or ("" if from_pbx else _display_name(invited.from_uri)),
+        number=numbering.normalise(called[:_MAX_USER] if from_pbx else caller),
+        uri=to_uri if from_pbx else from_uri,
+        name=desk.agent or ("" if from_pbx else from_name),
     )
     record = decision.record == "always"
     call = Call(
@@ -97,7 +109,7 @@ def plan(
         started_at=now,
         agent=agent,
         customer=customer,
-        sip_call_ids=(invited.sip_call_id,) if invited.sip_call_id else (),
+        sip_call_ids=(_writable(invited.sip_call_id),) if invited.sip_call_id else (),
         business=decision.business,
         retention_class=decision.retention_class,
         announcements=decision.announcements,
@@ -105,11 +117,10 @@ def plan(
     if from_pbx and not desk.phone:
         return Plan(command=Refuse(call=invited.call, code=UNAVAILABLE), call=call)
     side: CallSide = "customer" if from_pbx else "agent"
-    target = desk.phone if from_pbx else f"sip:{called}@{desk.pbx_target}"
     route = Route(
         call=invited.call,
         target=target,
-        from_uri=invited.from_uri,
+        from_uri=from_address,
         caller=side,
         record=record,
         announcement=announcement_key(call.announcements),
@@ -133,21 +144,25 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _dialable(user: str) -> bool:
-    # What may stand in a request URI's user part without quoting (RFC 3261 section 25.1, user).
-    return 0 < len(user) and all(c.isascii() and (c.isalnum() or c in "-_.!~*'()&=+$,;?/%") for c in user)
+def _writable(text: str) -> str:
+    return _UNWRITABLE.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
-def _bare(address: str) -> str:
-    """Give the URI of a name-addr or addr-spec."""
-    start, end = address.find("<"), address.rfind(">")
-    return address[start + 1 : end] if 0 <= start < end else address.partition(";")[0].strip()
+def _split(address: str) -> tuple[str, str]:
+    """Give display name and URI of an address; empty for what it does not have."""
+    found = _NAME_ADDR.match(address.strip())
+    if found is None:
+        uri = address.partition(";")[0].strip()
+        return "", "" if '"' in uri or "<" in uri else uri
+    quoted, plain, uri = found.groups()
+    name = plain.strip() if quoted is None else _ESCAPED.sub(r"\1", quoted)
+    return name[:_MAX_NAME], uri.strip()
 
 
-def _user(address: str) -> str:
-    rest = _bare(address).partition(":")[2]
-    return rest.partition("@")[0].partition(";")[0][:_MAX_USER] if "@" in rest else ""
-
-
-def _display_name(address: str) -> str:
-    return address.partition("<")[0].strip().strip('"')[:_MAX_NAME] if "<" in address else ""
+def _user(uri: str) -> str:
+    """Give a URI's user part without parameters and password, or a tel URI's number."""
+    scheme, _, rest = uri.partition(":")
+    user, at, _ = rest.partition("@")
+    if not at and scheme.lower() != "tel":
+        return ""
+    return user.partition(";")[0].partition(":")[0][:_MAX_USER]

@@ -401,7 +401,8 @@ class Session:
         since_s = self._announcing_since_s
         if since_s is None or self._announced or self._player is None:
             return
-        # At its end a player that does not loop rewinds and stays at 0.
+        # At its end a player that does not loop rewinds and stays at 0: up to one file buffer before its
+        # last sample has sounded, which is why a programme ends in that much silence.
         ended = now_s - since_s > self._player_s / 2 and self._player.getPos() == 0
         overdue = now_s - since_s > 2 * self._player_s + 1
         if ended or overdue or self._ending is not None:

@@ -17,6 +17,8 @@ TRACKS: Final = 3
 RAMP_SAMPLES: Final = 8000
 """Length of the ramp; the taps must be connected within it (1 s at 8 kHz, far more than it takes)."""
 _PROOF_SAMPLES: Final = 8
+_TOO_LATE: Final = 2 * RAMP_SAMPLES
+"""A track that was silent for so long has missed the ramp; the others do not wait for it any longer."""
 _MAX_BEFORE_START: Final = 10 * 48_000
 """What is kept of each track while nobody has said where the recording begins."""
 
@@ -32,6 +34,7 @@ class Tracks:
     def __init__(self) -> None:
         self._waiting: list[NDArray[np.int16]] = [np.zeros(0, np.int16) for _ in range(TRACKS)]
         self._next: list[int | None] = [None] * TRACKS
+        self._dropped = [0] * TRACKS  # of a track that has not shown the ramp
         self._start: int | None = None
         self._proven = True
         self._in_ramp = [False] * TRACKS
@@ -61,13 +64,11 @@ class Tracks:
         """Give what all tracks have by now, int16, shape (tracks, samples), or None.
 
         The first samples given stand at the start position. With `last`, tracks that ended earlier than
-        the longest are filled up with silence, and tracks that never showed the ramp begin at the start.
+        the longest are filled up with silence, and no track is waited for that has not shown the ramp.
         """
         if self._start is None:
             return None
-        if last and None in self._next:
-            self._proven = False
-            self._next = [self._start if at is None else at for at in self._next]
+        self._stop_waiting(last=last)
         positions = [at for at in self._next if at is not None]
         if len(positions) < TRACKS:
             return None
@@ -109,9 +110,18 @@ class Tracks:
         else:
             # Sound but no ramp: the child stood still for a whole ramp between two lines of code. The
             # track is taken to begin with the ramp, at worst a second off, and `proven` says so.
-            self._next[track] = 0
-            self._proven = False
+            self._assume_begin(track)
         return first
+
+    def _stop_waiting(self, *, last: bool) -> None:
+        for track, waiting in enumerate(self._waiting):
+            received = self._dropped[track] + waiting.size
+            if self._next[track] is None and (last or received >= _TOO_LATE):
+                self._assume_begin(track)
+
+    def _assume_begin(self, track: int) -> None:
+        self._next[track] = self._dropped[track]
+        self._proven = False
 
     def _blank_ramp(self, track: int, index: int) -> None:
         """Silence the ramp from `index` on, up to where it ends: no talk is ever mixed into it."""
@@ -127,5 +137,7 @@ class Tracks:
     def _drop(self, track: int, count: int) -> None:
         self._waiting[track] = self._waiting[track][count:].copy()
         at = self._next[track]
-        if at is not None:
+        if at is None:
+            self._dropped[track] += count
+        else:
             self._next[track] = at + count

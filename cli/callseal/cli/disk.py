@@ -1,0 +1,28 @@
+"""The user's own files: what the disk says becomes an error with the file's name and what to do."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from callseal.cli.errors import UsageFault
+from callseal.cli.i18n import _
+
+
+@contextmanager
+def writable(path: Path) -> Iterator[None]:
+    """Turn an OSError of writing `path` into a UsageFault."""
+    try:
+        yield
+    except OSError as problem:
+        words = _("{path}: can't be written: {why}")
+        raise UsageFault(words.format(path=path, why=problem.strerror or problem)) from problem
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn an OSError of reading `path` into a UsageFault."""
+    try:
+        yield
+    except OSError as problem:
+        words = _("{path}: can't be read: {why}")
+        raise UsageFault(words.format(path=path, why=problem.strerror or problem)) from problem

@@ -1,0 +1,165 @@
+"""``callseal init``: a documented settings file, and this device's identity.
+
+::
+
+    callseal.toml   0644   the settings, checked before they are written
+    device.key      0600   the private signing key; never written over, whatever is asked
+    device.pub      0644   its public half, for the organisation to certify
+
+Conventions: what is there already is left alone and said so; only the settings file is written anew with
+``--force``. No recipients are made here: whoever may read recordings makes keys elsewhere.
+This module touches files.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from callseal.cli import output
+from callseal.cli.commands import add
+from callseal.cli.disk import writable
+from callseal.cli.errors import UsageFault
+from callseal.cli.i18n import _
+from callseal.config.load import read_settings
+from callseal.config.render import render_default
+from callseal.seal import durable
+from callseal.seal.keys import device_id, generate_signing_key, read_signing_key, write_signing_key
+
+SETTINGS_NAME: Final = "callseal.toml"
+KEY_NAME: Final = "device.key"
+PUBLIC_NAME: Final = "device.pub"
+_FOLDER_MODE: Final = 0o700
+_PUBLIC_MODE: Final = 0o644
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A file, and whether it was written now or was there already."""
+
+    path: Path
+    written: bool
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    words = _(
+        "Write a documented settings file and this device's identity. A file that is there already is left"
+        " alone; --force writes the settings anew, never a key."
+    )
+    example = "callseal init --dir /etc/callseal --site bj --pbx sip:pbx.example:5060"
+    add(app, "init", words, example)(_init)
+
+
+def _init(
+    *,
+    folder: Annotated[
+        Path, typer.Option("--dir", metavar="DIR", help=_("The folder for the files; made if needed."))
+    ] = Path(),
+    site: Annotated[
+        str, typer.Option("--site", metavar="NAME", help=_("Where this device stands, such as bj; public."))
+    ],
+    pbx: Annotated[
+        str,
+        typer.Option("--pbx", metavar="URI", help=_("The telephone system, such as sip:pbx.example:5060.")),
+    ],
+    phone: Annotated[
+        str,
+        typer.Option(
+            "--phone",
+            metavar="URI",
+            help=_("The desk's telephone, for inbound calls, such as sip:6001@127.0.0.1:5070."),
+            show_default=False,
+        ),
+    ] = "",
+    agent: Annotated[
+        str,
+        typer.Option(
+            "--agent", metavar="NAME", help=_("Who sits here: an extension or a name."), show_default=False
+        ),
+    ] = "",
+    spool: Annotated[
+        Path, typer.Option("--spool", metavar="DIR", help=_("Where recordings wait for upload."))
+    ] = Path("/var/lib/callseal"),
+    store: Annotated[
+        Path,
+        typer.Option(
+            "--store", metavar="DIR", help=_("Where recordings are kept; a relative path starts at --dir.")
+        ),
+    ] = Path("store"),
+    force: Annotated[
+        bool, typer.Option("--force", help=_("Write the settings file anew; keys are never replaced."))
+    ] = False,
+) -> None:
+    text = render_default(
+        site=site, pbx=pbx, phone=phone, agent=agent, spool_path=str(spool), store_path=str(store)
+    )
+    target = folder / SETTINGS_NAME
+    settings = read_settings(text.encode(), target.absolute())
+    if target.exists() and not force:
+        raise UsageFault(
+            _("{path}: is there already; nothing was written. --force writes it anew").format(path=target)
+        )
+    with writable(folder):
+        folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+    key, key_file = _identity(folder / KEY_NAME)
+    public = _write_public(folder / PUBLIC_NAME, key)
+    with writable(target):
+        _replace(target, text.encode())
+    for made in (Made(path=target, written=True), key_file, public):
+        words = _("written: {path}") if made.written else _("kept, was there already: {path}")
+        output.line(words.format(path=made.path))
+    output.line(_("device: {id}").format(id=device_id(key.public_key())))
+    _next_steps(
+        folder,
+        settings.seal.recipients_file,
+        settings.device.certificate_file,
+        settings.trust.roots_file,
+    )
+
+
+def _identity(path: Path) -> tuple[Ed25519PrivateKey, Made]:
+    if path.exists():
+        return read_signing_key(path), Made(path=path, written=False)
+    key = generate_signing_key()
+    write_signing_key(path, key)
+    return key, Made(path=path, written=True)
+
+
+def _write_public(path: Path, key: Ed25519PrivateKey) -> Made:
+    data = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    # It follows from the key: writing it again loses nothing, and one of another key would mislead.
+    with writable(path):
+        written = not path.exists() or path.read_bytes() != data
+        if written:
+            _replace(path, data)
+    return Made(path=path, written=written)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    durable.replace_file(path, data)
+    path.chmod(_PUBLIC_MODE)
+
+
+def _next_steps(folder: Path, recipients: Path, certificate: Path, roots: Path) -> None:
+    steps = (
+        _("Next:"),
+        _("1. Who may read recordings: make a key pair for daily use and one for recovery, elsewhere:"),
+        "     callseal keys new -o reader.key",
+        _("   and put both recipient lines (age1…) into {path}.").format(path=recipients),
+        _("2. Have the organisation's root certify this device, elsewhere:"),
+        "     callseal keys certify device.pub --root root.key -o device.pem",
+        _("   and put the certificate at {path}, the root's certificate at {roots}.").format(
+            path=certificate, roots=roots
+        ),
+        _("3. Make the folder for recordings, and check everything:"),
+        f"     callseal store init --config {folder / SETTINGS_NAME}",
+        f"     callseal config check --config {folder / SETTINGS_NAME}",
+    )
+    for step in steps:
+        output.note(step)

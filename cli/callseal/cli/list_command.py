@@ -1,0 +1,269 @@
+"""``callseal list``: which recordings there are, in the stores and still in the spool.
+
+JSON: ``type "callseal-list/1", recordings[]``, the newest first, each with ``id, device, site, source,
+direction, started_at, ended_at (UTC), duration_s, business_type, result, reasons[], size_bytes, places[],
+parties {agent, customer} | null, error | null``. `parties` needs ``-i`` and has what is known of ``tel, sip,
+name``; `error` says what could not be read.
+
+Conventions: a list shows what the manifests say; only their signatures are checked. `callseal verify` proves
+the rest.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Final
+from uuid import UUID
+
+import typer
+
+from callseal.cli import labels, opening, options, output, passphrase, places
+from callseal.cli.commands import add
+from callseal.cli.conversation import Conversation, Party
+from callseal.cli.errors import CliError, UsageFault
+from callseal.cli.i18n import _, counted
+from callseal.cli.output import JsonValue
+from callseal.cli.places import Copy, Scope
+from callseal.config.business import BUILTIN, BusinessType
+from callseal.seal.age import Identity
+from callseal.seal.errors import SealError
+from callseal.seal.keyfile import read_identities
+from callseal.seal.manifest import Manifest, Result
+from callseal.seal.timestamp import write_time
+from callseal.seal.uuid7 import time_ms
+from callseal.store.errors import StoreError
+
+JSON_TYPE: Final = "callseal-list/1"
+_DAY: Final = timedelta(days=1)
+_DATE_LENGTH: Final = len("2026-11-21")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A recording in the list; `problem` says why its manifest or its metadata could not be read."""
+
+    id: UUID
+    places: tuple[str, ...]
+    manifest: Manifest | None
+    parties: tuple[Party, Party] | None
+    problem: CliError | SealError | StoreError | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """Which recordings are wanted; None wants all. `until` is not wanted any more itself."""
+
+    since: datetime | None
+    until: datetime | None
+    business: str | None
+    result: Result | None
+
+    def may_have(self, recording: UUID) -> bool:
+        """Tell by the time in its id whether a recording can be wanted; a day's room is left."""
+        at_ms = time_ms(recording)
+        if at_ms is None:
+            return True
+        at = datetime.fromtimestamp(at_ms / 1000, UTC)
+        return not (
+            (self.since is not None and at < self.since - _DAY)
+            or (self.until is not None and at > self.until + _DAY)
+        )
+
+    def has(self, manifest: Manifest) -> bool:
+        """Tell whether a recording is wanted."""
+        return (
+            (self.since is None or manifest.started_at >= self.since)
+            and (self.until is None or manifest.started_at < self.until)
+            and (self.business is None or manifest.business_type == self.business)
+            and (self.result is None or manifest.result is self.result)
+        )
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    words = _(
+        "List the recordings in the stores and in the spool, the newest first. With -i, who spoke is shown"
+        " too. The list shows what the manifests say; `callseal verify` proves it."
+    )
+    add(app, "list", words, "callseal list --since 2026-11-01 --business sales")(_list)
+
+
+def _list(
+    *,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since",
+            metavar="TIME",
+            help=_("Calls from this day or time on, such as 2026-11-21 or 2026-11-21T09:30."),
+            show_default=False,
+        ),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            "--until", metavar="TIME", help=_("Calls up to this day or time, included."), show_default=False
+        ),
+    ] = None,
+    business: Annotated[
+        str | None,
+        typer.Option("--business", metavar="ID", help=_("Calls of this business type."), show_default=False),
+    ] = None,
+    result: Annotated[
+        Result | None, typer.Option("--result", help=_("Calls with this result."), show_default=False)
+    ] = None,
+    identity: options.Keys = [],  # noqa: B006 - typer copies it
+    passphrase_file: options.PassphraseFile = None,
+    store: options.Store = None,
+    config: options.Config = None,
+    json_: options.Json = False,
+) -> None:
+    wanted = Filter(
+        since=None if since is None else _time(since, end=False),
+        until=None if until is None else _time(until, end=True),
+        business=business,
+        result=result,
+    )
+    scope = places.scope_of(config, store, None)
+    identities = [
+        one
+        for path in identity
+        for one in read_identities(path, passphrase=passphrase.asked(path, passphrase_file))
+    ]
+    scan = places.scan(scope.places)
+    rows = _rows(scan.copies, wanted, scope, identities)
+    if json_:
+        output.json_document({"type": JSON_TYPE, "recordings": [_json(row) for row in rows]})
+    else:
+        _print(rows, BUILTIN if scope.settings is None else scope.settings.business_types(), bool(identities))
+    for row in rows:
+        if row.problem is not None:
+            output.warning(f"{row.id}: {row.problem}")
+    incomplete = len({copy.id for copy in scan.copies} - {copy.id for copy in scan.copies if copy.complete})
+    if incomplete:
+        words = counted(
+            "{number} recording has no manifest yet: it is still being brought to the store,"
+            " or its manifest is gone",
+            "{number} recordings have no manifest yet: they are still being brought to the store,"
+            " or their manifests are gone",
+            incomplete,
+        )
+        output.note(words.format(number=incomplete))
+    codes = [
+        places.warn_of(scan.failures),
+        *(0 if row.problem is None else row.problem.exit_code for row in rows),
+    ]
+    raise typer.Exit(min((code for code in codes if code), default=0))
+
+
+def _time(text: str, *, end: bool) -> datetime:
+    """Read a day or a time by the clocks here; a whole day ends where the next begins."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as problem:
+        words = _("{text}: not a day or time: write 2026-11-21 or 2026-11-21T09:30")
+        raise UsageFault(words.format(text=text)) from problem
+    if end:
+        time += _DAY if len(text) == _DATE_LENGTH else timedelta(milliseconds=1)
+    return time.astimezone(UTC)
+
+
+def _rows(copies: Sequence[Copy], wanted: Filter, scope: Scope, identities: Sequence[Identity]) -> list[Row]:
+    by_id: defaultdict[UUID, list[Copy]] = defaultdict(list)
+    for copy in copies:
+        if copy.id is not None and copy.complete and wanted.may_have(copy.id):
+            by_id[copy.id].append(copy)
+    rows = [_row(one, found, scope, identities) for one, found in by_id.items()]
+    kept = [row for row in rows if row.manifest is None or wanted.has(row.manifest)]
+    return sorted(kept, key=_newest_first, reverse=True)
+
+
+def _newest_first(row: Row) -> tuple[float, UUID]:
+    started = (
+        row.manifest.started_at.timestamp() if row.manifest is not None else (time_ms(row.id) or 0) / 1000
+    )
+    return started, row.id
+
+
+def _row(one: UUID, copies: Sequence[Copy], scope: Scope, identities: Sequence[Identity]) -> Row:
+    where = tuple(dict.fromkeys(copy.place for copy in copies))
+    manifest: Manifest | None = None
+    parties: tuple[Party, Party] | None = None
+    problem: CliError | SealError | StoreError | None = None
+    try:
+        sealed = opening.open_manifest(copies[0], scope.trust)
+        manifest = sealed.manifest
+        if identities:
+            parties = Conversation(document=opening.open_call(sealed, identities)).parties()
+    except (CliError, SealError, StoreError) as error:
+        problem = error
+    return Row(id=one, places=where, manifest=manifest, parties=parties, problem=problem)
+
+
+def _print(rows: Sequence[Row], types: Mapping[str, BusinessType], with_parties: bool) -> None:  # noqa: FBT001
+    columns = [_("Recording"), _("Started"), _("Direction"), _("Business"), _("Duration"), _("Result")]
+    columns += [_("Size"), _("Where")]
+    if with_parties:
+        columns[2:2] = [_("Agent"), _("Customer")]
+    if not rows:
+        output.note(_("no recordings"))
+        return
+    output.table(columns, [_cells(row, types, with_parties=with_parties) for row in rows])
+
+
+def _cells(row: Row, types: Mapping[str, BusinessType], *, with_parties: bool) -> list[str]:
+    manifest = row.manifest
+    if manifest is None:
+        cells = [str(row.id), "", "", "", "", _("can't be read"), "", ", ".join(row.places)]
+    else:
+        cells = [
+            str(row.id),
+            output.local_time(manifest.started_at),
+            labels.word(manifest.direction.value),
+            labels.business(manifest.business_type, types),
+            output.duration(_duration_s(manifest)),
+            labels.result(manifest.result.value, manifest.reasons),
+            output.size(_size_bytes(manifest)),
+            ", ".join(row.places),
+        ]
+    if with_parties:
+        cells[2:2] = map(str, row.parties or ("", ""))
+    return cells
+
+
+def _json(row: Row) -> Mapping[str, JsonValue]:
+    manifest = row.manifest
+
+    def of(value: Callable[[Manifest], JsonValue]) -> JsonValue:
+        return None if manifest is None else value(manifest)
+
+    return {
+        "id": str(row.id),
+        "device": of(lambda known: known.device),
+        "site": of(lambda known: known.site),
+        "source": of(lambda known: known.source),
+        "direction": of(lambda known: known.direction.value),
+        "started_at": of(lambda known: write_time(known.started_at)),
+        "ended_at": of(lambda known: write_time(known.ended_at)),
+        "duration_s": of(_duration_s),
+        "business_type": of(lambda known: known.business_type),
+        "result": of(lambda known: known.result.value),
+        "reasons": of(lambda known: list(known.reasons)),
+        "size_bytes": of(_size_bytes),
+        "places": list(row.places),
+        "parties": None
+        if row.parties is None
+        else {"agent": row.parties[0].to_json(), "customer": row.parties[1].to_json()},
+        "error": None if row.problem is None else str(row.problem),
+    }
+
+
+def _duration_s(manifest: Manifest) -> float:
+    if manifest.rate_hz is None:
+        return (manifest.ended_at - manifest.started_at).total_seconds()
+    return manifest.duration_samples / manifest.rate_hz
+
+
+def _size_bytes(manifest: Manifest) -> int:
+    return sum(item.size_bytes for item in manifest.objects)

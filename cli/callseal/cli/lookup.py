@@ -1,0 +1,93 @@
+"""Which recording a person means: a folder, a whole id, or the beginning or end of one.
+
+Conventions: a short name is 6 hexadecimal digits of an id at least, from its beginning or its end, hyphens
+where one likes. Ids begin with the time, so that those of one afternoon begin alike: the end tells them
+apart. A short name must mean one recording; several copies of it are still one. The copy that is used is
+the first that is whole, in the order of the places.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from callseal.cli.errors import Ambiguous, NotFound
+from callseal.cli.i18n import _, counted
+from callseal.cli.places import Copy, Scan, folder_copy, warn_of
+from callseal.seal.manifest import MANIFEST_NAME
+
+MIN_DIGITS: Final = 6
+MAX_CANDIDATES: Final = 10
+
+_ID_DIGITS: Final = 32
+_PART: Final = re.compile(r"[0-9a-f-]*[0-9a-f][0-9a-f-]*")
+
+
+def is_folder(name: str) -> bool:
+    """Tell whether a name stands for a folder rather than for an id."""
+    return "/" in name or name in {".", ".."} or (Path(name) / MANIFEST_NAME).is_file()
+
+
+def folder(name: str) -> Copy:
+    """Return the recording in a folder; NotFound if there is none."""
+    path = Path(name)
+    if not path.is_dir():
+        raise NotFound(_("{path}: there is no such folder").format(path=path))
+    copy = folder_copy(path, str(path))
+    if not copy.complete:
+        raise NotFound(
+            _("{path}: no recording: there is no {manifest} in it").format(path=path, manifest=MANIFEST_NAME)
+        )
+    return copy
+
+
+def find(name: str, scan: Scan) -> Copy:
+    """Return the copy to use of the recording that `name` means.
+
+    Raises NotFound, Ambiguous, and the failure of a place that could not be looked through, if the
+    recording is in no other.
+    """
+    means = matching(name, {copy.id for copy in scan.copies if copy.id is not None})
+    if not means:
+        if scan.failures:
+            raise scan.failures[0]
+        raise NotFound(
+            _(
+                "no recording has an id that begins or ends with {name}; `callseal list` shows what there is"
+            ).format(name=name)
+        )
+    if len(means) > 1:
+        raise Ambiguous(_ambiguous(name, means, scan.copies))
+    warn_of(scan.failures)
+    copies = [copy for copy in scan.copies if copy.id == means[0]]
+    return next((copy for copy in copies if copy.complete), copies[0])
+
+
+def matching(name: str, ids: Iterable[UUID]) -> tuple[UUID, ...]:
+    """Return the ids that a whole id or a part of one stands for, oldest first; NotFound if it is neither."""
+    text = name.strip().lower()
+    digits = text.replace("-", "")
+    if _PART.fullmatch(text) is None or not MIN_DIGITS <= len(digits) <= _ID_DIGITS:
+        raise NotFound(
+            _(
+                "{name}: neither a folder nor an id: give a folder's path, an id, or at least {digits}"
+                " digits (0-9, a-f) of its beginning or end"
+            ).format(name=name, digits=MIN_DIGITS)
+        )
+    return tuple(sorted(one for one in ids if one.hex.startswith(digits) or one.hex.endswith(digits)))
+
+
+def _ambiguous(name: str, means: Sequence[UUID], copies: Sequence[Copy]) -> str:
+    first = counted(
+        "{name} means {number} recording; give more digits:",
+        "{name} means {number} recordings; give more digits:",
+        len(means),
+    )
+    lines = [first.format(name=name, number=len(means))]
+    for one in means[:MAX_CANDIDATES]:
+        where = ", ".join(dict.fromkeys(copy.place for copy in copies if copy.id == one))
+        lines.append(f"  {one}  {where}")
+    if len(means) > MAX_CANDIDATES:
+        lines.append("  …")
+    return "\n".join(lines)

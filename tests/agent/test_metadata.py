@@ -1,0 +1,284 @@
+"""Metadata: what the recorder knows of a call stands in a vCon that anybody can read."""
+
+import hashlib
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from callseal.agent import metadata
+from callseal.agent.call import (
+    Call,
+    Disclosure,
+    DisclosureFailed,
+    Ending,
+    EndReason,
+    MediaLost,
+    Party,
+)
+from callseal.agent.checks import Channel, Verdict
+from callseal.agent.metadata import Audio, Facts
+from callseal.codecs.level import Second
+from callseal.seal.vcon import content_hash, open_vcon, sign_vcon
+from support.recorded_calls import CALL, CUSTOMER_NUMBER, HANGUP, OWNER, RATE_HZ, answered, bodies
+from support.sealed_recordings import STARTED_AT, recording_id
+
+SHA512 = hashlib.sha512(b"inner file").digest()
+TOLD = Disclosure(
+    name="zh",
+    language="zh-CN",
+    sha256="ab" * 32,
+    start_samples=9_600,
+    end_samples=41_600,
+    complete=True,
+    heard_by=("agent", "customer"),
+)
+SECOND = Second(samples=8000, rms_dbov=-26.04, peak_dbov=-9.51, clipped_samples=3, zero_samples=0)
+CHANNEL = Channel(
+    side="agent",
+    seconds=(SECOND, replace(SECOND, zero_samples=8000)),
+    judged_s=2.0,
+    level_dbov=-26.0444,
+    peak_dbov=-9.5123,
+    clipped_ratio=0.0003751,
+)
+VERDICT = Verdict(
+    outcome="fail", reasons=("too-quiet-customer",), channels=(CHANNEL, replace(CHANNEL, side="customer"))
+)
+FACTS = Facts(
+    recording=recording_id(),
+    created_at=STARTED_AT + timedelta(seconds=62),
+    device=OWNER.device,
+    site="北京",
+    call=CALL,
+    events=(answered(4_000), TOLD),
+    audio=Audio(
+        start=STARTED_AT,
+        duration_samples=488_000,
+        rate_hz=RATE_HZ,
+        object_name="audio-" + "0" * 64 + ".age",
+        plaintext_sha512=SHA512,
+    ),
+    end=HANGUP,
+    result="degraded",
+    reasons=("too-quiet-customer",),
+    verdict=VERDICT,
+)
+
+
+def _document(facts: Facts) -> dict[str, Any]:
+    """Sign the vCon as the recorder does, and read it as anybody else would."""
+    document, chain = open_vcon(sign_vcon(metadata.describe(facts), OWNER.device_key, OWNER.chain))
+    assert chain == OWNER.chain
+    return document
+
+
+def _call_body(facts: Facts) -> dict[str, Any]:
+    (body,) = bodies(_document(facts), "analysis", "type", "call")
+    return body
+
+
+def test_the_parties_are_agent_customer_and_the_recorder_itself() -> None:
+    assert _document(FACTS)["parties"] == [
+        {"sip": "sip:8001@10.0.0.1", "name": "Desk 8001"},
+        {
+            "tel": CUSTOMER_NUMBER,
+            "sip": "sip:013800138000@pbx.example:5060",
+            "name": "Customer Wang Fang",
+        },
+        {"name": f"callseal {OWNER.device}"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("party", "expected"),
+    [
+        (Party(number=""), {}),
+        (Party(number="8001"), {"sip": "sip:8001"}),
+        (Party(number="+8613800138000"), {"tel": "+8613800138000"}),
+        (
+            Party(number="", uri="sip:anonymous@invalid", name="匿名"),
+            {"sip": "sip:anonymous@invalid", "name": "匿名"},
+        ),
+    ],
+)
+def test_of_a_party_only_what_is_known_is_written(party: Party, expected: dict[str, str]) -> None:
+    document = _document(replace(FACTS, call=replace(CALL, customer=party)))
+
+    assert document["parties"][1] == expected
+
+
+def test_a_finished_recording_names_its_audio_by_object_and_hash() -> None:
+    assert _document(FACTS)["dialog"] == [
+        {
+            "type": "recording",
+            "start": "2026-11-21T23:58:30.250Z",
+            "duration": 61.0,
+            "parties": [0, 1],
+            "mediatype": "audio/basic",
+            "filename": "audio-" + "0" * 64 + ".age",
+            "content_hash": content_hash(SHA512),
+        }
+    ]
+
+
+def test_an_inbound_call_was_begun_by_the_customer() -> None:
+    document = _document(replace(FACTS, call=replace(CALL, direction="inbound")))
+
+    assert document["dialog"][0]["originator"] == 1
+
+
+def test_while_the_call_runs_nothing_is_said_of_its_end() -> None:
+    facts = replace(
+        FACTS,
+        audio=Audio(start=STARTED_AT, duration_samples=16_000, rate_hz=RATE_HZ),
+        end=None,
+        result="",
+        reasons=(),
+        verdict=None,
+    )
+
+    (dialog,) = _document(facts)["dialog"]
+    body = _call_body(facts)
+    (checks,) = bodies(_document(facts), "analysis", "type", "checks")
+
+    assert dialog == {"type": "recording", "start": "2026-11-21T23:58:30.250Z", "parties": [0, 1]}
+    assert (body["result"], body["ended_at"], body["ending"], body["reasons"]) == (
+        "recording",
+        None,
+        None,
+        [],
+    )
+    assert checks == {"outcome": "not-checked", "reasons": [], "channels": []}
+
+
+def test_the_call_and_its_result_are_told_in_full() -> None:
+    lost = MediaLost(position_samples=77, detail="the network was gone")
+    end = replace(HANGUP, sip_code=200)
+
+    body = _call_body(replace(FACTS, events=(*FACTS.events, lost), end=end))
+
+    assert body == {
+        "direction": "outbound",
+        "source": "bridge",
+        "device": OWNER.device,
+        "site": "北京",
+        "business_type": "sales",
+        "retention_class": "sales-long",
+        "sip_call_ids": ["leg-one", "leg-two"],
+        "announcements_due": ["zh"],
+        "started_at": "2026-11-21T23:58:30.250Z",
+        "answered_at": "2026-11-21T23:58:30.750Z",
+        "answered_at_sample": 4_000,
+        "ended_at": "2026-11-21T23:59:31.250Z",
+        "ending": "hangup",
+        "ended_by": "customer",
+        "sip_code": 200,
+        "result": "degraded",
+        "reasons": ["too-quiet-customer"],
+        "media_lost": [{"from_sample": 77, "detail": "the network was gone"}],
+    }
+
+
+def test_an_announcement_is_told_with_its_place_in_the_recording() -> None:
+    (attachment,) = _document(FACTS)["attachments"]
+
+    assert attachment["purpose"] == "disclosure"
+    assert attachment["party"] == 2
+    assert attachment["body"] == {
+        "announcement": "zh",
+        "language": "zh-CN",
+        "sha256": "ab" * 32,
+        "start_sample": 9_600,
+        "end_sample": 41_600,
+        "complete": True,
+        "heard_by": ["agent", "customer"],
+    }
+
+
+def test_an_announcement_that_could_not_be_played_is_told_too() -> None:
+    failed = DisclosureFailed(detail="its player did not open")
+
+    found = bodies(_document(replace(FACTS, events=(failed,))), "attachments", "purpose", "disclosure")
+
+    assert found == [{"announcement": None, "complete": False, "failure": "its player did not open"}]
+
+
+def test_the_checks_are_told_by_channel_and_second() -> None:
+    (checks,) = bodies(_document(FACTS), "analysis", "type", "checks")
+
+    channels = checks.pop("channels")
+    assert checks == {"outcome": "fail", "reasons": ["too-quiet-customer"]}
+    assert isinstance(channels, list)
+    assert channels[0] == {
+        "side": "agent",
+        "judged_s": 2.0,
+        "level_dbov": -26.04,
+        "peak_dbov": -9.51,
+        "clipped_ratio": 0.000375,
+        "per_second": {
+            "rms_dbov": [-26.0, -26.0],
+            "peak_dbov": [-9.5, -9.5],
+            "clipped_samples": [3, 3],
+            "digital_silence": [False, True],
+        },
+    }
+    assert isinstance(channels[1], dict)
+    assert channels[1]["side"] == "customer"
+
+
+@pytest.mark.parametrize(
+    ("ending", "disposition"),
+    [
+        (Ending.BUSY, "busy"),
+        (Ending.CANCELLED, "hung-up"),
+        (Ending.NO_ANSWER, "no-answer"),
+        (Ending.REJECTED, "failed"),
+        (Ending.UNREACHABLE, "failed"),
+        (Ending.REFUSED_BY_US, "congestion"),
+    ],
+)
+def test_a_call_that_did_not_come_about_says_why(ending: Ending, disposition: str) -> None:
+    end = EndReason(ending=ending, at=STARTED_AT + timedelta(seconds=9))
+
+    document = _document(replace(FACTS, audio=None, events=(), end=end, verdict=None))
+
+    (dialog,) = document["dialog"]
+    assert (dialog["type"], dialog["disposition"]) == ("incomplete", disposition)
+    assert bodies(document, "analysis", "type", "checks") == []
+
+
+def test_a_call_that_was_not_recorded_keeps_its_length_and_has_no_content() -> None:
+    facts = replace(FACTS, audio=None, verdict=None, result="exempt", reasons=("rule-never",))
+
+    (dialog,) = _document(facts)["dialog"]
+
+    assert dialog == {
+        "type": "recording",
+        "start": "2026-11-21T23:58:30.250Z",
+        "duration": 61.0,
+        "parties": [0, 1],
+    }
+
+
+def test_a_clock_that_was_set_back_makes_no_negative_length() -> None:
+    earlier: datetime = STARTED_AT - timedelta(seconds=5)
+    facts = replace(FACTS, audio=None, end=replace(HANGUP, at=earlier))
+
+    assert _document(facts)["dialog"][0]["duration"] == 0.0
+
+
+def test_a_call_of_which_nearly_nothing_is_known_can_still_be_told() -> None:
+    bare = Call(
+        source="bridge",
+        direction="inbound",
+        started_at=STARTED_AT,
+        agent=Party(number=""),
+        customer=Party(number=""),
+    )
+
+    body = _call_body(replace(FACTS, call=bare, events=(), audio=None, end=None, verdict=None))
+
+    assert (body["business_type"], body["retention_class"]) == ("unclassified", None)
+    assert (body["answered_at"], body["sip_call_ids"]) == (None, [])
