@@ -131,10 +131,11 @@ def test_hours_in_a_small_file_are_refused_without_decoding_them() -> None:
     assert most_bytes < 10 * MAX_ANNOUNCEMENT_S * RATE_HZ
 
 
-def test_a_minute_is_allowed() -> None:
-    announcement = _read(_file(_tone(RATE_HZ, MAX_ANNOUNCEMENT_S)))
+@pytest.mark.parametrize("duration_s", [0.5, MAX_ANNOUNCEMENT_S])
+def test_half_a_second_and_a_minute_are_allowed(duration_s: float) -> None:
+    announcement = _read(_file(_tone(RATE_HZ, duration_s)))
 
-    assert announcement.samples.size == MAX_ANNOUNCEMENT_S * RATE_HZ
+    assert announcement.samples.size == duration_s * RATE_HZ
 
 
 @given(st.binary(max_size=200), st.integers(0, 200), st.integers(0, 40_000))

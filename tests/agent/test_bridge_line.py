@@ -1,10 +1,10 @@
 """A bridged call: what the child reports and the taps hold becomes one recording, however the call ends."""
 
-import errno
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import UUID
 
 import numpy as np
@@ -98,6 +98,8 @@ class Notebook:
         self.closed.append(end)
 
     def exempt(self, call: Call, end: EndReason) -> UUID:
+        if self.refuse:
+            raise SpoolError("the disk refused")
         self.exempted.append((call, end))
         return RECORDING
 
@@ -136,12 +138,7 @@ def _line(plan: Plan = PLAN, programme: Programme | None = None) -> Line:
 
 
 def _is_open(fd: int) -> bool:
-    try:
-        os.fstat(fd)
-    except OSError as error:
-        assert error.errno == errno.EBADF
-        return False
-    return True
+    return Path(f"/proc/self/fd/{fd}").is_symlink()
 
 
 def _sound(samples: int, seed: int) -> Samples:
@@ -342,6 +339,22 @@ def test_an_announcement_that_was_heard_is_told_once_with_its_place() -> None:
     ]
 
 
+def test_an_announcement_is_told_as_soon_as_it_was_heard_and_not_only_at_the_end() -> None:
+    line, child, recorder = _line(programme=PROGRAMME), Child(), Notebook()
+    _tapped(line, child)
+    _media(line, recorder)
+    _answered(line, recorder)
+    child.write(_tracks(announced=PROGRAMME.samples))
+
+    line.announced(recorder)
+    told = recorder.all_of(Disclosure)
+    child.leave()
+    _ended(line, recorder)
+
+    assert len(told) == 1
+    assert recorder.all_of(Disclosure) == told
+
+
 def test_an_announcement_that_was_cut_off_by_the_hang_up_is_told_as_far_as_it_came() -> None:
     recorder = _announced(PROGRAMME.parts[0].start_samples + 1234)
 
@@ -464,6 +477,7 @@ def test_a_call_that_the_disk_refused_says_so() -> None:
     line.pump(recorder)
     child.leave()
 
+    recorder.refuse = False
     _ended(line, recorder)
 
     assert recorder.exempted[0][1].reasons == ("write-failed",)
@@ -523,11 +537,7 @@ def test_the_memory_of_the_taps_is_let_go_at_the_end_even_if_the_recorder_fails(
     ended_well, ended_badly = Child(), Child()
     _recorded(_line(), ended_well, _tracks())
 
-    class Broken(Notebook):
-        def exempt(self, call: Call, end: EndReason) -> UUID:
-            raise SpoolError("the disk refused")
-
-    line, recorder = _line(), Broken()
+    line, recorder = _line(), Notebook(refuse=True)
     _tapped(line, ended_badly)
     ended_badly.leave()
     with pytest.raises(SpoolError):

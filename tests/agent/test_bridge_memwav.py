@@ -56,7 +56,19 @@ def test_a_filled_file_is_a_wav_file_to_everybody(fd: int, tmp_path: Path) -> No
 
     assert rate_hz == RATE_HZ
     assert np.array_equal(heard, SOUND)
-    assert os.fstat(fd).st_size == HEADER_BYTES + 2 * SOUND.size
+
+
+def test_a_filled_file_is_byte_for_byte_what_the_standard_library_writes(fd: int) -> None:
+    standard = io.BytesIO()
+    with wave.open(standard, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE_HZ)
+        file.writeframes(_bytes(SOUND))
+
+    fill(fd, SOUND, RATE_HZ)
+
+    assert os.pread(fd, 1_000_000, 0) == standard.getvalue()
 
 
 def test_what_stands_on_the_disk_is_a_link_and_no_sound(fd: int, tmp_path: Path) -> None:

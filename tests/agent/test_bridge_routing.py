@@ -238,6 +238,7 @@ def test_feature_codes_names_and_long_numbers_are_dialled_as_they_are(dialled: s
         ),
         ("<sip:pbx.example>", Party(number="", uri="sip:pbx.example")),
         ('"unfinished <sip:13800138000@h>', Party(number="")),
+        ("<sip:13800138000@h", Party(number="")),
         ("", Party(number="")),
         ("<>", Party(number="")),
     ],
@@ -284,6 +285,10 @@ def test_a_plan_that_goes_on_unrecorded_plays_nothing() -> None:
     assert unrecorded.exempt_reason == "spool-full"
     assert not unrecorded.recorded
     assert unrecorded.call == _plan(OUTBOUND).call
+
+
+def test_what_is_turned_away_gets_the_status_codes_of_sip() -> None:
+    assert (FORBIDDEN, NOT_FOUND, UNAVAILABLE) == (403, 404, 480)
 
 
 def test_a_programme_is_named_by_its_announcements_in_order() -> None:

@@ -1,5 +1,7 @@
 """The three taps of a call: aligned to the sample by the ramp, and no sample of talk lost or moved."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -185,9 +187,12 @@ def test_at_the_end_a_tap_without_any_sound_is_silence_and_unproven() -> None:
 def test_a_phone_that_rings_for_minutes_is_forgotten_up_to_the_last_ones() -> None:
     minute = 60 * 50 * TICK
     tracks = _fed([_tap(track, track * TICK, PLAYED) for track in range(TRACKS)])
+    tracemalloc.start()
     for _ in range(3):
         for track in range(TRACKS):
             tracks.feed(track, np.zeros(minute, np.int16))
+    kept_bytes, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
     talk = np.arange(1, 1001, dtype=np.int16)
     start = PLAYED + 3 * minute
     for track in range(TRACKS):
@@ -198,6 +203,7 @@ def test_a_phone_that_rings_for_minutes_is_forgotten_up_to_the_last_ones() -> No
 
     assert np.array_equal(block, np.stack([talk] * TRACKS))
     assert tracks.proven
+    assert kept_bytes < 1.1 * TRACKS * 2 * minute
 
 
 @st.composite

@@ -175,6 +175,10 @@ def test_a_call_without_a_whole_second_of_talk_is_not_judged(
     assert verdict.channels[0].seconds == tuple(seconds)
 
 
+def test_one_whole_second_of_talk_is_enough_to_be_judged() -> None:
+    assert _verdict([_second(-40.0)], [GOOD]).reasons == ("too-quiet-agent",)
+
+
 def test_other_limits_judge_otherwise() -> None:
     strict = replace(LIMITS, min_level_dbov=-20.0)
 

@@ -129,6 +129,21 @@ def test_silence_and_foreign_sound_are_no_announcement() -> None:
         assert follower.result(BOTH) == (_disclosure(ONE, 0, end_samples=None, complete=False),)
 
 
+def test_an_announcement_behind_foreign_sound_is_not_believed_however_the_track_comes() -> None:
+    track = _track(ONE)
+    track[100] = 77
+
+    for sizes in ([], [101], [5000]):
+        assert not _followed(ONE, track, sizes).heard_anything
+
+
+def test_a_recording_that_begins_with_the_announcement_places_it_at_its_beginning() -> None:
+    (found,) = _followed(ONE, ONE.samples).result(BOTH)
+
+    assert found.start_samples == ONE.parts[0].start_samples
+    assert found.complete
+
+
 def test_only_those_who_were_connected_have_heard_it() -> None:
     follower = _followed(ONE, _track(ONE))
 

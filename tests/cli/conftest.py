@@ -1,5 +1,7 @@
 """What the tests of the command line share: an office with recordings, and a way to run commands."""
 
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,8 +23,12 @@ def archive(whole_archive: Archive, tmp_path: Path) -> Archive:
 
 
 @pytest.fixture
-def callseal(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Commands:
-    """Return the command line."""
+def callseal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Commands]:
+    """Return the command line, with a home folder of its own, English, in UTC."""
     home = tmp_path / "home"
     home.mkdir()
-    return Commands(home, capsys, monkeypatch)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", "UTC")
+        time.tzset()
+        yield Commands(home, capsys, patch)
+    time.tzset()

@@ -16,13 +16,14 @@ import soundfile
 from callseal.agent.call import Party
 from callseal.codecs import au, g711
 from callseal.codecs.au import AuHeader, Encoding
-from callseal.seal.age import X25519Identity
+from callseal.seal.age import X25519Identity, decrypt
 from callseal.seal.keyfile import write_identity
 from callseal.seal.manifest import Manifest, ManifestObject, object_name, parse
+from callseal.seal.vcon import Vcon, sign_vcon
 from callseal.seal.writer import SealedObject, seal_bytes
 from support.bundle import DURATION_S, PASSPHRASE, RATE_HZ, Archive, flip, only, open_office, record, sound
 from support.commands import PROGRAM, Commands, Ran
-from support.sealed_recordings import rewrite_manifest
+from support.sealed_recordings import organisation, rewrite_manifest
 
 CHUNK = 64 * 1024 + 16
 HEADER_AND_NONCE = 144362 - 2 * CHUNK - (DURATION_S * 2 * RATE_HZ + 32 - 2 * 64 * 1024 + 16)
@@ -271,13 +272,53 @@ def test_a_sound_that_the_metadata_does_not_speak_of_is_altered_even_where_the_m
     manifest = parse((folder / "manifest.json").read_bytes())
     sealed = other_sound(archive, audio)
     exchanged = audio.rename(folder / object_name("audio", sealed.sha256))
-    rewrite_manifest(folder, archive.office.organisation, with_audio(manifest, exchanged.name, sealed))
+    rewrite_manifest(
+        folder, archive.office.organisation, with_object(manifest, "audio", exchanged.name, sealed)
+    )
 
     ran = opened(callseal, archive, folder, "-o", out / "call.wav")
 
     assert ran.code == 12
     assert exchanged.name in ran.err
     assert left_behind(out) == []
+
+
+def test_the_metadata_of_another_call_is_not_taken_for_this_ones(
+    callseal: Commands, archive: Archive
+) -> None:
+    folder = archive.office.bundle(archive.recordings[0])
+    other = archive.office.bundle(archive.recordings[1])
+    with only(other, "call-*.age").open("rb") as file:
+        signed = b"".join(decrypt(file, [archive.office.reader]))
+    exchange_call(archive, folder, signed)
+
+    ran = opened(callseal, archive, folder)
+
+    assert (ran.code, ran.out) == (12, "")
+    assert "the metadata of another recording" in ran.err
+
+
+def test_metadata_that_another_device_signed_is_a_bad_signature(callseal: Commands, archive: Archive) -> None:
+    folder = archive.office.bundle(archive.recordings[0])
+    stranger = organisation("Another Insurance")
+    vcon = Vcon(uuid=archive.recordings[0], created_at=parse_time(folder), parties=(), dialog=())
+    exchange_call(archive, folder, sign_vcon(vcon, stranger.device_key, stranger.chain))
+
+    ran = opened(callseal, archive, folder)
+
+    assert (ran.code, ran.out) == (13, "")
+    assert "call-" in ran.err
+
+
+def exchange_call(archive: Archive, folder: Path, signed: bytes) -> None:
+    """Put other metadata in place, and let the device sign a manifest that lists it."""
+    manifest = parse((folder / "manifest.json").read_bytes())
+    call = only(folder, "call-*.age")
+    sealed = seal_bytes(call, signed, [archive.office.reader.recipient])
+    exchanged = call.rename(folder / object_name("call", sealed.sha256))
+    rewrite_manifest(
+        folder, archive.office.organisation, with_object(manifest, "call", exchanged.name, sealed)
+    )
 
 
 def other_sound(archive: Archive, path: Path) -> SealedObject:
@@ -287,14 +328,14 @@ def other_sound(archive: Archive, path: Path) -> SealedObject:
     return seal_bytes(path, inner, [office.reader.recipient, office.recovery.recipient])
 
 
-def with_audio(manifest: Manifest, name: str, sealed: SealedObject) -> Manifest:
+def with_object(manifest: Manifest, kind: str, name: str, sealed: SealedObject) -> Manifest:
     item = ManifestObject(
         name=name,
         size_bytes=sealed.size_bytes,
         sha256=sealed.sha256,
         plaintext_sha512=sealed.plaintext_sha512,
     )
-    return replace(manifest, objects=(item, *(one for one in manifest.objects if one.kind != "audio")))
+    return replace(manifest, objects=(item, *(one for one in manifest.objects if one.kind != kind)))
 
 
 # --- keys -------------------------------------------------------------------------------------------
@@ -456,7 +497,14 @@ def test_a_full_disk_leaves_no_half_of_a_file(
     whole_archive: Archive, callseal: Commands, out: Path, options: list[str]
 ) -> None:
     office = whole_archive.office
-    command = [PROGRAM, "open", office.bundle(whole_archive.recordings[0]), "-i", office.key_file, *options]
+    command: list[str | Path] = [
+        PROGRAM,
+        "open",
+        office.bundle(whole_archive.recordings[0]),
+        "-i",
+        office.key_file,
+        *options,
+    ]
 
     ran = subprocess.run(
         ["bash", "-c", 'ulimit -f 32; exec "$@"', "-", *command],

@@ -47,7 +47,8 @@ class Commands:
     def __call__(self, *arguments: str | Path) -> Ran:
         """Run a command in this process."""
         self._capture.readouterr()
-        code = run([str(one) for one in arguments], os.environ)
+        # A copy: the language that is chosen is for this command alone.
+        code = run([str(one) for one in arguments], dict(os.environ))
         out, err = self._capture.readouterr()
         return Ran(code=code, out=out, err=err)
 
@@ -55,12 +56,16 @@ class Commands:
         """Run the installed program."""
         return _ran([PROGRAM, *arguments], env)
 
+    def detached(self, *arguments: str | Path) -> Ran:
+        """Run the installed program where there is no terminal at all."""
+        return _ran([PROGRAM, *arguments], None, new_session=True)
+
     def at_terminal(self, answer: str, *arguments: str | Path) -> Ran:
         """Run the installed program on a terminal where every passphrase prompt gets this answer."""
         return _ran([sys.executable, ANSWER_PROMPT, answer, PROGRAM, *arguments], None)
 
 
-def _ran(command: list[str | Path], env: Mapping[str, str] | None) -> Ran:
+def _ran(command: list[str | Path], env: Mapping[str, str] | None, *, new_session: bool = False) -> Ran:
     ran = subprocess.run(
         command,
         env={**os.environ, **(env or {})},
@@ -70,5 +75,6 @@ def _ran(command: list[str | Path], env: Mapping[str, str] | None) -> Ran:
         encoding="utf-8",
         timeout=_TIMEOUT_S,
         check=False,
+        start_new_session=new_session,
     )
     return Ran(code=ran.returncode, out=ran.stdout, err=ran.stderr)

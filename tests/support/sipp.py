@@ -209,7 +209,7 @@ class Sipp:
             "-mp", str(media_port), "-s", service, "-m", str(calls), "-l", "1", "-r", "1",
             "-nostdin", "-trace_err", "-error_file", str(folder / f"{name}.err"),
             "-trace_msg", "-message_file", str(folder / f"{name}.msg"),
-            "-timeout", "120s", "-timeout_error",
+            "-timeout", f"{60 + 15 * calls}s", "-timeout_error",
         ]  # fmt: skip
         process = subprocess.Popen(
             command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

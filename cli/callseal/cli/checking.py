@@ -123,6 +123,8 @@ def _roots(path: Path) -> tuple[TrustStore, Result]:
         trust = TrustStore.from_file(path)
     except KeyFileError as problem:
         return TrustStore(), _failed("roots", path, _bare(problem))
+    except OSError as problem:
+        return TrustStore(), _failed("roots", path, problem.strerror or str(problem))
     if not trust.roots:
         words = _("missing: nothing verifies as trusted on this machine")
         return trust, _warning("roots", path, words)
@@ -131,25 +133,28 @@ def _roots(path: Path) -> tuple[TrustStore, Result]:
 
 
 def _certificate(path: Path, key: Ed25519PrivateKey | None, trust: TrustStore) -> Result:
-    if not path.exists():
-        return _warning(
-            "certificate",
-            path,
-            _("missing: until the organisation certified this device, recordings verify as untrusted"),
-        )
     try:
-        chain = chain_der(read_certificates(path))
-        public_key = leaf_public_key(chain)
-        if key is not None and public_key != key.public_key():
-            words = _("is that of another key: {device}").format(device=device_id(public_key))
-            return _failed("certificate", path, words)
-        if not trust.roots:
-            return _ok("certificate", path, device_id(public_key))
-        signer = trust.check(chain, at=datetime.now(UTC), role=Role.DEVICE)
+        if path.exists():
+            return _certificate_there(path, key, trust)
     except KeyFileError as problem:
         return _failed("certificate", path, _bare(problem))
     except UntrustedSigner as problem:
         return _warning("certificate", path, str(problem))
+    except OSError as problem:
+        return _failed("certificate", path, problem.strerror or str(problem))
+    words = _("missing: until the organisation certified this device, recordings verify as untrusted")
+    return _warning("certificate", path, words)
+
+
+def _certificate_there(path: Path, key: Ed25519PrivateKey | None, trust: TrustStore) -> Result:
+    chain = chain_der(read_certificates(path))
+    public_key = leaf_public_key(chain)
+    if key is not None and public_key != key.public_key():
+        words = _("is that of another key: {device}").format(device=device_id(public_key))
+        return _failed("certificate", path, words)
+    if not trust.roots:
+        return _ok("certificate", path, device_id(public_key))
+    signer = trust.check(chain, at=datetime.now(UTC), role=Role.DEVICE)
     end = signer.certificate.not_valid_after_utc.date().isoformat()
     words = _("{device}, vouched for until {end}").format(device=signer.device_id, end=end)
     return _ok("certificate", path, words)
@@ -166,11 +171,16 @@ def _announcement(name: str, language: str, file: Builtin | Path) -> Result:
 
 def _spool(folder: Path, min_free_mb: int) -> Result:
     try:
+        return _spool_folder(folder, min_free_mb)
+    except OSError as problem:
+        return _failed("spool", folder, problem.strerror or str(problem))
+
+
+def _spool_folder(folder: Path, min_free_mb: int) -> Result:
+    try:
         found = folder.stat(follow_symlinks=False)
     except FileNotFoundError:
         return _spool_to_be(folder)
-    except OSError as problem:
-        return _failed("spool", folder, problem.strerror or str(problem))
     if not stat.S_ISDIR(found.st_mode):
         return _failed("spool", folder, _("not a folder of its own (a link is none)"))
     if found.st_uid != os.geteuid():

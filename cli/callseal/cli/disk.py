@@ -26,3 +26,9 @@ def readable(path: Path) -> Iterator[None]:
     except OSError as problem:
         words = _("{path}: can't be read: {why}")
         raise UsageFault(words.format(path=path, why=problem.strerror or problem)) from problem
+
+
+def is_there(path: Path) -> bool:
+    """Tell whether there is anything of that name; UsageFault where the disk does not tell."""
+    with readable(path):
+        return path.exists()

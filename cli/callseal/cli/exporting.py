@@ -19,7 +19,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from callseal.cli.disk import writable
+from callseal.cli.disk import is_there, writable
 from callseal.cli.errors import UsageFault
 from callseal.cli.i18n import _
 from callseal.codecs import au
@@ -70,7 +70,7 @@ def form_of(path: Path, *, raw: bool) -> Form:
 
 def refuse_taken(path: Path, *, replace: bool) -> None:
     """Raise UsageFault if a file is there already and may not be replaced."""
-    if path.exists() and not replace:
+    if is_there(path) and not replace:
         raise UsageFault(_("{path}: is there already; --force replaces it").format(path=path))
 
 

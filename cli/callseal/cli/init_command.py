@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from callseal.cli import output
 from callseal.cli.commands import add
-from callseal.cli.disk import writable
+from callseal.cli.disk import is_there, writable
 from callseal.cli.errors import UsageFault
 from callseal.cli.i18n import _
 from callseal.config.load import read_settings
@@ -99,7 +99,7 @@ def _init(
     )
     target = folder / SETTINGS_NAME
     settings = read_settings(text.encode(), target.absolute())
-    if target.exists() and not force:
+    if is_there(target) and not force:
         raise UsageFault(
             _("{path}: is there already; nothing was written. --force writes it anew").format(path=target)
         )
@@ -122,7 +122,7 @@ def _init(
 
 
 def _identity(path: Path) -> tuple[Ed25519PrivateKey, Made]:
-    if path.exists():
+    if is_there(path):
         return read_signing_key(path), Made(path=path, written=False)
     key = generate_signing_key()
     write_signing_key(path, key)

@@ -15,6 +15,7 @@ import typer
 
 from callseal.cli import keyring, options, output, passphrase
 from callseal.cli.commands import add
+from callseal.cli.disk import is_there
 from callseal.cli.errors import UsageFault
 from callseal.cli.i18n import _
 from callseal.seal.age import HybridIdentity, X25519Identity, fingerprint
@@ -144,7 +145,7 @@ def _new_root(out: Path, organisation: str, years: int, passphrase_file: Path | 
 
 def _refuse_taken(path: Path) -> None:
     # Said before a passphrase is thought of and typed twice; writing refuses it too.
-    if path.exists():
+    if is_there(path):
         raise UsageFault(_("{path}: is there already; a key file is never overwritten").format(path=path))
 
 

@@ -57,7 +57,7 @@ def word(code: str) -> str:
 def result(code: str, why: Sequence[str]) -> str:
     """Return the words for a result and its reasons."""
     words = " ".join(reasons.words(one, language()) for one in why)
-    return f"{word(code)}: {words}" if words else word(code)
+    return _("{result}: {reasons}").format(result=word(code), reasons=words) if words else word(code)
 
 
 def business(code: str | None, types: Mapping[str, BusinessType] = BUILTIN) -> str:

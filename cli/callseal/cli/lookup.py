@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
+from callseal.cli.disk import readable
 from callseal.cli.errors import Ambiguous, NotFound
 from callseal.cli.i18n import _, counted
 from callseal.cli.places import Copy, Scan, folder_copy, warn_of
@@ -26,15 +27,21 @@ _PART: Final = re.compile(r"[0-9a-f-]*[0-9a-f][0-9a-f-]*")
 
 def is_folder(name: str) -> bool:
     """Tell whether a name stands for a folder rather than for an id."""
-    return "/" in name or name in {".", ".."} or (Path(name) / MANIFEST_NAME).is_file()
+    if "/" in name or name in {".", ".."}:
+        return True
+    try:
+        return (Path(name) / MANIFEST_NAME).is_file()
+    except OSError:  # too long for a name, or not ours to see: then it is no folder of a recording
+        return False
 
 
 def folder(name: str) -> Copy:
     """Return the recording in a folder; NotFound if there is none."""
     path = Path(name)
-    if not path.is_dir():
-        raise NotFound(_("{path}: there is no such folder").format(path=path))
-    copy = folder_copy(path, str(path))
+    with readable(path):
+        if not path.is_dir():
+            raise NotFound(_("{path}: there is no such folder").format(path=path))
+        copy = folder_copy(path, str(path))
     if not copy.complete:
         raise NotFound(
             _("{path}: no recording: there is no {manifest} in it").format(path=path, manifest=MANIFEST_NAME)

@@ -15,6 +15,7 @@ from typing import Final, Protocol
 from uuid import UUID
 
 from callseal.cli import output
+from callseal.cli.disk import is_there, readable
 from callseal.cli.errors import NotFound
 from callseal.cli.i18n import _
 from callseal.config.load import candidates, load
@@ -100,11 +101,11 @@ class SpoolPlace:
         folder = self.root / "ready"
         try:
             paths = sorted(folder.iterdir())
+            copies = [folder_copy(path, self.name) for path in paths if _id(path.name) is not None]
         except FileNotFoundError:
             return Scan()
         except OSError as problem:
             raise SpoolError(f"{folder}: {problem.strerror}") from problem
-        copies = [folder_copy(path, self.name) for path in paths if _id(path.name) is not None]
         return Scan(copies=tuple(copies))
 
 
@@ -197,14 +198,15 @@ def _id(name: str) -> UUID | None:
 
 
 def _any_settings() -> bool:
-    return bool(os.environ.get("CALLSEAL_CONFIG")) or any(
-        path.exists() for path in candidates(None, os.environ)
-    )
+    return bool(os.environ.get("CALLSEAL_CONFIG")) or any(map(is_there, candidates(None, os.environ)))
 
 
 def _trust(roots: Path | None, settings: Settings | None) -> TrustStore:
     if roots is not None:
-        if not roots.exists():
+        if not is_there(roots):
             raise NotFound(_("{path}: there is no such file of root certificates").format(path=roots))
         return TrustStore(read_certificates(roots))
-    return TrustStore() if settings is None else TrustStore.from_file(settings.trust.roots_file)
+    if settings is None:
+        return TrustStore()
+    with readable(settings.trust.roots_file):
+        return TrustStore.from_file(settings.trust.roots_file)

@@ -128,9 +128,8 @@ class Line:
         self._heard_by = tuple(side for side in sides if side in report.heard_by)
 
     def announced(self, recorder: Recorder) -> None:
-        """Take what the taps have by the player's end, and say what was heard if that is known by now."""
+        """Take what the taps have by the player's end: what was heard is told once they have delivered it."""
         self.pump(recorder)
-        self._disclose(recorder, final=False)
 
     def announcement_failed(self, report: protocol.AnnouncementFailed, recorder: Recorder) -> None:
         """Note that no announcement can be played."""

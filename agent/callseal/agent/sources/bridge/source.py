@@ -35,6 +35,9 @@ RATE_HZ: Final = 8000
 PUMP_S: Final = 0.25
 """How often the taps are emptied: the library writes them in blocks of a quarter second."""
 START_TIMEOUT_S: Final = 10.0
+START_ATTEMPTS: Final = 3
+START_AGAIN_S: Final = 2.0
+"""After an agent was killed, its child still holds the port while it ends its calls (2 s at most)."""
 BEAT_TIMEOUT_S: Final = 5.0
 _STOP_TIMEOUT_S: Final = 5.0
 _SERVICE_UNAVAILABLE: Final = 503
@@ -133,15 +136,21 @@ class BridgeSource:
             raise SourceMissing(what)
         scratch = Path(tempfile.mkdtemp(prefix="callseal-bridge-"))
         worker = ThreadPoolExecutor(1, thread_name_prefix="recorder")
-        pump: asyncio.Task[None] | None = None
+        pump = asyncio.create_task(self._pump(worker, recorder))
         try:
-            channel = self._start_child(scratch)
-            pump = asyncio.create_task(self._pump(worker, recorder))
-            await self._follow(channel, worker, recorder)
+            for attempt in range(1, START_ATTEMPTS + 1):
+                try:
+                    await self._follow(self._start_child(scratch), worker, recorder)
+                    break
+                except SourceError as error:
+                    if self._ready or self._draining or attempt == START_ATTEMPTS:
+                        raise
+                    log.warning("bridge.start.again", attempt=attempt, detail=str(error))
+                self._stop_child()
+                await asyncio.sleep(START_AGAIN_S)
         finally:
             self._ready = False
-            if pump is not None:
-                pump.cancel()
+            pump.cancel()
             await self._close_lines(worker, recorder)
             worker.shutdown()
             self._stop_child()

@@ -1,0 +1,224 @@
+"""A disk that refuses: the call goes on, the alarm comes at once, and the result says what happened."""
+
+import os
+import shutil
+import stat
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from callseal.codecs.g711 import Law, encode
+from callseal.seal.errors import SpoolError
+from callseal.seal.manifest import Result
+from callseal.seal.vcon import open_vcon
+from support.recorded_calls import (
+    CALL,
+    HANGUP,
+    PCM16,
+    QUIET,
+    RATE_HZ,
+    ULAW,
+    Desk,
+    answered,
+    block,
+    bodies,
+    open_bundle,
+    recording_desk,
+    talk,
+    unsealed,
+)
+
+SECOND = talk(RATE_HZ)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Give a file system of 1 MiB."""
+    mount, umount = shutil.which("mount"), shutil.which("umount")
+    if os.geteuid() != 0 or mount is None or umount is None:
+        pytest.skip("only root can mount a small file system")
+    folder = tmp_path / "disk"
+    folder.mkdir(mode=0o700)
+    command = [mount, "-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", str(folder)]
+    if subprocess.run(command, check=False, capture_output=True).returncode != 0:
+        pytest.skip("this account may not mount a file system, though it is root")
+    try:
+        yield folder
+    finally:
+        subprocess.run([umount, folder], check=True)
+
+
+@pytest.fixture
+def desk(small_disk: Path) -> Iterator[Desk]:
+    with recording_desk(small_disk / "spool") as found:
+        yield found
+
+
+def _fill(disk: Path, leave_bytes: int = 0) -> Path:
+    """Take what room there is, less `leave_bytes`, and give the file that takes it."""
+    path = disk / "filler"
+    room = os.statvfs(disk)
+    size = room.f_bavail * room.f_frsize - leave_bytes
+    path.write_bytes(bytes(size))
+    return path
+
+
+def test_a_disk_that_fills_up_is_alarmed_at_once_and_the_call_goes_on(desk: Desk) -> None:
+    recording = desk.recorder.open(QUIET, PCM16)
+    desk.recorder.event(recording, answered())
+    alarmed_after = None
+
+    for second in range(60):  # 32 kB a second: 1 MiB is full after some 30
+        desk.recorder.write(block(recording, second * RATE_HZ, SECOND))
+        if desk.alarms and alarmed_after is None:
+            alarmed_after = second
+    before_the_end = list(desk.alarms)
+    desk.recorder.close(recording, HANGUP)
+
+    assert alarmed_after is not None
+    assert 20 < alarmed_after < 40
+    assert len(before_the_end) == 1
+    assert before_the_end[0][0] == "write-failed"
+    assert str(recording) in before_the_end[0][1]
+    assert desk.results == [Result.FAILED]
+    assert desk.ready() == []
+
+
+def test_what_was_written_before_the_disk_was_full_stays_for_recovery(desk: Desk) -> None:
+    recording = desk.recorder.open(QUIET, PCM16)
+    for second in range(40):
+        desk.recorder.write(block(recording, second * RATE_HZ, SECOND))
+    desk.recorder.close(recording, HANGUP)
+
+    assert desk.spool.quarantine_unfinished() == [recording]
+
+    audio = desk.spool.root / "quarantine" / str(recording) / "audio.age"
+    assert audio.stat().st_size > 500_000
+
+
+def test_a_recording_that_could_not_begin_is_failed_and_takes_a_whole_call_without_a_word(
+    desk: Desk, small_disk: Path
+) -> None:
+    """The folder needs no room on this file system, the first byte does."""
+    filler = _fill(small_disk)
+    recording = desk.recorder.open(QUIET, ULAW)
+    alarmed = list(desk.alarms)
+    codes = encode(SECOND, Law.MU)
+
+    for minute in (0, 59, 118):  # far apart: a recorder that lost count would call this a leap
+        desk.recorder.write(block(recording, minute * 60 * RATE_HZ, codes))
+    filler.unlink()
+    desk.recorder.close(recording, HANGUP)
+
+    assert [code for code, _ in alarmed] == ["write-failed"]
+    assert desk.results == [Result.FAILED]
+
+
+def test_metadata_that_can_not_be_written_does_not_stop_the_sound(desk: Desk, small_disk: Path) -> None:
+    recording = desk.recorder.open(QUIET, ULAW)
+    filler = _fill(small_disk)
+    desk.recorder.event(recording, answered())
+    alarmed = list(desk.alarms)
+    filler.unlink()
+    codes = np.concatenate([encode(SECOND, Law.MU)] * 3)
+
+    desk.recorder.write(block(recording, 0, codes))
+    desk.recorder.close(recording, HANGUP)
+
+    (folder,) = desk.ready()
+    assert [code for code, _ in alarmed] == ["write-failed"]
+    assert desk.results == [Result.OK]
+    assert np.array_equal(open_bundle(folder).frames, codes)
+
+
+def test_a_bundle_that_can_not_be_finished_is_alarmed_and_failed(desk: Desk, small_disk: Path) -> None:
+    recording = desk.recorder.open(QUIET, ULAW)
+    desk.recorder.write(block(recording, 0, encode(SECOND, Law.MU)))
+    _fill(small_disk)
+
+    desk.recorder.close(recording, HANGUP)
+
+    assert {code for code, _ in desk.alarms} == {"write-failed"}
+    assert desk.results == [Result.FAILED]
+    assert desk.ready() == []
+
+
+def test_room_that_comes_back_does_not_mend_a_recording_and_its_metadata_says_why(
+    desk: Desk, small_disk: Path
+) -> None:
+    recording = desk.recorder.open(QUIET, ULAW)
+    filler = _fill(small_disk)
+    desk.recorder.write(block(recording, 0, encode(np.concatenate([SECOND] * 10), Law.MU)))
+    filler.unlink()
+    desk.recorder.write(block(recording, 10 * RATE_HZ, encode(SECOND, Law.MU)))
+
+    desk.recorder.close(recording, HANGUP)
+
+    document, _ = open_vcon(unsealed(desk.spool.root / "open" / str(recording) / "call.vcon.age"))
+    (call,) = bodies(document, "analysis", "type", "call")
+    assert (call["result"], call["reasons"]) == ("failed", ["write-failed"])
+    assert desk.results == [Result.FAILED]
+    assert desk.ready() == []
+
+
+def test_other_calls_are_recorded_when_there_is_room_again(desk: Desk, small_disk: Path) -> None:
+    lost = desk.recorder.open(QUIET, ULAW)
+    filler = _fill(small_disk)
+    desk.recorder.write(block(lost, 0, encode(np.concatenate([SECOND] * 10), Law.MU)))
+    desk.recorder.close(lost, HANGUP)
+    filler.unlink()
+
+    kept = desk.recorder.open(QUIET, ULAW)
+    desk.recorder.write(block(kept, 0, encode(SECOND, Law.MU)))
+    desk.recorder.close(kept, HANGUP)
+
+    assert desk.results == [Result.FAILED, Result.OK]
+    assert [folder.name for folder in desk.ready()] == [str(kept)]
+
+
+@pytest.fixture
+def moved_desk(tmp_path: Path) -> Iterator[Desk]:
+    """Give a recorder whose spool has lost its folder open/: a disk that refuses whoever is asking."""
+    with recording_desk(tmp_path / "spool") as found:
+        folder = found.spool.root / "open"
+        folder.rmdir()
+        yield found
+
+
+def test_without_a_place_to_begin_opening_and_exempting_raise_the_disks_error(moved_desk: Desk) -> None:
+    with pytest.raises(SpoolError, match="open"):
+        moved_desk.recorder.open(QUIET, ULAW)
+    with pytest.raises(SpoolError, match="open"):
+        moved_desk.recorder.exempt(CALL, HANGUP)
+
+
+def test_audio_that_can_not_be_destroyed_is_alarmed_and_never_sent(tmp_path: Path) -> None:
+    with recording_desk(tmp_path / "spool") as desk:
+        recording = desk.recorder.open(QUIET, ULAW)
+        folder = desk.spool.root / "open" / str(recording)
+        (folder / "audio.age").unlink()
+        (folder / "audio.age").mkdir()  # what unlink(2) refuses, also for root
+
+        desk.recorder.discard(recording, replace(HANGUP, reasons=("refused",)))
+
+        assert {code for code, _ in desk.alarms} == {"write-failed"}
+        assert desk.results == [Result.FAILED]
+        assert desk.ready() == []
+
+
+def test_what_lies_in_the_spool_is_for_its_owner_only(tmp_path: Path) -> None:
+    with recording_desk(tmp_path / "spool") as desk:
+        recording = desk.recorder.open(QUIET, ULAW)
+        desk.recorder.write(block(recording, 0, encode(SECOND, Law.MU)))
+        during = list((desk.spool.root / "open" / str(recording)).iterdir())
+        modes = {stat.S_IMODE(path.stat().st_mode) for path in during}
+        desk.recorder.close(recording, HANGUP)
+
+        (folder,) = desk.ready()
+        modes |= {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+
+    assert modes == {0o600}

@@ -1,0 +1,297 @@
+"""What goes wrong at a desk: each fault is said, and costs nobody a call that could have been held."""
+
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+
+from callseal.cli.demo.office import UPLOADER
+from support.desk import Desk, Recorded, desk
+from support.process import children
+from support.programs import free_udp_port
+from support.sipp import Callee, Caller, Sipp, pause, play
+from support.sound import RATE_HZ, demo_speech, likeness, write_ulaw
+
+pytestmark = pytest.mark.integration
+
+NUMBER = "13800138000"
+
+
+def hold_call(folder: Path, at: Desk, seconds: float, *, name: str = "call") -> None:
+    """Let an outbound call take place."""
+    caller, callee = Caller(), Callee()
+    taken = [callee.invited(), callee.respond(200, "OK", media=True), callee.acknowledged()]
+    with (
+        Sipp.start(
+            folder, f"{name}-callee", [*taken, callee.hung_up_on()],
+            port=at.pbx_port, media_port=free_udp_port(), remote=at.bridge,
+        ) as called,
+        Sipp.start(
+            folder, f"{name}-caller",
+            [caller.invite(), caller.answered(), pause(seconds), caller.hang_up()],
+            port=at.phone_port, media_port=free_udp_port(), remote=at.bridge, service=NUMBER,
+        ) as calling,
+    ):  # fmt: skip
+        calling.finish()
+        called.finish()
+
+
+def be_refused(folder: Path, at: Desk, code: int) -> None:
+    """Place a call that is turned away with a code."""
+    caller = Caller()
+    with Sipp.start(
+        folder, "refused", [caller.invite(), caller.refused(code)],
+        port=at.phone_port, media_port=free_udp_port(), remote=at.bridge, service=NUMBER,
+    ) as calling:  # fmt: skip
+        calling.finish()
+
+
+def alarms(at: Desk) -> set[str]:
+    """Give the codes of the agent's alarms."""
+    reading = at.office.status("agent")
+    assert reading is not None
+    return {alarm.code for alarm in reading.status.alarms}
+
+
+def wait_for_alarm(at: Desk, code: str) -> None:
+    """Wait until an alarm stands."""
+    deadline_s = time.monotonic() + 10
+    while code not in alarms(at):
+        assert time.monotonic() < deadline_s, alarms(at)
+        time.sleep(0.1)
+
+
+def take_away_announcements() -> None:
+    """Do what an over-eager cleaner of temporary files does: remove the links in the bridge's folder."""
+    for scratch in Path(tempfile.gettempdir()).glob("callseal-bridge-*"):
+        for link in scratch.glob("announcement-*"):
+            link.unlink()
+
+
+@pytest.mark.parametrize("policy", ["record", "no-record", "refuse-call"])
+def test_an_announcement_that_cannot_be_played_is_decided_by_the_settings(tmp_path: Path, policy: str) -> None:
+    """record: degraded; no-record: exempt, without sound; refuse-call: 503 before anybody is rung."""
+    edit = (('on_failure = "record"', f'on_failure = "{policy}"'),)
+    with desk(tmp_path / "desk", edit=edit) as at:
+        take_away_announcements()
+        if policy == "refuse-call":
+            be_refused(tmp_path, at, 503)
+        else:
+            hold_call(tmp_path, at, 2)
+        (recording,) = at.wait_for(1)
+
+    result, reasons = recording.manifest.result.value, recording.manifest.reasons
+    assert "disclosure-failed" in reasons
+    assert result == ("degraded" if policy == "record" else "exempt")
+    assert bool(recording.inner) == (policy == "record")
+
+
+@pytest.mark.parametrize("policy", ["refuse-call", "pass"])
+def test_a_full_spool_is_an_alarm_and_the_settings_decide_about_calls(tmp_path: Path, policy: str) -> None:
+    """refuse-call: 503; pass: the call is held and leaves an exempt bundle."""
+    edit = (
+        ("min_free_mb = 512", "min_free_mb = 1000000"),  # more than this disk has: it counts as full
+        ('on_full = "refuse-call"', f'on_full = "{policy}"'),
+    )
+    if shutil.disk_usage(tmp_path).free > 1_000_000 * 2**20:
+        pytest.skip("this disk has more than 1 TB free")
+    with desk(tmp_path / "desk", edit=edit, ready=False) as at:
+        if policy == "refuse-call":
+            be_refused(tmp_path, at, 503)
+        else:
+            hold_call(tmp_path, at, 1)
+        (recording,) = at.wait_for(1)
+        wait_for_alarm(at, "spool-full")
+        reading = at.office.status("agent")
+
+    assert reading is not None
+    assert "spool-full" in reading.status.reasons
+    assert recording.manifest.result.value == "exempt"
+    assert "spool-full" in recording.manifest.reasons
+    assert recording.inner == b""
+
+
+def test_a_disk_that_fills_up_during_a_call_is_alarmed_and_the_call_goes_on(tmp_path: Path) -> None:
+    """Both sides talk to the end; the alarm comes during the call, not after it."""
+    root = tmp_path / "desk"
+    small = root / "spool"
+    small.mkdir(parents=True, mode=0o700)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=17m,mode=0700", "tmpfs", str(small)], check=False
+    )
+    if mounted.returncode:
+        pytest.skip("only root can mount the small file system that this needs")
+    try:
+        with desk(root, edit=(("min_free_mb = 512", "min_free_mb = 16"),)) as at:
+            caller, callee = Caller(), Callee()
+            taken = [callee.invited(), callee.respond(200, "OK", media=True), callee.acknowledged()]
+            with (
+                Sipp.start(
+                    tmp_path, "callee", [*taken, callee.hung_up_on()],
+                    port=at.pbx_port, media_port=free_udp_port(), remote=at.bridge,
+                ) as called,
+                Sipp.start(
+                    tmp_path, "caller", [caller.invite(), caller.answered(), pause(14), caller.hang_up()],
+                    port=at.phone_port, media_port=free_udp_port(), remote=at.bridge, service=NUMBER,
+                ) as calling,
+            ):  # fmt: skip
+                deadline_s = time.monotonic() + 10
+                while not list((small / "open").glob("*/audio.age")):
+                    assert time.monotonic() < deadline_s
+                    time.sleep(0.1)
+                ballast = small / "ballast"
+                with ballast.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+                    while True:
+                        file.write(bytes(4096))
+                # A status can't be written to a full disk either: the journal is where it is said.
+                deadline_s = time.monotonic() + 10
+                while "recording.write.failed" not in at.office.log_tail("agent", 100):
+                    assert time.monotonic() < deadline_s, at.office.log_tail("agent", 20)
+                    time.sleep(0.1)
+                assert calling.process.poll() is None, "the call had ended before the alarm"
+                calling.finish()
+                called.finish()
+            ballast.unlink()
+            wait_for_alarm(at, "write-failed")
+            reading = at.office.status("agent")
+            assert reading is not None
+            assert reading.status.counters.get("recordings_failed") == 1
+            hold_call(tmp_path, at, 5, name="next")
+            recording = at.wait_for(1)[-1]
+            assert recording.manifest.result.value == "ok"
+    finally:
+        subprocess.run(["umount", "-l", str(small)], check=True)
+
+
+def test_a_store_that_cannot_be_written_keeps_the_recording_waiting(tmp_path: Path) -> None:
+    """The bundle stays in ready/ with an alarm, and is sent once the store is back."""
+    with desk(tmp_path / "desk", uploader=True) as at:
+        gone = at.office.store_path.with_name("store-is-away")
+        at.office.store_path.rename(gone)
+        hold_call(tmp_path, at, 5)
+        at.wait_for(1)
+        deadline_s = time.monotonic() + 20
+        while True:
+            reading = at.office.status(UPLOADER)
+            assert reading is not None
+            if "store-unreachable" in {alarm.code for alarm in reading.status.alarms}:
+                break
+            assert time.monotonic() < deadline_s, reading
+            time.sleep(0.2)
+        assert not at.office.store_path.exists(), "something was written where no store is"
+
+        gone.rename(at.office.store_path)
+
+        deadline_s = time.monotonic() + 60
+        while not list(at.office.store_path.rglob("manifest.json")):
+            assert time.monotonic() < deadline_s, at.office.log_tail(UPLOADER)
+            time.sleep(0.2)
+        assert len(at.recordings()) == 1, "the local copy must stay"
+
+
+def test_a_killed_agent_leaves_its_call_in_quarantine_with_an_alarm(tmp_path: Path) -> None:
+    """What was open when the agent died is kept, sealed, and spoken of at the next start."""
+    with desk(tmp_path / "desk") as at:
+        caller, callee = Caller(), Callee()
+        taken = [callee.invited(), callee.respond(200, "OK", media=True), callee.acknowledged()]
+        with (
+            Sipp.start(
+                tmp_path, "callee", [*taken, callee.hung_up_on()],
+                port=at.pbx_port, media_port=free_udp_port(), remote=at.bridge,
+            ),
+            Sipp.start(
+                tmp_path, "caller", [caller.invite(), caller.answered(), caller.hung_up_on()],
+                port=at.phone_port, media_port=free_udp_port(), remote=at.bridge, service=NUMBER,
+            ) as calling,
+        ):  # fmt: skip
+            deadline_s = time.monotonic() + 10
+            while not list((at.office.spool / "open").glob("*/audio.age")):
+                assert time.monotonic() < deadline_s
+                time.sleep(0.1)
+            process = at.office.process("agent")
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            # The bridge's child sees that the service is gone, and ends both legs properly.
+            calling.finish(10)
+
+        at.office.start("agent")
+        assert at.office.wait_ready("agent", 20)
+
+        assert "quarantined" in alarms(at)
+        (kept,) = (at.office.spool / "quarantine").iterdir()
+        assert {"audio.age", "call.vcon.age"} <= {path.name for path in kept.iterdir()}
+
+
+def test_a_killed_bridge_child_loses_at_most_a_quarter_second(tmp_path: Path) -> None:
+    """The service holds the taps open too: the recording ends degraded, with what was heard so far."""
+    speech = demo_speech("en-agent")
+    path = write_ulaw(tmp_path / "agent.ul", speech)
+    with desk(tmp_path / "desk") as at:
+        caller, callee = Caller(), Callee()
+        taken = [callee.invited(), callee.respond(200, "OK", media=True), callee.acknowledged()]
+        with (
+            Sipp.start(
+                tmp_path, "callee", [*taken, callee.hung_up_on()],
+                port=at.pbx_port, media_port=free_udp_port(), remote=at.bridge,
+            ),
+            Sipp.start(
+                tmp_path, "caller",
+                [caller.invite(), caller.answered(), pause(5), play(path), pause(30)],
+                port=at.phone_port, media_port=free_udp_port(), remote=at.bridge, service=NUMBER,
+            ),
+        ):  # fmt: skip
+            deadline_s = time.monotonic() + 10
+            while not list((at.office.spool / "open").glob("*/audio.age")):
+                assert time.monotonic() < deadline_s
+                time.sleep(0.1)
+            began_s = time.monotonic()
+            time.sleep(8)  # the length of talk that must not be lost
+            (child,) = children(at.office.process("agent").pid)
+            subprocess.run(["kill", "-9", str(child)], check=True)
+            lasted_s = time.monotonic() - began_s
+            recording: Recorded = at.wait_for(1)[0]
+            code = at.office.process("agent").wait(10)
+
+    assert recording.manifest.result.value == "degraded"
+    assert "bridge-died" in recording.manifest.reasons
+    assert recording.audio.shape[1] / RATE_HZ >= lasted_s - 0.3
+    assert likeness(recording.audio[0], speech[: 2 * RATE_HZ]) >= 0.95
+    assert code == 40, "a service that cannot record does not stay as if it could"
+
+
+def test_a_second_agent_in_the_same_spool_is_refused(tmp_path: Path) -> None:
+    """It says which spool, and the first one goes on."""
+    with desk(tmp_path / "desk") as at:
+        first = at.office.process("agent")
+        at.office.start("agent")
+        second = at.office.process("agent")
+
+        code = second.wait(15)
+
+        assert code == 30
+        assert "another agent works in this spool" in at.office.log_tail("agent")
+        assert first.poll() is None
+        first.terminate()
+        assert first.wait(15) == 0
+
+
+def test_a_port_that_is_taken_is_said_with_its_number(tmp_path: Path) -> None:
+    """The agent ends with the source's code and names the address."""
+    with desk(tmp_path / "desk") as at:
+        other = tmp_path / "other-spool"
+        text = at.office.config_file.read_text().replace(str(at.office.spool), str(other))
+        at.office.config_file.write_text(text)
+        first = at.office.process("agent")
+        at.office.start("agent")
+        second = at.office.process("agent")
+
+        code = second.wait(30)
+
+        assert code == 40
+        assert f"cannot listen on {at.bridge}" in at.office.log_tail("agent", 20)
+        first.terminate()
+        assert first.wait(15) == 0
