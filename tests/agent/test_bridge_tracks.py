@@ -78,6 +78,18 @@ def test_nothing_of_the_ramp_is_left_even_where_the_recording_begins_in_it() -> 
     assert np.array_equal(block[:, START:], _expected())
 
 
+def test_talk_right_behind_the_ramp_loses_no_sample() -> None:
+    talk = np.full(1000, 5, np.int16)
+    tap = np.concatenate([ramp()[:PLAYED], talk])
+    tracks = _fed([tap] * TRACKS)
+    tracks.start_at(0)
+
+    block = _taken(tracks, last=False)
+
+    assert not block[:, :PLAYED].any()
+    assert np.array_equal(block[:, PLAYED:], np.stack([talk] * TRACKS))
+
+
 def test_a_tap_that_joined_behind_the_start_is_filled_with_silence_up_to_there() -> None:
     tracks = _fed([_tap(0, 0), _tap(1, 3 * TICK), _tap(2, 0)])
     tracks.start_at(TICK)

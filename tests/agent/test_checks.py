@@ -94,6 +94,14 @@ def test_a_side_that_is_never_above_the_silence_is_silent_and_not_also_too_quiet
     assert verdict.channels[SIDES.index(side)].level_dbov == pytest.approx(FLOOR_DBOV)
 
 
+def test_a_peak_on_the_threshold_itself_is_still_silence() -> None:
+    on_it, above = _second(-72.0), _second(-71.9)
+
+    assert on_it.peak_dbov == LIMITS.silent_channel_dbov
+    assert _verdict([GOOD] * 10, [on_it] * 10).reasons == ("silent-customer",)
+    assert _verdict([GOOD] * 10, [above] * 10).reasons == ("too-quiet-customer",)
+
+
 def test_who_only_listens_for_a_few_seconds_is_not_silent() -> None:
     verdict = _verdict([GOOD] * 9, [SILENT] * 9)
 

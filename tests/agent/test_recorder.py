@@ -112,6 +112,7 @@ def test_the_recorder_is_what_sources_are_written_for(desk: Desk) -> None:
     recording = recorder.open(QUIET, ULAW)
 
     assert recording.version == 7
+    assert recording.int >> 80 == int(STARTED_AT.timestamp() * 1000)  # RFC 9562 section 5.7
     assert (desk.spool.root / "open" / str(recording)).is_dir()
 
 

@@ -20,7 +20,7 @@ SPOKEN = read("en", "en", "en.wav", read_announcement(Builtin(name="en")), RATE_
 def talk(folder: Path, at: Desk, near: Ear, far: Ear, seconds: float) -> Recorded:
     """Let two people talk from the answer on; gives the recording."""
     caller, callee = Caller(rtp_port=near.port), Callee(rtp_port=far.port)
-    taken = [callee.invited(), callee.respond(200, "OK", media=True), callee.acknowledged()]
+    taken = [callee.invited(), *callee.answers()]
     with (
         Sipp.start(
             folder,

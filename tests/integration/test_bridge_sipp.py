@@ -54,9 +54,13 @@ def test_each_party_is_on_its_own_channel_and_the_announcement_on_both(
             at,
             [caller.invite(), caller.answered(), pause(after), play(calling), pause(9), caller.hang_up()],
             [
-                callee.invited(), callee.respond(180, "Ringing"), callee.respond(200, "OK", media=True),
-                callee.acknowledged(), pause(after), play(called), callee.hung_up_on(),
-            ],  # fmt: skip
+                callee.invited(),
+                callee.respond(180, "Ringing"),
+                *callee.answers(),
+                pause(after),
+                play(called),
+                callee.hung_up_on(),
+            ],
             inbound=inbound,
         )
         (recording,) = at.wait_for(1)
@@ -91,7 +95,12 @@ def test_the_announcement_stands_where_the_metadata_says(tmp_path: Path) -> None
             tmp_path,
             at,
             [caller.invite(), caller.answered(), pause(6), caller.hang_up()],
-            [callee.invited(), callee.respond(200, "OK", media=True), callee.acknowledged(), callee.hung_up_on()],
+            [
+                callee.invited(),
+                callee.respond(200, "OK", media=True),
+                callee.acknowledged(),
+                callee.hung_up_on(),
+            ],
         )
         (recording,) = at.wait_for(1)
 
@@ -116,7 +125,12 @@ def test_g711_is_kept_byte_for_byte(tmp_path: Path, codec: Codec) -> None:
             tmp_path,
             at,
             [caller.invite(), caller.answered(), pause(1), play(path, codec), pause(5), caller.hang_up()],
-            [callee.invited(), callee.respond(200, "OK", media=True), callee.acknowledged(), callee.hung_up_on()],
+            [
+                callee.invited(),
+                callee.respond(200, "OK", media=True),
+                callee.acknowledged(),
+                callee.hung_up_on(),
+            ],
         )
         (recording,) = at.wait_for(1)
 
@@ -137,7 +151,12 @@ def test_legs_with_different_laws_are_recorded_as_pcm(tmp_path: Path) -> None:
             tmp_path,
             at,
             [caller.invite(), caller.answered(), pause(2), caller.hang_up()],
-            [callee.invited(), callee.respond(200, "OK", media=True), callee.acknowledged(), callee.hung_up_on()],
+            [
+                callee.invited(),
+                callee.respond(200, "OK", media=True),
+                callee.acknowledged(),
+                callee.hung_up_on(),
+            ],
         )
         (recording,) = at.wait_for(1)
 
@@ -192,8 +211,8 @@ def test_a_cancelled_call_ends_on_both_sides(tmp_path: Path) -> None:
         place(
             tmp_path,
             at,
-            [caller.invite(), receive(100, optional=True), receive(180), pause(0.5), caller.cancel(steps_since_invite=4),
-             receive(200), receive(487), caller.acknowledge()],
+            [caller.invite(), receive(100, optional=True), receive(180), pause(0.5),
+             caller.cancel(steps_since_invite=4), receive(200), receive(487), caller.acknowledge()],
             [callee.invited(), callee.respond(180, "Ringing"), callee.cancelled()],
         )  # fmt: skip
         (recording,) = at.wait_for(1)
@@ -226,7 +245,12 @@ def test_who_hangs_up_during_the_announcement_has_not_heard_it(tmp_path: Path) -
             tmp_path,
             at,
             [caller.invite(), caller.answered(), pause(2), caller.hang_up()],
-            [callee.invited(), callee.respond(200, "OK", media=True), callee.acknowledged(), callee.hung_up_on()],
+            [
+                callee.invited(),
+                callee.respond(200, "OK", media=True),
+                callee.acknowledged(),
+                callee.hung_up_on(),
+            ],
         )
         (recording,) = at.wait_for(1)
 
@@ -272,7 +296,7 @@ def test_calls_that_may_not_be_recorded_leave_no_sound(
         with (
             Sipp.start(
                 tmp_path, "callee",
-                [callee.invited(), callee.respond(200, "OK", media=True), callee.acknowledged(), callee.hung_up_on()],
+                [callee.invited(), *callee.answers(), callee.hung_up_on()],
                 port=at.pbx_port, media_port=free_udp_port(), remote=at.bridge,
             ) as called,
             Sipp.start(

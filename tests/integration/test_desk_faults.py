@@ -1,5 +1,6 @@
 """What goes wrong at a desk: each fault is said, and costs nobody a call that could have been held."""
 
+import contextlib
 import shutil
 import signal
 import subprocess
@@ -24,7 +25,7 @@ NUMBER = "13800138000"
 def hold_call(folder: Path, at: Desk, seconds: float, *, name: str = "call") -> None:
     """Let an outbound call take place."""
     caller, callee = Caller(), Callee()
-    taken = [callee.invited(), callee.respond(200, "OK", media=True), callee.acknowledged()]
+    taken = [callee.invited(), *callee.answers()]
     with (
         Sipp.start(
             folder, f"{name}-callee", [*taken, callee.hung_up_on()],
@@ -65,6 +66,13 @@ def wait_for_alarm(at: Desk, code: str) -> None:
         time.sleep(0.1)
 
 
+def fill(ballast: Path) -> None:
+    """Write a file until its disk is full."""
+    with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+
+
 def take_away_announcements() -> None:
     """Do what an over-eager cleaner of temporary files does: remove the links in the bridge's folder."""
     for scratch in Path(tempfile.gettempdir()).glob("callseal-bridge-*"):
@@ -73,7 +81,9 @@ def take_away_announcements() -> None:
 
 
 @pytest.mark.parametrize("policy", ["record", "no-record", "refuse-call"])
-def test_an_announcement_that_cannot_be_played_is_decided_by_the_settings(tmp_path: Path, policy: str) -> None:
+def test_an_announcement_that_cannot_be_played_is_decided_by_the_settings(
+    tmp_path: Path, policy: str
+) -> None:
     """record: degraded; no-record: exempt, without sound; refuse-call: 503 before anybody is rung."""
     edit = (('on_failure = "record"', f'on_failure = "{policy}"'),)
     with desk(tmp_path / "desk", edit=edit) as at:
@@ -128,7 +138,7 @@ def test_a_disk_that_fills_up_during_a_call_is_alarmed_and_the_call_goes_on(tmp_
     try:
         with desk(root, edit=(("min_free_mb = 512", "min_free_mb = 16"),)) as at:
             caller, callee = Caller(), Callee()
-            taken = [callee.invited(), callee.respond(200, "OK", media=True), callee.acknowledged()]
+            taken = [callee.invited(), *callee.answers()]
             with (
                 Sipp.start(
                     tmp_path, "callee", [*taken, callee.hung_up_on()],
@@ -144,9 +154,7 @@ def test_a_disk_that_fills_up_during_a_call_is_alarmed_and_the_call_goes_on(tmp_
                     assert time.monotonic() < deadline_s
                     time.sleep(0.1)
                 ballast = small / "ballast"
-                with ballast.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
-                    while True:
-                        file.write(bytes(4096))
+                fill(ballast)
                 # A status can't be written to a full disk either: the journal is where it is said.
                 deadline_s = time.monotonic() + 10
                 while "recording.write.failed" not in at.office.log_tail("agent", 100):
@@ -197,7 +205,7 @@ def test_a_killed_agent_leaves_its_call_in_quarantine_with_an_alarm(tmp_path: Pa
     """What was open when the agent died is kept, sealed, and spoken of at the next start."""
     with desk(tmp_path / "desk") as at:
         caller, callee = Caller(), Callee()
-        taken = [callee.invited(), callee.respond(200, "OK", media=True), callee.acknowledged()]
+        taken = [callee.invited(), *callee.answers()]
         with (
             Sipp.start(
                 tmp_path, "callee", [*taken, callee.hung_up_on()],
@@ -232,7 +240,7 @@ def test_a_killed_bridge_child_loses_at_most_a_quarter_second(tmp_path: Path) ->
     path = write_ulaw(tmp_path / "agent.ul", speech)
     with desk(tmp_path / "desk") as at:
         caller, callee = Caller(), Callee()
-        taken = [callee.invited(), callee.respond(200, "OK", media=True), callee.acknowledged()]
+        taken = [callee.invited(), *callee.answers()]
         with (
             Sipp.start(
                 tmp_path, "callee", [*taken, callee.hung_up_on()],

@@ -20,7 +20,7 @@ def hold_calls(folder: Path, at: Desk, name: str, count: int) -> None:
     """Let calls of two seconds take place, one after another."""
     caller, callee = Caller(), Callee()
     speech = write_ulaw(folder / "speech.ul", demo_speech("en-agent")[: RATE_HZ * 2])
-    taken = [callee.invited(), callee.respond(200, "OK", media=True), callee.acknowledged(), play(speech)]
+    taken = [callee.invited(), *callee.answers(), play(speech)]
     with (
         Sipp.start(
             folder, f"{name}-callee", [*taken, callee.hung_up_on()], calls=count,

@@ -49,9 +49,7 @@ class Baresip:
         tail = np.zeros(quit_after_s * RATE_HZ, np.int16)
         says_file = write_wav(home / "says.wav", np.concatenate([says, tail]))
         (home / "config").write_text(
-            _CONFIG.format(
-                port=port, rtp=rtp, rtp_end=rtp + 10, modules=_MODULES, says=says_file
-            )
+            _CONFIG.format(port=port, rtp=rtp, rtp_end=rtp + 10, modules=_MODULES, says=says_file)
         )
         (home / "accounts").write_text(
             f"<sip:{name}@127.0.0.1:{port}>;regint=0;answermode=auto;audio_codecs=PCMU/8000/1\n"
@@ -62,7 +60,9 @@ class Baresip:
         if call:
             command += ["-e", f"/dial {call}"]
         with log.open("wb") as output:
-            process = subprocess.Popen(command, cwd=home, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+            process = subprocess.Popen(
+                command, cwd=home, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
         return cls(process=process, log=log)
 
     def finish(self, limit_s: float) -> None:

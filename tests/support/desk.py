@@ -10,11 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from callseal.agent.sources.bridge.source import missing
 from callseal.cli.demo.office import AGENT, UPLOADER, Office
@@ -23,6 +21,9 @@ from callseal.seal.age import decrypt
 from callseal.seal.keyfile import read_identities
 from callseal.seal.manifest import Manifest, parse
 from support.programs import free_udp_port
+
+if TYPE_CHECKING:
+    from support.sound import Samples
 
 ENGLISH = """
 [[rule]]
@@ -49,7 +50,7 @@ class Recorded:
     """The inner file; empty for a bundle without audio."""
 
     @property
-    def audio(self) -> "NDArray[np.int16]":
+    def audio(self) -> "Samples":
         """Shape (2, samples)."""
         header = au.parse(self.inner)
         return au.to_samples(self.inner[header.data_offset_bytes :], header)

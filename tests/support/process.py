@@ -1,6 +1,5 @@
 """Looking at a running process from outside: its children, files and memory (Linux, /proc)."""
 
-import os
 import stat
 from pathlib import Path
 
@@ -13,7 +12,7 @@ def children(pid: int) -> list[int]:
 
 def descriptors(pid: int) -> int:
     """Count a process's open file descriptors."""
-    return len(os.listdir(f"/proc/{pid}/fd"))
+    return sum(1 for _entry in Path(f"/proc/{pid}/fd").iterdir())
 
 
 def resident_bytes(pid: int) -> int:
@@ -27,7 +26,7 @@ def open_files(pid: int) -> dict[Path, bytes]:
     found = {}
     for entry in Path(f"/proc/{pid}/fd").iterdir():
         try:
-            target = Path(os.readlink(entry))
+            target = entry.readlink()
             if stat.S_ISREG(entry.stat().st_mode):
                 found[target] = entry.read_bytes()
         except OSError:

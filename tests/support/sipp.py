@@ -135,6 +135,10 @@ class Callee:
         text = f"SIP/2.0 {code} {reason}\n" + _CALLEE.format(tag=";tag=[pid]b[call_number]")
         return _send(text, self._sdp if media else "", retransmit=code >= 200)
 
+    def answers(self) -> list[str]:
+        """Take the call, with media."""
+        return [self.respond(200, "OK", media=True), self.acknowledged()]
+
     def acknowledged(self) -> str:
         """Wait for the ACK."""
         return '<recv request="ACK"/>'
@@ -212,7 +216,11 @@ class Sipp:
             "-timeout", f"{60 + 15 * calls}s", "-timeout_error",
         ]  # fmt: skip
         process = subprocess.Popen(
-            command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         return cls(process=process, folder=folder, name=name)
 

@@ -18,9 +18,9 @@ Samples = NDArray[np.int16]
 
 def demo_speech(name: str) -> Samples:
     """Give one of the demo's voices, such as "en-agent", without its pauses at the ends."""
-    with files("callseal.cli.demo").joinpath("speech", f"{name}.wav").open("rb") as file:
-        with wave.open(file) as wav:
-            samples = np.frombuffer(wav.readframes(wav.getnframes()), "<i2").astype(np.int16)
+    speech = files("callseal.cli.demo").joinpath("speech", f"{name}.wav")
+    with speech.open("rb") as file, wave.open(file) as wav:
+        samples = np.frombuffer(wav.readframes(wav.getnframes()), "<i2").astype(np.int16)
     loud = np.flatnonzero(np.abs(samples.astype(np.int32)) > 100)
     return samples[loud[0] : loud[-1] + 1]
 

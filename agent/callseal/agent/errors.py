@@ -25,7 +25,7 @@ class SourceError(AgentError):
     permanent: ClassVar[bool] = False
 
 
-class SourceMissing(SourceError):
+class SourceMissing(SourceError):  # noqa: N818 - says what is wrong better than "...Error" would
     """The library that a source stands on is not installed on this machine."""
 
     permanent: ClassVar[bool] = True

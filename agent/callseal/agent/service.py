@@ -15,14 +15,13 @@ import time
 from collections import Counter
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from callseal.agent import announcement, identity, memory
 from callseal.agent.alarms import Alarms
 from callseal.agent.announcement import Programme
-from callseal.agent.call import Source
 from callseal.agent.checks import Limits
 from callseal.agent.errors import AgentError, SourceError
 from callseal.agent.numbering import Numbering
@@ -42,6 +41,9 @@ from callseal.seal.keyfile import read_recipients
 from callseal.seal.manifest import Result
 from callseal.seal.spool import Spool
 from callseal.seal.status import State, Status
+
+if TYPE_CHECKING:
+    from callseal.agent.call import Source
 
 SERVICE: Final = "agent"
 DRAIN_S: Final = 30.0
@@ -79,9 +81,7 @@ def programmes(settings: Settings) -> dict[str, Programme]:
     wanted = {every} | {
         every if rule.announcements is None else tuple(rule.announcements) for rule in settings.rules
     }
-    return {
-        announcement_key(names): announcement.prepare(names, known, RATE_HZ) for names in wanted if names
-    }
+    return {announcement_key(names): announcement.prepare(names, known, RATE_HZ) for names in wanted if names}
 
 
 def run(loaded: Loaded) -> int:
@@ -147,11 +147,11 @@ class _Service:
             alarm=self.alarms.raise_,
             finished=self._count,
         )
-        self._sources: list[Source] = [
+        self._sources: tuple[Source, ...] = tuple(
             self._bridge(source, settings, ready_to_play)
             for source in settings.sources
             if isinstance(source, BridgeSettings)
-        ]
+        )
 
     def sweep(self) -> None:
         """Put what a dead agent left open into quarantine, and say so."""
@@ -177,10 +177,10 @@ class _Service:
         code = 0
         state = State.STOPPING
         try:
-            await asyncio.wait([stopped, *running], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((stopped, *running), return_when=asyncio.FIRST_COMPLETED)
             failures = [task for task in running if task.done()]
             if not failures:
-                await self._drain(stop, running)
+                await self._drain(stop)
             for task in failures or running:
                 await task
         except (AgentError, SpoolError) as error:
@@ -189,20 +189,20 @@ class _Service:
             code, state = error.exit_code, State.FAILED
         finally:
             self._stopping = True
-            for task in (reporter, stopped, *running):
-                task.cancel()
+            for unfinished in (reporter, stopped, *running):
+                unfinished.cancel()
             await asyncio.gather(reporter, stopped, *running, return_exceptions=True)
             self._report(state)
             log.info("agent.stopped", code=code)
         return code
 
-    async def _drain(self, stop: asyncio.Event, running: "list[asyncio.Task[None]]") -> None:
+    async def _drain(self, stop: asyncio.Event) -> None:
         log.info("agent.draining", limit_s=DRAIN_S)
         self._stopping = True
         stop.clear()
         drains = asyncio.gather(*(source.drain(DRAIN_S) for source in self._sources))
         again = asyncio.create_task(stop.wait())
-        await asyncio.wait([asyncio.ensure_future(drains), again], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((drains, again), return_when=asyncio.FIRST_COMPLETED)
         if again.done():
             drains.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -299,5 +299,3 @@ def _addresses(host: str, port: int) -> frozenset[str]:
     except OSError as error:
         raise SourceError(f"the telephone system {host} is not known: {error.strerror}") from error
     return frozenset(str(address[4][0]) for address in found)
-
-

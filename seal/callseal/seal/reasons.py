@@ -50,6 +50,12 @@ _ALL: Final = (
     _reason(
         "over-capacity", "More calls at once than this device can record.", "同时通话数超过本设备的录音能力。"
     ),
+    _reason(
+        "refused-no-phone",
+        "An inbound call was turned away: no telephone is set for this desk.",
+        "呼入被拒:未设置本坐席话机。",
+    ),
+    _reason("refused-by-settings", "The settings turned this call away.", "按设置拒绝此通话。"),
     _reason("bridge-down", "The call bridge was not running.", "通话桥接程序未运行。"),
     # Not answered.
     _reason("unanswered-busy", "The called party was busy.", "被叫忙。"),
@@ -74,6 +80,14 @@ _ALL: Final = (
     _reason("silent-customer", "The customer's channel is silent.", "客户声道无声。"),
     _reason("noisy-agent", "The agent's surroundings are too noisy.", "坐席环境噪声过大。"),
     _reason("noisy-customer", "The customer's surroundings are too noisy.", "客户环境噪声过大。"),
+    # Why a source is not ready.
+    _reason("bridge-starting", "The call bridge has not started to listen.", "通话桥接程序尚未开始监听。"),
+    _reason(
+        "bridge-stopping",
+        "The call bridge takes no new calls: it is stopping.",
+        "通话桥接程序正在停止,不接新呼叫。",
+    ),
+    _reason("bridge-silent", "The call bridge does not answer.", "通话桥接程序无响应。"),
     # What was lost.
     _reason("media-lost", "Part of the sound did not arrive.", "部分语音数据丢失。"),
     _reason("no-media", "No sound arrived at all.", "未收到任何语音数据。"),

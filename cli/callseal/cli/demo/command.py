@@ -58,7 +58,7 @@ business = "claims"
 """
 
 
-class DemoFailed(CliError):
+class DemoFailed(CliError):  # noqa: N818 - says what is wrong better than "...Error" would
     """A step of the demo did not succeed; the words say which, and where to look."""
 
     exit_code = NO_SOURCE
@@ -176,14 +176,20 @@ def _hold_call(office: Office, ports: _Ports, language: str, *, inbound: bool) -
         first, second = ("phone", "customer") if inbound else ("customer", "phone")
         waiting = stack.enter_context(_telephone(office, people[first], delay_s, linger_s=30))
         if waiting.stdout is None or not _hears(waiting, "ready"):
-            raise DemoFailed(_("a telephone of the demo did not start; see {path}").format(path=office.root / "logs"))
+            raise DemoFailed(
+                _("a telephone of the demo did not start; see {path}").format(path=office.root / "logs")
+            )
         calling = stack.enter_context(_telephone(office, people[second], delay_s, linger_s=1))
         try:
             codes = [calling.wait(_CALL_LIMIT_S), waiting.wait(_CALL_LIMIT_S)]
         except subprocess.TimeoutExpired:
-            raise DemoFailed(_("the call did not end; the agent's log:\n{log}").format(log=office.log_tail(AGENT))) from None
+            raise DemoFailed(
+                _("the call did not end; the agent's log:\n{log}").format(log=office.log_tail(AGENT))
+            ) from None
         if any(codes):
-            raise DemoFailed(_("the call was not answered; the agent's log:\n{log}").format(log=office.log_tail(AGENT)))
+            raise DemoFailed(
+                _("the call was not answered; the agent's log:\n{log}").format(log=office.log_tail(AGENT))
+            )
 
 
 @contextlib.contextmanager
@@ -266,9 +272,7 @@ def _show(office: Office, shown: list[_Shown]) -> int:
         output.line(_("Any age opens it by hand (Debian: apt install age), and sox or ffmpeg plays it:"))
         output.line(f"  age -d -i {office.key_file} {path} > call.au")
     output.line(_("The files in opened/ are unencrypted: delete them when you have listened."))
-    good = len(shown) > 1 and all(
-        one.report.ok and one.sealed.manifest.result is Result.OK for one in shown
-    )
+    good = len(shown) > 1 and all(one.report.ok and one.sealed.manifest.result is Result.OK for one in shown)
     if not good:
         output.warning(_("not every recording is ok and verified; see the table"))
     return 0 if good else INCOMPLETE
@@ -285,7 +289,10 @@ def _facts(office: Office, one: _Shown) -> Iterator[tuple[str, str]]:
     yield _("Announcement"), "; ".join(one.call.announcements(manifest.rate_hz))
     checks = list(one.call.checks())
     for channel in (0, 1):
-        yield _("Level, channel {channel}").format(channel=channel), checks[channel] if len(checks) > channel else "-"
+        yield (
+            _("Level, channel {channel}").format(channel=channel),
+            checks[channel] if len(checks) > channel else "-",
+        )
     yield _("Result"), labels.result(manifest.result.value, manifest.reasons)
     yield _("Size, sealed"), output.size(one.size_bytes)
     yield _("In the store"), str(office.store_path / one.sealed.copy.prefix)

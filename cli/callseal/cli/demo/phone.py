@@ -39,6 +39,7 @@ class Talk(pj.Call):
     def __init__(self, account: pj.Account, call_id: int = pj.PJSUA_INVALID_ID) -> None:
         super().__init__(account, call_id)
         self.confirmed_s = 0.0
+        self.answered = False
         self.gone = False
         self.media: pj.AudioMedia | None = None
 
@@ -91,7 +92,7 @@ def _start(port: int, user: str) -> tuple[pj.Endpoint, Ear]:
     account.mediaConfig.transportConfig.boundAddress = "127.0.0.1"
     account.mediaConfig.transportConfig.publicAddress = "127.0.0.1"
     ear = Ear()
-    ear.create(account, True)  # noqa: FBT003 - pjsua2's "make it the default"
+    ear.create(account, True)  # pjsua2's "make it the default"
     return endpoint, ear
 
 
@@ -100,42 +101,52 @@ def _say(word: str) -> None:
     sys.stdout.flush()
 
 
-def _converse(endpoint: pj.Endpoint, ear: Ear, options: argparse.Namespace) -> bool:
-    """Lead the one call; True when it was answered."""
-    if options.call:
-        ear.call = Talk(ear)
-        ear.call.makeCall(options.call, pj.CallOpParam(True))  # noqa: FBT003 - "use default settings"
-    player: pj.AudioMediaPlayer | None = None
-    speech_s = 0.0
-    began_s = time.monotonic()
-    rung_s = 0.0
-    while True:
-        endpoint.libHandleEvents(_TURN_MS)
-        now_s = time.monotonic()
-        call = ear.call
-        if call is None:
-            if now_s - began_s > _GIVE_UP_S:
-                return False
-            continue
-        if not options.call and not rung_s:
-            rung_s = now_s
-        if rung_s and not call.confirmed_s and not call.gone and now_s - rung_s > options.ring:
+class Conversation:
+    """Leads the telephone's one call: ring, answer, speak, hang up."""
+
+    def __init__(self, ear: Ear, options: argparse.Namespace, now_s: float) -> None:
+        self._ear = ear
+        self._options = options
+        self._began_s = now_s
+        self._rung_s = 0.0
+        self._player: pj.AudioMediaPlayer | None = None
+        self._speech_s = 0.0
+        if options.call:
+            ear.call = Talk(ear)
+            ear.call.makeCall(options.call, pj.CallOpParam(True))  # "use default settings"
+
+    def over(self, now_s: float) -> bool:
+        """Do what is due; True when nothing more will come."""
+        call = self._ear.call
+        if now_s - self._began_s > _GIVE_UP_S or (call is not None and call.gone):
+            return True
+        if call is not None and not call.confirmed_s:
+            self._ring(call, now_s)
+        elif call is not None and call.media is not None:
+            self._speak(call, call.media, now_s - call.confirmed_s)
+        return False
+
+    def end(self) -> bool:
+        """Put the receiver down; True when the call was answered."""
+        if self._player is not None:
+            pj.AudioMediaPlayer.__swig_destroy__(self._player)
+        return self._ear.call is not None and bool(self._ear.call.confirmed_s)
+
+    def _ring(self, call: Talk, now_s: float) -> None:
+        self._rung_s = self._rung_s or now_s
+        if not self._options.call and not call.answered and now_s - self._rung_s > self._options.ring:
+            call.answered = True
             _answer(call, 200)
-            rung_s = 0.0
-        if call.gone or now_s - began_s > _GIVE_UP_S:
-            if player is not None:
-                pj.AudioMediaPlayer.__swig_destroy__(player)
-            return bool(call.confirmed_s)
-        if not call.confirmed_s or call.media is None:
-            continue
-        talked_s = now_s - call.confirmed_s
-        if player is None and talked_s >= options.delay:
-            player = pj.AudioMediaPlayer()
-            player.createPlayer(str(options.speech), pj.PJMEDIA_FILE_NO_LOOP)
-            speech_s = player.getInfo().sizeSamples / _RATE_HZ
-            player.startTransmit(call.media)
+
+    def _speak(self, call: Talk, media: pj.AudioMedia, talked_s: float) -> None:
+        delay_s: float = self._options.delay
+        if self._player is None and talked_s >= delay_s:
+            self._player = pj.AudioMediaPlayer()
+            self._player.createPlayer(str(self._options.speech), pj.PJMEDIA_FILE_NO_LOOP)
+            self._speech_s = self._player.getInfo().sizeSamples / _RATE_HZ
+            self._player.startTransmit(media)
             _say("talking")
-        if player is not None and talked_s >= options.delay + speech_s + options.linger:
+        elif self._player is not None and talked_s >= delay_s + self._speech_s + self._options.linger:
             call.hangup(pj.CallOpParam())
 
 
@@ -153,7 +164,10 @@ def main() -> None:
     endpoint, ear = _start(options.port, options.user)
     gc.disable()  # objects of pjsua2 are ended here, in order, and by nobody else
     _say("ready")
-    answered = _converse(endpoint, ear, options)
+    conversation = Conversation(ear, options, time.monotonic())
+    while not conversation.over(time.monotonic()):
+        endpoint.libHandleEvents(_TURN_MS)
+    answered = conversation.end()
     _say("gone")
     ear.call = None
     ear.shutdown()

@@ -150,7 +150,7 @@ class Child:
         for codec in endpoint.codecEnum2():
             endpoint.codecSetPriority(codec.codecId, _CODECS.get(codec.codecId, 0))
         self._line = Line(self)
-        self._line.create(_account(start), True)  # noqa: FBT003 - pjsua2's "make it the default"
+        self._line.create(_account(start), True)  # pjsua2's "make it the default"
         scratch = Path(start.scratch)
         silence = self._memory_file(scratch, "silence", np.zeros(RATE_HZ, np.int16))
         self._silence = pj.AudioMediaPlayer()

@@ -191,10 +191,9 @@ class Fault:
 
 
 Command = Start | Route | Refuse | Hangup | Stop
-Report = (
-    Ready | Invited | Tapped | Dialled | Media | Answered | Announcing | Announced
-    | AnnouncementFailed | Ended | Beat | Fault
-)  # fmt: skip
+CallReport = Tapped | Dialled | Media | Answered | Announcing | Announced | AnnouncementFailed | Ended
+"""What the child says of a call that the service has let through."""
+Report = Ready | Invited | Beat | Fault | CallReport
 Message = Command | Report
 
 _KINDS: Final[dict[str, type[Message]]] = {

@@ -75,6 +75,11 @@ class Plan:
         """Whether the call is let through and recorded."""
         return isinstance(self.command, Route) and self.command.record
 
+    @property
+    def announcement(self) -> str:
+        """The key of the announcements that are played; empty for none."""
+        return self.command.announcement if isinstance(self.command, Route) else ""
+
 
 def plan(invited: Invited, desk: Desk, numbering: Numbering, tagging: Tagging, now: datetime) -> Plan:
     """Decide about one INVITE."""

@@ -20,7 +20,7 @@ from typing import Final
 
 import pjsua2 as pj
 
-from callseal.agent.sources.bridge import memwav, tracks
+from callseal.agent.sources.bridge import memwav
 from callseal.agent.sources.bridge.protocol import (
     Announced,
     AnnouncementFailed,
@@ -211,7 +211,7 @@ class Session:
     # --- what the legs say --------------------------------------------------------------------------
 
     def leg_state(self, leg: Leg, state: int, code: int) -> None:
-        """A leg moved on: early, connecting, confirmed or gone."""
+        """Follow a leg that moved on: early, connecting, confirmed or gone."""
         if state == pj.PJSIP_INV_STATE_DISCONNECTED:
             self._leg_gone(leg, code)
             return
@@ -230,7 +230,7 @@ class Session:
         self._wire()
 
     def leg_media(self, leg: Leg) -> None:
-        """A leg's audio came, moved or went."""
+        """Follow a leg's audio that came, moved or went."""
         # A new stream may have a new port: what hung on the old one is gone with it.
         for key in [key for key in self._connected if leg.side in key]:
             del self._connected[key]
@@ -291,7 +291,7 @@ class Session:
     def _dial(self, route: Route) -> None:
         callee: CallSide = "customer" if route.caller == "agent" else "agent"
         leg = Leg(self, callee, self._studio.account, pj.PJSUA_INVALID_ID)
-        prm = pj.CallOpParam(True)  # noqa: FBT003 - pjsua2's "use default call settings"
+        prm = pj.CallOpParam(True)  # pjsua2's "use default call settings"
         prm.opt.videoCount = 0
         prm.txOption.localUri = route.from_uri
         self._called = leg

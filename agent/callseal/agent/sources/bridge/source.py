@@ -5,6 +5,7 @@ runs in order on one thread of its own, so that a slow disk delays no telephone.
 """
 
 import asyncio
+import contextlib
 import importlib.util
 import os
 import shutil
@@ -14,21 +15,21 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 
 from callseal.agent.announcement import Programme
-from callseal.agent.call import Ending, EndReason, Readiness, Recorder
+from callseal.agent.call import Call, Ending, EndReason, Readiness, Recorder
 from callseal.agent.errors import ProtocolError, SourceError, SourceMissing
 from callseal.agent.numbering import Numbering
 from callseal.agent.sources.bridge import memwav, protocol
 from callseal.agent.sources.bridge.line import Line, wall_clock
-from callseal.agent.sources.bridge.routing import UNAVAILABLE, Desk, Plan, plan
+from callseal.agent.sources.bridge.routing import Desk, plan
 from callseal.agent.tagging import Tagging
 
 RATE_HZ: Final = 8000
@@ -43,6 +44,7 @@ _STOP_TIMEOUT_S: Final = 5.0
 _SERVICE_UNAVAILABLE: Final = 503
 
 log = structlog.get_logger("callseal.bridge")
+Outcome = TypeVar("Outcome")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +111,7 @@ class BridgeSource:
         self._ready = False
         self._draining = False
         self._beat_s = 0.0
+        self._idle = asyncio.Event()
         self._drained = asyncio.Event()
 
     @property
@@ -163,9 +166,10 @@ class BridgeSource:
     async def drain(self, limit_s: float) -> None:
         """Take no new calls, let the running ones finish, end what still runs after `limit_s`."""
         self._draining = True
-        deadline_s = time.monotonic() + limit_s
-        while self._lines and time.monotonic() < deadline_s:
-            await asyncio.sleep(PUMP_S)
+        if not self._lines:
+            self._idle.set()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._idle.wait(), limit_s)
         self._send(protocol.Stop())
         await self._drained.wait()
 
@@ -229,9 +233,7 @@ class BridgeSource:
         except OSError as error:
             log.warning("bridge.child.deaf", error=type(error).__name__)
 
-    async def _follow(
-        self, channel: socket.socket, worker: ThreadPoolExecutor, recorder: Recorder
-    ) -> None:
+    async def _follow(self, channel: socket.socket, worker: ThreadPoolExecutor, recorder: Recorder) -> None:
         loop = asyncio.get_running_loop()
         readable = asyncio.Event()
         loop.add_reader(channel, readable.set)
@@ -256,11 +258,11 @@ class BridgeSource:
                 if received is None:
                     return
                 report, fds = received
-                await self._report(report, fds, worker, recorder)
+                self._report(report, fds, worker, recorder)
         finally:
             loop.remove_reader(channel)
 
-    async def _report(
+    def _report(
         self, report: protocol.Message, fds: list[int], worker: ThreadPoolExecutor, recorder: Recorder
     ) -> None:
         if isinstance(report, protocol.Ready):
@@ -280,59 +282,59 @@ class BridgeSource:
         elif isinstance(report, protocol.Command):
             raise ProtocolError(f"the bridge's child sent a {type(report).__name__}")
         else:
-            line = self._lines.get(report.call)
-            if line is None:
-                for fd in fds:
-                    os.close(fd)
-                return
-            if isinstance(report, protocol.Ended):
-                del self._lines[report.call]
-            # Awaited by the worker's own queue: what comes later in the call is handled later.
-            future = worker.submit(_tell, line, report, fds, recorder)
-            future.add_done_callback(self._told)
+            self._report_of_call(report, fds, worker, recorder)
 
-    def _told(self, future: "object") -> None:
-        error = future.exception()  # type: ignore[attr-defined]
+    def _report_of_call(
+        self, report: protocol.CallReport, fds: list[int], worker: ThreadPoolExecutor, recorder: Recorder
+    ) -> None:
+        line = self._lines.get(report.call)
+        if line is None:
+            for fd in fds:
+                os.close(fd)
+            return
+        if isinstance(report, protocol.Ended):
+            del self._lines[report.call]
+            if self._draining and not self._lines:
+                self._idle.set()
+        # The worker takes one after the other: what comes later in the call is handled later.
+        worker.submit(_tell, line, report, fds, recorder).add_done_callback(self._told)
+
+    def _told(self, future: "Future[Outcome]") -> None:
+        error = future.exception()
         if error is not None:
             log.error("bridge.record.failed", error=type(error).__name__, detail=str(error))
             self._room.alarm("record-failed", f"a call could not be recorded: {error}")
 
-    def _invited(
-        self, invited: protocol.Invited, worker: ThreadPoolExecutor, recorder: Recorder
-    ) -> None:
+    def _invited(self, invited: protocol.Invited, worker: ThreadPoolExecutor, recorder: Recorder) -> None:
         planned = plan(invited, self._desk, self._numbering, self._tagging, self._now())
+        call = planned.call
         if self._draining:
             self._send(protocol.Refuse(call=invited.call, code=_SERVICE_UNAVAILABLE))
             return
-        if planned.call is None:
+        if call is None:
             log.warning("bridge.refused", source=invited.source_host, reason="caller-not-allowed")
             self._send(planned.command)
             return
-        if isinstance(planned.command, protocol.Refuse):
-            self._leave_trace(planned, worker, recorder, "refused-no-phone")
-            self._send(planned.command)
-            return
-        if planned.command.record and not self._room.has_room():
+        reason = ""
+        if planned.recorded and not self._room.has_room():
             self._room.alarm("spool-full", "the spool has no room: calls are not recorded")
-            if self._room.on_full == "refuse-call":
-                self._send(protocol.Refuse(call=invited.call, code=_SERVICE_UNAVAILABLE))
-                self._leave_trace(planned, worker, recorder, "spool-full")
-                return
-            planned = planned.unrecorded("spool-full")
-        wall = wall_clock(self._now(), time.monotonic())
-        programme = self._programmes.get(planned.command.announcement) if planned.recorded else None
-        self._lines[invited.call] = Line(planned, programme, RATE_HZ, wall)
-        self._send(planned.command)
+            reason = "spool-full"
+            planned = planned.unrecorded(reason)
+        command = planned.command
+        if reason and self._room.on_full == "refuse-call":
+            command = protocol.Refuse(call=invited.call, code=_SERVICE_UNAVAILABLE)
+        if isinstance(command, protocol.Refuse):
+            self._leave_trace(call, command.code, reason or "refused-no-phone", worker, recorder)
+        else:
+            wall = wall_clock(self._now(), time.monotonic())
+            programme = self._programmes.get(planned.announcement)
+            self._lines[invited.call] = Line(planned, programme, RATE_HZ, wall)
+        self._send(command)
 
     def _leave_trace(
-        self, planned: Plan, worker: ThreadPoolExecutor, recorder: Recorder, reason: str
+        self, call: Call, code: int, reason: str, worker: ThreadPoolExecutor, recorder: Recorder
     ) -> None:
-        call = planned.call
-        if call is None:
-            return
-        end = EndReason(
-            ending=Ending.REFUSED_BY_US, at=self._now(), sip_code=UNAVAILABLE, reasons=(reason,)
-        )
+        end = EndReason(ending=Ending.REFUSED_BY_US, at=self._now(), sip_code=code, reasons=(reason,))
         worker.submit(recorder.exempt, call, end).add_done_callback(self._told)
 
     # --- the taps -----------------------------------------------------------------------------------
