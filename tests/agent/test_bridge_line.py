@@ -1,27 +1,21 @@
 """A bridged call: what the child reports and the taps hold becomes one recording, however the call ends."""
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
-from uuid import UUID
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from callseal.agent.announcement import Announcement, Programme, prepare
 from callseal.agent.call import (
     Answered,
     AudioFormat,
-    Block,
-    Call,
     Disclosure,
     DisclosureFailed,
     Ending,
     EndReason,
-    Event,
     MediaLost,
     Recorder,
 )
@@ -30,24 +24,26 @@ from callseal.agent.sources.bridge import protocol
 from callseal.agent.sources.bridge.line import Line, wall_clock
 from callseal.agent.sources.bridge.protocol import Refuse, Route
 from callseal.agent.sources.bridge.routing import Plan
-from callseal.agent.sources.bridge.tracks import ramp
 from callseal.codecs import g711
 from callseal.codecs.au import Encoding
 from callseal.seal.errors import SpoolError
 from callseal.seal.reasons import REASONS
+from support.bridged_calls import (
+    EARLY,
+    MEDIA_S,
+    NOW,
+    NOW_S,
+    RATE_HZ,
+    RECORDING,
+    START,
+    TICK,
+    Child,
+    Notebook,
+    Samples,
+    tap_tracks,
+)
 from support.recorded_calls import CALL
 
-RATE_HZ = 8000
-TICK = 160
-HEADER = bytes(44)
-RECORDING = UUID("019a1ff8-e9d7-79c9-9dd8-dd37220d739c")
-NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
-NOW_S = 5000.0
-"""The child's clock at `NOW`; the taps begin then."""
-MEDIA_S = NOW_S + 0.5
-EARLY = int(0.04 * RATE_HZ)
-"""How much the recording begins before the child's reading."""
-START = int(0.5 * RATE_HZ) - EARLY
 VOICE = np.random.default_rng(9).integers(300, 9000, 4000).astype(np.int16)
 PROGRAMME = prepare(
     ["zh"], {"zh": Announcement(name="zh", language="zh-CN", sha256="ab" * 32, samples=VOICE)}, RATE_HZ
@@ -66,71 +62,6 @@ ROUTE = Route(
 )
 PLAN = Plan(command=ROUTE, call=CALL)
 PRIVATE = PLAN.unrecorded("rule-never")
-Samples = NDArray[np.int16]
-
-
-@dataclass
-class Notebook:
-    """A recorder that writes down what it is told."""
-
-    refuse: bool = False
-    opened: list[tuple[Call, AudioFormat]] = field(default_factory=list)
-    blocks: list[Block] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
-    closed: list[EndReason] = field(default_factory=list)
-    exempted: list[tuple[Call, EndReason]] = field(default_factory=list)
-
-    def open(self, call: Call, format: AudioFormat) -> UUID:  # noqa: A002 - the word of the contract
-        if self.refuse:
-            raise SpoolError("the disk refused")
-        self.opened.append((call, format))
-        return RECORDING
-
-    def write(self, block: Block) -> None:
-        self.blocks.append(block)
-
-    def event(self, recording: UUID, event: Event) -> None:
-        assert recording == RECORDING
-        self.events.append(event)
-
-    def close(self, recording: UUID, end: EndReason) -> None:
-        assert recording == RECORDING
-        self.closed.append(end)
-
-    def exempt(self, call: Call, end: EndReason) -> UUID:
-        if self.refuse:
-            raise SpoolError("the disk refused")
-        self.exempted.append((call, end))
-        return RECORDING
-
-    def discard(self, recording: UUID, end: EndReason) -> None:
-        raise NotImplementedError
-
-    @property
-    def payload(self) -> "NDArray[np.uint8] | NDArray[np.int16]":
-        """Give all that was written, shape (samples, 2)."""
-        return np.concatenate([block.payload[0] for block in self.blocks])
-
-    def all_of(self, kind: type[Event]) -> list[Event]:
-        return [event for event in self.events if isinstance(event, kind)]
-
-
-class Child:
-    """The three taps as the child's library writes them."""
-
-    def __init__(self) -> None:
-        self._writers = [os.memfd_create(f"tap-{track}") for track in range(3)]
-        self.fds = [os.dup(fd) for fd in self._writers]
-        for fd in self._writers:
-            os.write(fd, HEADER)
-
-    def write(self, tracks: Sequence[Samples]) -> None:
-        for fd, samples in zip(self._writers, tracks, strict=True):
-            os.write(fd, samples.astype("<i2").tobytes())
-
-    def leave(self) -> None:
-        for fd in self._writers:
-            os.close(fd)
 
 
 def _line(plan: Plan = PLAN, programme: Programme | None = None) -> Line:
@@ -139,26 +70,6 @@ def _line(plan: Plan = PLAN, programme: Programme | None = None) -> Line:
 
 def _is_open(fd: int) -> bool:
     return Path(f"/proc/self/fd/{fd}").is_symlink()
-
-
-def _sound(samples: int, seed: int) -> Samples:
-    """Give sound that G.711 holds exactly, so that what comes out can be compared with what went in."""
-    noise = np.random.default_rng(seed).integers(-8000, 8000, samples).astype(np.int16)
-    return g711.decode(g711.encode(noise, g711.Law.MU), g711.Law.MU)
-
-
-def _tracks(talk_samples: int = 8000, announced: Samples | None = None) -> list[Samples]:
-    """Give what the taps hold from the ramp's beginning on; the talk begins with the recording."""
-    tracks = []
-    for track in range(3):
-        samples = np.zeros(START + talk_samples, np.int16)
-        samples[: 5 * TICK] = ramp()[: 5 * TICK]
-        if track < 2:
-            samples[START:] = _sound(talk_samples, track)
-        elif announced is not None:
-            samples[START : START + announced.size] = announced
-        tracks.append(samples)
-    return tracks
 
 
 def _tapped(line: Line, child: Child) -> None:
@@ -196,7 +107,7 @@ def _recorded(line: Line, child: Child, tracks: list[Samples], **codecs: str) ->
     ("codec", "encoding", "law"), [("PCMU", Encoding.ULAW, g711.Law.MU), ("PCMA", Encoding.ALAW, g711.Law.A)]
 )
 def test_a_call_with_one_law_is_recorded_in_that_law(codec: str, encoding: Encoding, law: g711.Law) -> None:
-    tracks = _tracks()
+    tracks = tap_tracks()
 
     recorder = _recorded(_line(), Child(), tracks, agent=codec, customer=codec)
 
@@ -210,7 +121,7 @@ def test_a_call_with_one_law_is_recorded_in_that_law(codec: str, encoding: Encod
     ("agent", "customer"), [("PCMU", "PCMA"), ("PCMA", "PCMU"), ("OPUS", "OPUS"), ("", "")]
 )
 def test_a_call_with_two_laws_is_recorded_in_linear_samples(agent: str, customer: str) -> None:
-    tracks = _tracks()
+    tracks = tap_tracks()
 
     recorder = _recorded(_line(), Child(), tracks, agent=agent, customer=customer)
 
@@ -221,7 +132,7 @@ def test_a_call_with_two_laws_is_recorded_in_linear_samples(agent: str, customer
 
 def test_sound_is_handed_on_as_it_comes_without_gap_or_overlap() -> None:
     line, child, recorder = _line(), Child(), Notebook()
-    tracks = _tracks(talk_samples=12_345)
+    tracks = tap_tracks(talk_samples=12_345)
     _tapped(line, child)
     _media(line, recorder)
 
@@ -246,7 +157,7 @@ def test_what_comes_after_the_last_pump_is_saved_at_the_end() -> None:
     line, child, recorder = _line(), Child(), Notebook()
     _tapped(line, child)
     _media(line, recorder)
-    child.write(_tracks())
+    child.write(tap_tracks())
     child.leave()
 
     _ended(line, recorder)
@@ -255,7 +166,7 @@ def test_what_comes_after_the_last_pump_is_saved_at_the_end() -> None:
 
 
 def test_the_end_is_told_with_who_ended_it_and_when() -> None:
-    recorder = _recorded(_line(), Child(), _tracks())
+    recorder = _recorded(_line(), Child(), tap_tracks())
 
     assert recorder.closed == [
         EndReason(ending=Ending.HANGUP, at=NOW + timedelta(seconds=61), by="customer", sip_code=200)
@@ -315,7 +226,7 @@ def _announced(heard_samples: int | None, *, answered: bool = True) -> Notebook:
     if answered:
         _answered(line, recorder)
     line.announcing(protocol.Announcing(call=1, at_s=MEDIA_S, heard_by=["customer", "agent"]))
-    child.write(_tracks(announced=PROGRAMME.samples[:heard_samples]))
+    child.write(tap_tracks(announced=PROGRAMME.samples[:heard_samples]))
     line.announced(recorder)
     child.leave()
     _ended(line, recorder)
@@ -344,7 +255,7 @@ def test_an_announcement_is_told_as_soon_as_it_was_heard_and_not_only_at_the_end
     _tapped(line, child)
     _media(line, recorder)
     _answered(line, recorder)
-    child.write(_tracks(announced=PROGRAMME.samples))
+    child.write(tap_tracks(announced=PROGRAMME.samples))
 
     line.announced(recorder)
     told = recorder.all_of(Disclosure)
@@ -426,7 +337,7 @@ def test_early_sound_of_a_call_that_nobody_answered_is_kept() -> None:
     line, child, recorder = _line(), Child(), Notebook()
     _tapped(line, child)
     _media(line, recorder)
-    child.write(_tracks())
+    child.write(tap_tracks())
     child.leave()
 
     _ended(line, recorder, "no-answer", by="", code=408)
@@ -473,7 +384,7 @@ def test_a_call_that_the_disk_refused_says_so() -> None:
     with pytest.raises(SpoolError):
         _media(line, recorder)
     _answered(line, recorder)
-    child.write(_tracks())
+    child.write(tap_tracks())
     line.pump(recorder)
     child.leave()
 
@@ -488,7 +399,7 @@ def test_what_a_dead_child_had_recorded_is_saved() -> None:
     _tapped(line, child)
     _media(line, recorder)
     _answered(line, recorder)
-    child.write([samples[: START + 3000 + 100 * track] for track, samples in enumerate(_tracks())])
+    child.write([samples[: START + 3000 + 100 * track] for track, samples in enumerate(tap_tracks())])
     child.leave()
 
     line.lost(NOW + timedelta(seconds=7), recorder)
@@ -512,7 +423,7 @@ def test_an_end_that_nobody_knows_is_treated_as_the_childs_death_and_everything_
     line, child, recorder = _line(), Child(), Notebook()
     _tapped(line, child)
     _media(line, recorder)
-    child.write(_tracks())
+    child.write(tap_tracks())
     child.leave()
 
     _ended(line, recorder, "eaten by the dog")
@@ -522,7 +433,7 @@ def test_an_end_that_nobody_knows_is_treated_as_the_childs_death_and_everything_
 
 
 def test_channels_that_could_not_be_aligned_are_told() -> None:
-    tracks = _tracks()
+    tracks = tap_tracks()
     tracks[1][: 5 * TICK] = 0
 
     recorder = _recorded(_line(), Child(), tracks)
@@ -535,7 +446,7 @@ def test_channels_that_could_not_be_aligned_are_told() -> None:
 
 def test_the_memory_of_the_taps_is_let_go_at_the_end_even_if_the_recorder_fails() -> None:
     ended_well, ended_badly = Child(), Child()
-    _recorded(_line(), ended_well, _tracks())
+    _recorded(_line(), ended_well, tap_tracks())
 
     line, recorder = _line(), Notebook(refuse=True)
     _tapped(line, ended_badly)
@@ -568,7 +479,7 @@ def test_taps_that_come_twice_are_refused_and_the_first_ones_stay() -> None:
     with pytest.raises(ProtocolError, match="twice"):
         _tapped(line, second)
     _media(line, recorder)
-    first.write(_tracks())
+    first.write(tap_tracks())
     first.leave()
     _ended(line, recorder)
 
@@ -578,7 +489,7 @@ def test_taps_that_come_twice_are_refused_and_the_first_ones_stay() -> None:
 
 def test_reports_after_the_end_change_nothing() -> None:
     line, child = _line(), Child()
-    recorder = _recorded(line, child, _tracks())
+    recorder = _recorded(line, child, tap_tracks())
     before = len(recorder.blocks), len(recorder.events)
 
     line.pump(recorder)

@@ -1,5 +1,6 @@
 """Desk calls between sipp and sipp, through a running agent."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -313,3 +314,49 @@ def test_calls_that_may_not_be_recorded_leave_no_sound(
     assert recording.manifest.reasons == (reason,)
     assert [item.kind for item in recording.manifest.objects] == ["call"]
     assert recording.disclosures == []
+
+
+def test_two_calls_at_once_are_recorded_apart_and_a_third_is_turned_away(tmp_path: Path) -> None:
+    """Each recording has its own call's sound; the third caller hears busy, and nobody is cut off."""
+    voices = [demo_speech("en-agent"), demo_speech("zh-agent")]
+    files = [write_ulaw(tmp_path / f"voice{n}.ul", voice) for n, voice in enumerate(voices)]
+    callee = Callee()
+    with (
+        desk(tmp_path / "desk", rules=NO_ANNOUNCEMENT) as at,
+        Sipp.start(
+            tmp_path, "callees", [callee.invited(), *callee.answers(), callee.hung_up_on()],
+            port=at.pbx_port, media_port=free_udp_port(), remote=at.bridge, calls=2, at_once=2,
+        ) as called,
+    ):  # fmt: skip
+        talking = []
+        for number, file in enumerate(files):
+            caller = Caller(user=f"600{number}")
+            steps = [caller.invite(), caller.answered(), pause(0.5), play(file), pause(8), caller.hang_up()]
+            talking.append(
+                Sipp.start(
+                    tmp_path, f"caller{number}", steps, port=free_udp_port(), media_port=free_udp_port(),
+                    remote=at.bridge, service=NUMBER,
+                )
+            )  # fmt: skip
+        with talking[0], talking[1]:
+            deadline_s = time.monotonic() + 10
+            while len(list((at.office.spool / "open").glob("*/audio.age"))) < 2:
+                assert time.monotonic() < deadline_s
+                time.sleep(0.1)
+            third = Caller(user="6002")
+            with Sipp.start(
+                tmp_path, "third", [third.invite(), third.refused(486)], port=free_udp_port(),
+                media_port=free_udp_port(), remote=at.bridge, service=NUMBER,
+            ) as refused:  # fmt: skip
+                refused.finish()
+            for one in talking:
+                one.finish()
+            called.finish()
+        recordings = at.wait_for(2)
+
+    assert [recording.manifest.result.value for recording in recordings] == ["ok", "ok"]
+    by_caller = {recording.vcon["parties"][0]["sip"].split("@")[0]: recording for recording in recordings}
+    for number, voice in enumerate(voices):
+        audio = by_caller[f"sip:600{number}"].audio
+        assert likeness(audio[0], voice[: 7 * RATE_HZ]) >= 0.95
+        assert abs(locate(audio[0], voices[1 - number][: 7 * RATE_HZ])[1]) <= 0.15

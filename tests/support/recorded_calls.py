@@ -12,10 +12,10 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from numpy.typing import NDArray
 
-from callseal.agent.call import Answered, AudioFormat, Block, Call, Ending, EndReason, Party
+from callseal.agent.call import Answered, AudioFormat, Block, Call, Ending, EndReason, Event, Party
 from callseal.agent.checks import Limits
 from callseal.agent.recorder import Policy, Signer, SpoolRecorder
-from callseal.codecs import au
+from callseal.codecs import au, g711
 from callseal.codecs.au import Encoding
 from callseal.seal.age import HybridIdentity, Identity, Recipient, X25519Identity, decrypt
 from callseal.seal.fields import JsonObject
@@ -128,6 +128,33 @@ def answered(position_samples: int = 0) -> Answered:
 def talk(samples: int, seed: int = 1) -> NDArray[np.int16]:
     """Give noise as loud as speech (about -26 dBov) on both channels, shape (samples, 2)."""
     return np.random.default_rng(seed).normal(0, 1640, (samples, 2)).round().astype(np.int16)
+
+
+def coded(samples: NDArray[np.int16], form: AudioFormat) -> "NDArray[np.uint8] | NDArray[np.int16]":
+    """Give linear samples as the format has them."""
+    law = form.encoding.law
+    return samples if law is None else g711.encode(samples, law)
+
+
+def record_call(
+    desk: Desk,
+    form: AudioFormat = ULAW,
+    *,
+    call: Call = QUIET,
+    samples: NDArray[np.int16] | None = None,
+    events: tuple[Event, ...] = (answered(),),
+    end: EndReason = HANGUP,
+) -> "NDArray[np.uint8] | NDArray[np.int16]":
+    """Record a whole call in blocks of a quarter second; give its frames."""
+    frames = coded(talk(3 * RATE_HZ) if samples is None else samples, form)
+    recording = desk.recorder.open(call, form)
+    for event in events:
+        desk.recorder.event(recording, event)
+    for start in range(0, frames.shape[0], 2000):
+        desk.clock.elapsed_s += 0.25
+        desk.recorder.write(block(recording, start, frames[start : start + 2000]))
+    desk.recorder.close(recording, end)
+    return frames
 
 
 @dataclass(frozen=True)

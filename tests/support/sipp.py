@@ -200,6 +200,7 @@ class Sipp:
         remote: str,
         service: str = "service",
         calls: int = 1,
+        at_once: int = 1,
     ) -> Self:
         """Run a scenario; `remote` is host:port."""
         program = needed("sipp", "sip-tester")
@@ -210,7 +211,7 @@ class Sipp:
         )
         command = [
             program, remote, "-sf", str(scenario), "-i", "127.0.0.1", "-p", str(port), "-mi", "127.0.0.1",
-            "-mp", str(media_port), "-s", service, "-m", str(calls), "-l", "1", "-r", "1",
+            "-mp", str(media_port), "-s", service, "-m", str(calls), "-l", str(at_once), "-r", "1",
             "-nostdin", "-trace_err", "-error_file", str(folder / f"{name}.err"),
             "-trace_msg", "-message_file", str(folder / f"{name}.msg"),
             "-timeout", f"{60 + 15 * calls}s", "-timeout_error",

@@ -53,7 +53,7 @@ _ALL: Final = (
     _reason(
         "refused-no-phone",
         "An inbound call was turned away: no telephone is set for this desk.",
-        "呼入被拒:未设置本坐席话机。",
+        "呼入被拒：未设置本坐席话机。",
     ),
     _reason("refused-by-settings", "The settings turned this call away.", "按设置拒绝此通话。"),
     _reason("bridge-down", "The call bridge was not running.", "通话桥接程序未运行。"),
@@ -85,7 +85,7 @@ _ALL: Final = (
     _reason(
         "bridge-stopping",
         "The call bridge takes no new calls: it is stopping.",
-        "通话桥接程序正在停止,不接新呼叫。",
+        "通话桥接程序正在停止，不接新呼叫。",
     ),
     _reason("bridge-silent", "The call bridge does not answer.", "通话桥接程序无响应。"),
     # What was lost.

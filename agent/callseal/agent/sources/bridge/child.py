@@ -115,8 +115,8 @@ class Child:
                 source_host=host,
                 source_port=int(port) if port.isdigit() else 0,
                 request_user=_user(request[1][:_MAX_HEADER] if len(request) > 1 else ""),
-                from_uri=_header(head, "from", "f").split(";tag=")[0],
-                to_uri=_header(head, "to", "t").split(";tag=")[0],
+                from_uri=_address(_header(head, "from", "f")),
+                to_uri=_address(_header(head, "to", "t")),
                 sip_call_id=_header(head, "call-id", "i"),
             ),
             (),
@@ -182,7 +182,7 @@ class Child:
             self._obey()
             now_s = time.monotonic()
             for number, session in list(self._sessions.items()):
-                session.tick(now_s, DECISION_TIMEOUT_S)
+                self._tick(session, now_s)
                 if session.done:
                     del self._sessions[number]
             if now_s >= next_beat_s:
@@ -194,6 +194,13 @@ class Child:
             since_s = self._stopping_since_s
             if since_s is not None and (not self._sessions or now_s - since_s > _LEAVE_S):
                 return
+
+    def _tick(self, session: Session, now_s: float) -> None:
+        try:
+            session.tick(now_s, DECISION_TIMEOUT_S)
+        except Exception as error:  # noqa: BLE001 - one call's trouble must not end the others
+            session.fault("tick", error)
+            session.hang_up()
 
     def _obey(self) -> None:
         while True:
@@ -269,6 +276,12 @@ def _header(head: list[str], name: str, short: str) -> str:
         if colon and key.strip().lower() in (name, short):
             return value.strip()[:_MAX_HEADER]
     return ""
+
+
+def _address(value: str) -> str:
+    """Give a From or To without its parameters, of which the tag is one (RFC 3261 section 20.10)."""
+    end = value.rfind(">")
+    return value[: end + 1] if end >= 0 else value.partition(";")[0]
 
 
 def _user(uri: str) -> str:

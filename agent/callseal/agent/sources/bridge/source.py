@@ -265,6 +265,10 @@ class BridgeSource:
     def _report(
         self, report: protocol.Message, fds: list[int], worker: ThreadPoolExecutor, recorder: Recorder
     ) -> None:
+        if not isinstance(report, protocol.Tapped):
+            for fd in fds:
+                os.close(fd)
+            fds = []
         if isinstance(report, protocol.Ready):
             self._ready = True
             self._beat_s = time.monotonic()
