@@ -31,7 +31,7 @@ from callseal.agent.sources.bridge.session import RATE_HZ, Session, Studio
 DECISION_TIMEOUT_S: Final = 2.0
 """How long an INVITE waits for the service's decision before it is answered 503."""
 _BUSY_TURN_MS: Final = 10
-_IDLE_TURN_MS: Final = 50
+_IDLE_TURN_MS: Final = 200
 _BEAT_S: Final = 1.0
 _GC_S: Final = 5.0
 _LEAVE_S: Final = 2.0
