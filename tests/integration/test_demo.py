@@ -19,7 +19,11 @@ from callseal.config.announcement import Builtin, read_announcement
 from support.programs import needed
 from support.sound import RATE_HZ, Samples, demo_speech, likeness, locate
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.timeout(300),
+    pytest.mark.xdist_group("demo"),  # one run of it serves all tests here
+]
 
 
 @dataclass(frozen=True)

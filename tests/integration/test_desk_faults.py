@@ -4,7 +4,6 @@ import contextlib
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 
@@ -73,11 +72,12 @@ def fill(ballast: Path) -> None:
             file.write(bytes(4096))
 
 
-def take_away_announcements() -> None:
+def take_away_announcements(at: Desk) -> None:
     """Do what an over-eager cleaner of temporary files does: remove the links in the bridge's folder."""
-    for scratch in Path(tempfile.gettempdir()).glob("callseal-bridge-*"):
-        for link in scratch.glob("announcement-*"):
-            link.unlink()
+    links = list(at.office.scratch.glob("callseal-bridge-*/announcement-*"))
+    assert links
+    for link in links:
+        link.unlink()
 
 
 @pytest.mark.parametrize("policy", ["record", "no-record", "refuse-call"])
@@ -87,7 +87,7 @@ def test_an_announcement_that_cannot_be_played_is_decided_by_the_settings(
     """record: degraded; no-record: exempt, without sound; refuse-call: 503 before anybody is rung."""
     edit = (('on_failure = "record"', f'on_failure = "{policy}"'),)
     with desk(tmp_path / "desk", edit=edit) as at:
-        take_away_announcements()
+        take_away_announcements(at)
         if policy == "refuse-call":
             be_refused(tmp_path, at, 503)
         else:

@@ -92,6 +92,8 @@ def test_a_passphrase_has_no_fingerprint() -> None:
         ("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5", "character 12"),
         ("", "no key prefix"),
     ],
+    # The texts hold fresh keys: names must not, or they differ from one test process to the next.
+    ids=range(11),
 )
 def test_what_is_no_recipient_is_refused_with_the_reason(text: str, reason: str) -> None:
     with pytest.raises(KeyFileError, match=reason) as caught:
@@ -110,6 +112,7 @@ def test_what_is_no_recipient_is_refused_with_the_reason(text: str, reason: str)
         (bech32.encode("AGE-SECRET-KEY-PQ-", bytes(33)), "32 bytes"),
         (bech32.encode("AGE-PLUGIN-X-", bytes(32)), "not a kind of identity"),
     ],
+    ids=range(6),
 )
 def test_what_is_no_identity_is_refused_with_the_reason(text: str, reason: str) -> None:
     with pytest.raises(KeyFileError, match=reason) as caught:

@@ -275,6 +275,8 @@ def test_several_identities_stand_in_one_file(tmp_path: Path) -> None:
         (b"# only a comment\n", None, "no identity"),
         (b"ok\xff\n", 1, "UTF-8"),
     ],
+    # The texts hold fresh keys: names must not, or they differ from one test process to the next.
+    ids=["public half", "checksum", "no identity", "no UTF-8"],
 )
 def test_a_mistake_in_an_identity_file_is_named_and_not_repeated(
     tmp_path: Path, content: bytes, line: int | None, reason: str

@@ -286,6 +286,7 @@ def test_in_a_store_the_folder_is_the_devices_and_the_days_own(folder: Path) -> 
         f"elsewhere/{OWNER.device}/2026/11/21/{ID}/",
         f"{OWNER.device}/{ID}/",
     ],
+    ids=["another device", "another day", "another id", "elsewhere", "at the top"],
 )
 def test_in_a_store_any_other_folder_is_found(folder: Path, prefix: str) -> None:
     report = verify_recording(Memory(in_memory(folder, prefix)), prefix, OWNER.trust)

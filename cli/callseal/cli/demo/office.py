@@ -39,6 +39,7 @@ class Office:
         self.spool = root / "spool"
         self.store_path = root / "store"
         self.opened = root / "opened"
+        self.scratch = root / "tmp"
         self._services: dict[str, subprocess.Popen[bytes]] = {}
 
     @classmethod
@@ -47,7 +48,7 @@ class Office:
     ) -> Self:
         """Make everything new in `root`, an empty or missing folder; `rules` is TOML, put at the end."""
         office = cls(root)
-        for folder in (office.config_file.parent, office.key_file.parent, office.opened):
+        for folder in (office.config_file.parent, office.key_file.parent, office.opened, office.scratch):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         recipients = []
         for name in ("reading", "recovery"):
@@ -92,7 +93,7 @@ class Office:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                    env={**os.environ, "PYTHONUNBUFFERED": "1", "TMPDIR": str(self.scratch.absolute())},
                 )
 
     def process(self, service: str) -> "subprocess.Popen[bytes]":
