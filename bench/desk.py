@@ -1,4 +1,4 @@
-"""What a desk agent costs while it records one call, and while it waits: against the limits that are promised.
+"""What a desk agent costs while it records one call, and while it waits: against promised limits.
 
     python bench/desk.py
 

@@ -189,7 +189,7 @@ def test_checks_as_json_have_stable_names(callseal: Commands, office: Office) ->
 
     assert list(document) == ["type", "file", "ok", "checks"]
     assert (document["type"], document["ok"]) == ("callseal-config-check/1", True)
-    assert [list(one) for one in document["checks"]] == [["check", "subject", "outcome", "words"]] * 9
+    assert [list(one) for one in document["checks"]] == [["check", "subject", "outcome", "words"]] * 10
     assert [one["check"] for one in document["checks"]] == [
         "settings",
         "recipients",
@@ -199,5 +199,19 @@ def test_checks_as_json_have_stable_names(callseal: Commands, office: Office) ->
         "announcement",
         "announcement",
         "spool",
+        "pbx",
         "store",
     ]
+
+
+def test_a_telephone_system_out_of_reach_and_keys_without_effect_are_told(
+    callseal: Commands, office: Office
+) -> None:
+    text = office.config_file.read_text().replace("sip:127.0.0.1:5070", "sip:192.0.2.1")
+    office.config_file.write_text(text.replace('type = "bridge"', 'type = "bridge"\nwhen_down = "pass"'))
+
+    ran = callseal("config", "check", "--config", office.config_file)
+
+    assert ran.code == 78
+    assert any("192.0.2.1 is another machine" in line for line in ran.out.splitlines())
+    assert any("source[1].when_down" in line for line in ran.out.splitlines() if line.startswith("warning"))

@@ -121,7 +121,8 @@ def test_without_pjsua2_it_says_so_in_one_line_and_ends_with_its_own_code(tmp_pa
     # A module of that name that cannot be found: as on a machine without the extra.
     hide = "import sys, importlib.util as u; f = u.find_spec; "
     hide += "u.find_spec = lambda n, p=None: None if n == 'pjsua2' else f(n, p); "
-    hide += f"from callseal.cli.main import main; sys.argv = ['callseal', 'demo', '--out', {str(tmp_path)!r}]; main()"
+    hide += f"sys.argv = ['callseal', 'demo', '--out', {str(tmp_path)!r}]; "
+    hide += "from callseal.cli.main import main; main()"
     ended = subprocess.run([sys.executable, "-c", hide], capture_output=True, text=True, check=False)
 
     assert ended.returncode == 40

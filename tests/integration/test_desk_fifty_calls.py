@@ -11,7 +11,7 @@ from support.programs import free_udp_port
 from support.sipp import Callee, Caller, Sipp, pause, play
 from support.sound import RATE_HZ, demo_speech, write_ulaw, write_wav
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.integration, pytest.mark.longest, pytest.mark.timeout(600)]
 
 MEBIBYTE = 1024 * 1024
 

@@ -56,10 +56,11 @@ class Notebook:
         assert recording == RECORDING
         self.closed.append(end)
 
-    def exempt(self, call: Call, end: EndReason) -> UUID:
+    def exempt(self, call: Call, end: EndReason, events: Sequence[Event] = ()) -> UUID:
         if self.refuse:
             raise SpoolError("the disk refused")
         self.exempted.append((call, end))
+        self.events += events
         return RECORDING
 
     def discard(self, recording: UUID, end: EndReason) -> None:

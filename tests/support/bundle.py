@@ -167,7 +167,7 @@ path = "{office.spool_path}"
 min_free_mb = 16
 [[source]]
 type = "bridge"
-pbx = "sip:pbx.example"
+pbx = "sip:127.0.0.1:5070"
 [[store]]
 name = "{STORE_NAME}"
 type = "directory"

@@ -87,9 +87,7 @@ class Peer:
         data = text.encode("latin-1") if isinstance(text, str) else text
         self._socket.sendto(data, self._bridge)
 
-    def wait(
-        self, wanted: Callable[[Message], bool], what: str, limit_s: float = PATIENCE_S
-    ) -> Message:
+    def wait(self, wanted: Callable[[Message], bool], what: str, limit_s: float = PATIENCE_S) -> Message:
         """Give the first message, waiting or to come, that is wanted; the others stay."""
         deadline_s = time.monotonic() + limit_s
         while True:
@@ -224,9 +222,7 @@ class Dialog:
             limit_s,
         )
 
-    def answer(
-        self, code: int, body: str = "", *, to: Message | None = None, extra: str = ""
-    ) -> None:
+    def answer(self, code: int, body: str = "", *, to: Message | None = None, extra: str = "") -> None:
         """Answer a request, the INVITE that began it unless another is given."""
         request = to or self.invite
         if request is None:

@@ -20,7 +20,8 @@ class Alarms:
 
     def raise_(self, code: str, detail: str) -> None:
         """Raise an alarm, or bring the words of one that stands up to date."""
-        line = " ".join(detail.split())[:MAX_DETAIL]
+        words = "".join(letter if letter.isprintable() else " " for letter in detail)
+        line = " ".join(words.split())[:MAX_DETAIL]
         with self._lock:
             standing = self._standing.get(code)
             if standing is None and len(self._standing) >= MAX_ALARMS:

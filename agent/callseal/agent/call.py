@@ -5,6 +5,7 @@ first sample. Wall-clock times are aware datetimes in UTC. Numbers are E.164 whe
 knows them, else as dialled (an extension).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -172,7 +173,7 @@ class Recorder(Protocol):
         """End a recording; its bundle is complete and ready for the uploader when this returns."""
         ...
 
-    def exempt(self, call: Call, end: EndReason) -> UUID:
+    def exempt(self, call: Call, end: EndReason, events: Sequence[Event] = ()) -> UUID:
         """Leave the trace of a call that is not recorded: a bundle without audio."""
         ...
 

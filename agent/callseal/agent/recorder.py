@@ -50,6 +50,8 @@ MAX_GAP_S: Final = 3600
 Frames = NDArray[np.uint8] | NDArray[np.int16]
 """Shape (samples, 2): G.711 codes or linear samples."""
 
+_FAILURES: Final = frozenset({"write-failed", "no-media", "bridge-died"})
+
 log = structlog.get_logger("callseal.recorder")
 
 
@@ -206,11 +208,16 @@ class SpoolRecorder:
         )
         self._complete(recording, entry, found)
 
-    def exempt(self, call: Call, end: EndReason) -> UUID:
-        """Leave the trace of a call that is not recorded: a bundle without audio."""
+    def exempt(self, call: Call, end: EndReason, events: Sequence[Event] = ()) -> UUID:
+        """Leave the trace of a call that is not recorded: a bundle without audio.
+
+        One that should have been recorded, by its reasons, is `failed` and not `exempt`.
+        """
         recording, entry = self._begin(call)
         del self._open[recording]
-        self._complete(recording, entry, _Outcome(end=end, result=Result.EXEMPT, reasons=end.reasons))
+        entry.events += events
+        result = Result.FAILED if _FAILURES & set(end.reasons) else Result.EXEMPT
+        self._complete(recording, entry, _Outcome(end=end, result=result, reasons=end.reasons))
         return recording
 
     def discard(self, recording: UUID, end: EndReason) -> None:

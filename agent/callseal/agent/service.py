@@ -10,7 +10,6 @@ import contextlib
 import os
 import secrets
 import signal
-import socket
 import time
 from collections import Counter
 from datetime import UTC, datetime
@@ -23,9 +22,10 @@ from callseal.agent import announcement, identity, memory
 from callseal.agent.alarms import Alarms
 from callseal.agent.announcement import Programme
 from callseal.agent.checks import Limits
-from callseal.agent.errors import AgentError, SourceError
+from callseal.agent.errors import AgentError
 from callseal.agent.numbering import Numbering
 from callseal.agent.recorder import Policy, Signer, SpoolRecorder
+from callseal.agent.sources.bridge import reach
 from callseal.agent.sources.bridge.routing import Desk, announcement_key
 from callseal.agent.sources.bridge.source import RATE_HZ, BridgeSource, Listen, Room
 from callseal.agent.tagging import Tagging
@@ -52,6 +52,7 @@ PBX_RESPONSE_S: Final = 6.0
 """How long the telephone system may say nothing at all before the caller gets 503."""
 _MEBIBYTE: Final = 1024 * 1024
 _TWO_READERS: Final = 2
+_BUG: Final = 1
 
 log = structlog.get_logger("callseal.agent")
 
@@ -187,6 +188,9 @@ class _Service:
             log.error("agent.failed", error=type(error).__name__, detail=str(error))  # noqa: TRY400
             self.alarms.raise_("source-failed", str(error))
             code, state = error.exit_code, State.FAILED
+        except Exception:
+            code, state = _BUG, State.FAILED  # and whoever called says which
+            raise
         finally:
             self._stopping = True
             for unfinished in (reporter, stopped, *running):
@@ -263,7 +267,7 @@ class _Service:
         )
         pbx = source.pbx
         desk = Desk(
-            pbx_hosts=_addresses(pbx.bare_host, pbx.port),
+            pbx_hosts=reach.addresses(pbx.bare_host, pbx.port),
             pbx_port=pbx.port,
             pbx_target=f"{pbx.host}:{pbx.port}",
             phone="" if source.phone is None else str(source.phone),
@@ -290,12 +294,3 @@ class _Service:
             room=room,
             now=now,
         )
-
-
-def _addresses(host: str, port: int) -> frozenset[str]:
-    """Resolve the telephone system's name; raises SourceError when nobody knows it."""
-    try:
-        found = socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_DGRAM)
-    except OSError as error:
-        raise SourceError(f"the telephone system {host} is not known: {error.strerror}") from error
-    return frozenset(str(address[4][0]) for address in found)

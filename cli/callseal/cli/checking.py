@@ -20,9 +20,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from callseal.agent import announcement
 from callseal.agent.errors import AnnouncementError as SoundError
+from callseal.agent.errors import SourceError
+from callseal.agent.sources.bridge import reach
+from callseal.agent.sources.bridge.source import missing
 from callseal.cli.i18n import _, counted
 from callseal.config.announcement import Builtin, read_announcement
 from callseal.config.errors import AnnouncementError
+from callseal.config.settings import BridgeSource as BridgeSettings
 from callseal.config.settings import DirectoryStore as DirectorySettings
 from callseal.config.settings import Settings
 from callseal.seal.errors import KeyFileError, UntrustedSigner
@@ -79,6 +83,12 @@ def check_settings(settings: Settings) -> Iterator[Result]:
     for folder in folders:
         if folder is not None:
             yield _spool(folder, settings.spool.min_free_mb)
+    for source in settings.sources:
+        if isinstance(source, BridgeSettings):
+            yield from _bridge(source)
+    for name in _without_effect(settings):
+        words = _("accepted, but without effect in this version")
+        yield Result(check="settings", subject=name, outcome=Outcome.WARNING, words=words)
     if not settings.stores:
         words = _("no store is named: recordings stay on this machine")
         yield Result(check="store", subject="[[store]]", outcome=Outcome.WARNING, words=words)
@@ -216,6 +226,31 @@ def _store(name: str, path: Path) -> Result:
     except StoreError as problem:
         return _failed("store", subject, str(problem).removeprefix(f"{path}: "))
     return _ok("store", subject, _("can be reached"))
+
+
+def _bridge(source: BridgeSettings) -> Iterator[Result]:
+    what = missing()
+    if what:
+        yield _failed("bridge", str(source.listen), what)
+    peers = [("pbx", source.pbx), ("phone", source.phone)]
+    for name, uri in peers:
+        if uri is None:
+            continue
+        try:
+            reach.addresses(uri.bare_host, uri.port)
+        except SourceError as problem:
+            yield _failed(name, str(uri), str(problem))
+        else:
+            yield _ok(name, str(uri), _("on this machine"))
+
+
+def _without_effect(settings: Settings) -> Iterator[str]:
+    """Yield the keys that somebody has set and that belong to later work."""
+    if settings.spool.second_path is not None:
+        yield "spool.second_path"
+    for number, source in enumerate(settings.sources, 1):
+        if isinstance(source, BridgeSettings) and source.when_down != "refuse":
+            yield f"source[{number}].when_down"
 
 
 def _bare(problem: KeyFileError) -> str:

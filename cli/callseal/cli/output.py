@@ -62,14 +62,14 @@ def json_document(document: Mapping[str, JsonValue]) -> None:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print rows under their columns' names."""
+    """Print rows under their columns' names; the first column, by which a row is known, is never broken."""
     cleaned = [[clean(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
         _plain([list(columns), *cleaned])
         return
     shown = Table(header_style="bold")
-    for column in columns:
-        shown.add_column(Text(column), overflow="fold")
+    for number, column in enumerate(columns):
+        shown.add_column(Text(column), overflow="fold", no_wrap=number == 0)
     for row in cleaned:
         shown.add_row(*map(Text, row))
     Console(highlight=False).print(shown)

@@ -129,7 +129,7 @@ class Seal(BaseModel):
         default=0.5,
         ge=0.1,
         le=5.0,
-        description="How much sound a crash may cost at most; smaller wears the disk more.",
+        description="How often full chunks (64 KiB) are made durable; smaller wears the disk more.",
     )
 
 
@@ -185,9 +185,7 @@ class BridgeSource(BaseModel):
         description='What happens to calls while recording is impossible; "pass" connects them, '
         "with an alarm and a trace that they were not recorded.",
     )
-    max_calls: Whole = Field(
-        default=2, ge=1, le=2, description="Calls at a time; 1 leaves room for transfers."
-    )
+    max_calls: Whole = Field(default=2, ge=1, le=2, description="Calls at a time.")
     ring_timeout_s: Real = Field(
         default=180.0, ge=5.0, le=600.0, description="How long a call may ring before it is given up."
     )
@@ -263,7 +261,7 @@ class Disclosure(BaseModel):
     model_config = _TABLE
 
     on_failure: Literal["record", "no-record", "refuse-call"] = Field(
-        default="record", description="What happens when the announcement could not be played to its end."
+        default="record", description="What happens when the announcement can not be played."
     )
     hold_talk: Flag = Field(
         default=True, description="Whether the two can hear each other only after the announcement."

@@ -14,6 +14,8 @@ Traps of pjsua2 2.15.1 that shape this file:
 
 import gc
 import os
+import re
+import shutil
 import signal
 import socket
 import sys
@@ -37,6 +39,7 @@ _GC_S: Final = 5.0
 _LEAVE_S: Final = 2.0
 _MAX_HEADER: Final = 1024
 """What is passed on of a header; a longer From or Call-ID is cut and the call then fails properly."""
+_FOLD: Final = re.compile(r"[ \t]*\n[ \t]+")
 _CODECS: Final = {"PCMU/8000/1": 255, "PCMA/8000/1": 254}
 
 
@@ -88,6 +91,8 @@ class Child:
             self.report(protocol.Fault(where="start", detail=detail), ())
         finally:
             self._tear_down(endpoint)
+            # The service does this too, unless it was killed.
+            shutil.rmtree(start.scratch, ignore_errors=True)
 
     def report(self, message: protocol.Report, fds: tuple[int, ...]) -> None:
         """Send to the service; descriptors that went along are closed here."""
@@ -106,7 +111,7 @@ class Child:
         if self._studio is None or self._stopping_since_s is not None:
             return
         self._sessions[number] = Session(self._studio, number, call_id)
-        head = message.split("\r\n\r\n", 1)[0].split("\r\n")
+        head = _lines(message)
         host, _, port = source.rpartition(":")
         request = head[0].split(" ")
         self.report(
@@ -268,6 +273,12 @@ def _account(start: protocol.Start) -> pj.AccountConfig:
     account.natConfig.viaRewriteUse = 0
     account.natConfig.sdpNatRewriteUse = 0
     return account
+
+
+def _lines(message: str) -> list[str]:
+    """Give the lines of a message's head, unfolded (RFC 3261 section 7.3.1); the library takes bare LF too."""
+    head = message.replace("\r\n", "\n").split("\n\n", 1)[0]
+    return _FOLD.sub(" ", head).split("\n")
 
 
 def _header(head: list[str], name: str, short: str) -> str:

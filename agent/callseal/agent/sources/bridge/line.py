@@ -200,7 +200,8 @@ class Line:
             elif answered and ending is not Ending.SOURCE_DIED:
                 reasons.insert(0, "no-media")
             end = EndReason(ending=ending, at=at, by=by, sip_code=code, reasons=tuple(reasons))
-            recorder.exempt(self._call, end)
+            taken = [] if self._answered_s is None else [self._wall_time(self._answered_s)]
+            recorder.exempt(self._call, end, [Answered(at=at, position_samples=0) for at in taken])
 
     def _position(self, at_s: float) -> int:
         return round((at_s - self._tapped_s) * self._rate_hz)

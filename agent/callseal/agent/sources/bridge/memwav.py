@@ -5,7 +5,7 @@ sound and is all that ever stands on a disk. Consumed ranges of a growing record
 long call takes no more memory than a short one.
 
 Conventions: mono, PCM16 little-endian, as pjmedia's WAV recorder writes them: 44 bytes of header, then
-samples. The header's sizes are patched when the recorder closes and are not read here.
+samples. The header's sizes are 0 until the recorder has closed the file, after its last samples.
 """
 
 import ctypes
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 HEADER_BYTES: Final = 44
+_SIZE_AT: Final = 4
 _PAGE_BYTES: Final = 4096
 _KEEP_SIZE: Final = 0x01  # FALLOC_FL_KEEP_SIZE, linux/falloc.h
 _PUNCH_HOLE: Final = 0x02  # FALLOC_FL_PUNCH_HOLE
@@ -51,6 +52,11 @@ def link(fd: int, folder: Path, name: str) -> Path:
     path = folder / f"{name}.wav"
     path.symlink_to(f"/proc/self/fd/{fd}")
     return path
+
+
+def is_whole(fd: int) -> bool:
+    """Say whether a recorder has closed its file: the RIFF size, at least 36 then, is 0 before."""
+    return any(os.pread(fd, 4, _SIZE_AT))
 
 
 class GrowingWav:

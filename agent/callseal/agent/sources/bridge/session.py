@@ -3,12 +3,10 @@
 Everything here runs on the one thread that owns pjsua2. What is connected to what is never switched step
 by step: `_wanted()` says which connections belong to the present state, `_wire()` makes it so.
 
-Traps of pjsua2 2.15.1 that shape this file (each was seen to kill the process or another call):
-- A `Call` whose Python reference is lost hangs up; one that is destroyed after its slot was reused hangs
-  up the *new* call. So a leg is destroyed inside its own DISCONNECTED callback, and only there.
-- `hangup()` on a call whose `makeCall` failed (id -1) fails an assertion.
-- An exception that crosses a callback is swallowed and pins its frame; so callbacks are guarded.
-- `call.getInfo().media` without holding the CallInfo reads freed memory.
+The recording ends with the first reason to end the call. The legs may take longer: a party that does not
+answer its BYE keeps its leg for 32 s (RFC 3261 timer F), and nobody is recorded during that.
+
+Traps of pjsua2 2.15.1 that shape this file:
 - Ports may not be destroyed inside a callback, nor by a garbage collector on another thread.
 """
 
@@ -20,7 +18,7 @@ from typing import Final
 
 import pjsua2 as pj
 
-from callseal.agent.sources.bridge import memwav
+from callseal.agent.sources.bridge.leg import Leg
 from callseal.agent.sources.bridge.protocol import (
     Announced,
     AnnouncementFailed,
@@ -35,12 +33,14 @@ from callseal.agent.sources.bridge.protocol import (
     Route,
     Tapped,
 )
+from callseal.agent.sources.bridge.taps import NAMES, Taps
 
 RATE_HZ: Final = 8000
 """The bridge's clock: that of G.711, so that nothing is resampled (16 kHz costs 0.03 of correlation)."""
 SYNC_S: Final = 0.1
 """How long the ramp plays before the second leg is dialled: five ticks, so that every tap has heard it."""
-_TAPS: Final = ("agent-tap", "customer-tap", "announcement-tap")
+_WHOLE_S: Final = 1.0
+"""How long a tap may take to write its last buffer; it takes one tick of the clock."""
 _SERVICE_UNAVAILABLE: Final = 503
 _REQUEST_TIMEOUT: Final = 408
 _BUSY: Final = frozenset({486, 600})
@@ -63,66 +63,6 @@ class Studio:
     report: Callable[[Report, tuple[int, ...]], None]
 
 
-class Leg(pj.Call):
-    """One of a call's two legs; passes what happens to its session."""
-
-    def __init__(self, session: "Session", side: CallSide, account: pj.Account, call_id: int) -> None:
-        super().__init__(account, call_id)
-        self.session: Session | None = session
-        self.side: CallSide = side
-        self.alive = call_id != pj.PJSUA_INVALID_ID
-        self.dialling = False
-        self.confirmed = False
-        self.media: pj.AudioMedia | None = None
-        self.codec = ""
-
-    def onCallState(self, prm: pj.OnCallStateParam) -> None:  # noqa: N802, ARG002 - pjsua2's name
-        """Follow the INVITE session's state."""
-        session = self.session
-        if session is None:
-            return
-        try:
-            info = self.getInfo()
-            session.leg_state(self, info.state, info.lastStatusCode)
-        except Exception as error:  # noqa: BLE001 - nothing may cross the director boundary
-            session.fault("leg state", error)
-        if not self.alive and not self.dialling:
-            pj.Call.__swig_destroy__(self)
-
-    def onCallMediaState(self, prm: pj.OnCallMediaStateParam) -> None:  # noqa: N802, ARG002
-        """Follow the leg's audio: it appears, moves to another port, or goes."""
-        session = self.session
-        if session is None:
-            return
-        try:
-            self._find_media()
-            session.leg_media(self)
-        except Exception as error:  # noqa: BLE001 - as above
-            session.fault("leg media", error)
-
-    def _find_media(self) -> None:
-        info = self.getInfo()  # held while .media is used: it is freed with the CallInfo
-        usable = (pj.PJSUA_CALL_MEDIA_ACTIVE, pj.PJSUA_CALL_MEDIA_REMOTE_HOLD)
-        self.media = None
-        for index, media in enumerate(info.media):
-            if media.type == pj.PJMEDIA_TYPE_AUDIO and media.status in usable:
-                self.media = self.getAudioMedia(index)
-                self.codec = self.getStreamInfo(index).codecName.upper()
-                return
-
-    def end(self, code: int = 0) -> None:
-        """Hang up, cancel or refuse, whichever fits the leg's state."""
-        if not self.alive or self.getId() == pj.PJSUA_INVALID_ID:
-            return
-        prm = pj.CallOpParam()
-        prm.statusCode = code
-        try:
-            self.hangup(prm)
-        except pj.Error as error:
-            if self.session is not None:
-                self.session.fault("hangup", error)
-
-
 class Session:
     """A call from its INVITE to the end of both legs."""
 
@@ -133,7 +73,7 @@ class Session:
         # The caller's side is not known before the route; the leg is renamed then.
         self._caller = Leg(self, "agent", studio.account, call_id)
         self._called: Leg | None = None
-        self._recorders: dict[str, pj.AudioMediaRecorder] = {}
+        self._taps: Taps | None = None
         self._player: pj.AudioMediaPlayer | None = None
         self._player_s = 0.0
         self._ramp: pj.AudioMediaPlayer | None = None
@@ -149,7 +89,16 @@ class Session:
         self._announced = False
         self._media_reported = False
         self._ending: tuple[str, str, int] | None = None
-        self.done = False
+        self._ended_s = 0.0
+        self._closing_since_s: float | None = None
+        self._reported_end = False
+        self._stumbled = False
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left of the call, its end told and both legs gone."""
+        legs_gone = not self._caller.alive and (self._called is None or not self._called.alive)
+        return self._reported_end and legs_gone
 
     # --- what the service says ----------------------------------------------------------------------
 
@@ -185,6 +134,8 @@ class Session:
 
     def tick(self, now_s: float, decision_timeout_s: float) -> None:
         """Do what is due: dial, give up, end the announcement, close."""
+        if self._stumbled:
+            self.hang_up()
         route = self._route
         if route is None:
             if self._ending is None and now_s - self._invited_s > decision_timeout_s:
@@ -205,8 +156,8 @@ class Session:
                 if self._called is not None:
                     self._called.end()
         self._watch_announcement(now_s)
-        if not self._caller.alive and (self._called is None or not self._called.alive):
-            self._close()
+        if self._ending is not None:
+            self.close(now_s)
 
     # --- what the legs say --------------------------------------------------------------------------
 
@@ -220,7 +171,7 @@ class Session:
                 self._progressed = True
             if state == pj.PJSIP_INV_STATE_EARLY:
                 self._pass_progress(code)
-            elif state == pj.PJSIP_INV_STATE_CONFIRMED and not self._answered:
+            elif state == pj.PJSIP_INV_STATE_CONFIRMED and not self._answered and self._ending is None:
                 self._answered = True
                 leg.confirmed = True
                 self._studio.report(Answered(call=self.number, at_s=time.monotonic()), ())
@@ -246,6 +197,11 @@ class Session:
             detail = f"pjsua2 status {error.status}"
         self._studio.report(Fault(where=where, detail=detail), ())
 
+    def stumbled(self, where: str, error: Exception) -> None:
+        """Tell of an error after which the legs may not fit together; the call is ended at the next turn."""
+        self._stumbled = True
+        self.fault(where, error)
+
     # --- setting up ---------------------------------------------------------------------------------
 
     def _load_announcement(self, route: Route) -> bool:
@@ -268,19 +224,11 @@ class Session:
         return True
 
     def _open_taps(self, now_s: float) -> None:
-        fds: list[int] = []
-        for name in _TAPS:
-            fd = memwav.create(name)
-            link = memwav.link(fd, self._studio.scratch, f"{name}-{self.number}")
-            recorder = pj.AudioMediaRecorder()
-            recorder.createRecorder(str(link))
-            link.unlink()
-            self._recorders[name] = recorder
-            fds.append(fd)
+        self._taps = Taps(self._studio.scratch, self.number)
         self._ramp = pj.AudioMediaPlayer()
         self._ramp.createPlayer(str(self._studio.ramp), pj.PJMEDIA_FILE_NO_LOOP)
         self._wire()
-        self._studio.report(Tapped(call=self.number, at_s=now_s), tuple(fds))
+        self._studio.report(Tapped(call=self.number, at_s=now_s), self._taps.share())
 
     def _stop_ramp(self) -> None:
         ramp, self._ramp = self._ramp, None
@@ -331,7 +279,9 @@ class Session:
 
     def _wanted(self) -> dict[tuple[str, str], tuple[pj.AudioMedia, pj.AudioMedia]]:
         """Say which port feeds which in the present state."""
-        ports: dict[str, pj.AudioMedia] = dict(self._recorders)
+        if self._ending is not None:
+            return {}
+        ports: dict[str, pj.AudioMedia] = {} if self._taps is None else dict(self._taps.recorders)
         for leg in (self._caller, self._called):
             if leg is not None and leg.alive and leg.media is not None:
                 ports[leg.side] = leg.media
@@ -342,7 +292,7 @@ class Session:
             ports["player"] = self._player
 
         wanted: list[tuple[str, str]] = []
-        for tap in _TAPS:
+        for tap in NAMES:
             wanted += [("silence", tap), ("ramp", tap), ("player", tap)]
         both = "agent" in ports and "customer" in ports
         if both and self._ramp is None:
@@ -416,6 +366,7 @@ class Session:
         """Keep the first reason: what follows is its consequence."""
         if self._ending is None:
             self._ending = (ending, by, code)
+            self._ended_s = time.monotonic()
 
     def _leg_gone(self, leg: Leg, code: int) -> None:
         leg.alive = False
@@ -437,26 +388,25 @@ class Session:
             other.end((self._ending or ("", "", code))[2] if failed else 0)
         self._wire()
 
-    def _close(self) -> None:
-        if self.done:
+    def close(self, now_s: float) -> None:
+        """End the recording, and tell of the call's end once its taps are whole; called again until then."""
+        if self._reported_end:
             return
-        self.done = True
-        self._watch_announcement(time.monotonic())
-        for source, sink in self._connected.values():
-            try:
-                source.stopTransmit(sink)
-            except pj.Error as error:
-                self.fault("disconnect", error)
-        self._connected.clear()
-        # Explicitly, on this thread, and outside any callback: the recorder's file is whole afterwards.
-        for recorder in self._recorders.values():
-            pj.AudioMediaRecorder.__swig_destroy__(recorder)
-        self._recorders.clear()
-        for player in (self._player, self._ramp):
-            if player is not None:
-                pj.AudioMediaPlayer.__swig_destroy__(player)
-        self._player = self._ramp = None
+        if self._closing_since_s is None:
+            self._closing_since_s = now_s
+            self._wire()
+            # Explicitly, on this thread, and outside any callback.
+            if self._taps is not None:
+                self._taps.close()
+            for player in (self._player, self._ramp):
+                if player is not None:
+                    pj.AudioMediaPlayer.__swig_destroy__(player)
+            self._player = self._ramp = None
+        late = now_s - self._closing_since_s > _WHOLE_S
+        if self._taps is not None and not late and not self._taps.whole:
+            return
+        self._reported_end = True
+        if self._taps is not None:
+            self._taps.release()
         ending, by, code = self._ending or ("cancelled", "", 0)
-        self._studio.report(
-            Ended(call=self.number, at_s=time.monotonic(), ending=ending, by=by, code=code), ()
-        )
+        self._studio.report(Ended(call=self.number, at_s=self._ended_s, ending=ending, by=by, code=code), ())

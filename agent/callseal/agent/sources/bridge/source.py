@@ -8,11 +8,9 @@ import asyncio
 import contextlib
 import importlib.util
 import os
-import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,12 +23,14 @@ import structlog
 
 from callseal.agent.announcement import Programme
 from callseal.agent.call import Call, Ending, EndReason, Readiness, Recorder
-from callseal.agent.errors import ProtocolError, SourceError, SourceMissing
+from callseal.agent.errors import AgentError, ProtocolError, SourceError, SourceMissing
 from callseal.agent.numbering import Numbering
 from callseal.agent.sources.bridge import memwav, protocol
 from callseal.agent.sources.bridge.line import Line, wall_clock
 from callseal.agent.sources.bridge.routing import Desk, plan
+from callseal.agent.sources.bridge.scratch import scratch
 from callseal.agent.tagging import Tagging
+from callseal.seal.errors import SealError
 
 RATE_HZ: Final = 8000
 PUMP_S: Final = 0.25
@@ -137,13 +137,13 @@ class BridgeSource:
         what = missing()
         if what:
             raise SourceMissing(what)
-        scratch = Path(tempfile.mkdtemp(prefix="callseal-bridge-"))
         worker = ThreadPoolExecutor(1, thread_name_prefix="recorder")
         pump = asyncio.create_task(self._pump(worker, recorder))
         try:
             for attempt in range(1, START_ATTEMPTS + 1):
                 try:
-                    await self._follow(self._start_child(scratch), worker, recorder)
+                    with scratch() as folder:
+                        await self._follow(self._start_child(folder), worker, recorder)
                     break
                 except SourceError as error:
                     if self._ready or self._draining or attempt == START_ATTEMPTS:
@@ -151,13 +151,15 @@ class BridgeSource:
                     log.warning("bridge.start.again", attempt=attempt, detail=str(error))
                 self._stop_child()
                 await asyncio.sleep(START_AGAIN_S)
+                if self._draining:
+                    break
         finally:
             self._ready = False
             pump.cancel()
             await self._close_lines(worker, recorder)
             worker.shutdown()
             self._stop_child()
-            shutil.rmtree(scratch, ignore_errors=True)
+            self._idle.set()
             self._drained.set()
         if not self._draining:
             code = None if self._child is None else self._child.returncode
@@ -248,6 +250,8 @@ class BridgeSource:
                     try:
                         await asyncio.wait_for(readable.wait(), timeout_s)
                     except TimeoutError:
+                        if readable.is_set():
+                            continue  # it was this process that stood still
                         silent_s = time.monotonic() - max(self._beat_s, started_s)
                         raise SourceError(
                             f"the bridge's child process has not answered for {silent_s:.0f} s"
@@ -306,26 +310,27 @@ class BridgeSource:
     def _told(self, future: "Future[Outcome]") -> None:
         error = future.exception()
         if error is not None:
-            log.error("bridge.record.failed", error=type(error).__name__, detail=str(error))
-            self._room.alarm("record-failed", f"a call could not be recorded: {error}")
+            log.error("bridge.record.failed", error=type(error).__name__, detail=_words(error))
+            self._room.alarm("record-failed", f"a call could not be recorded: {_words(error)}")
 
     def _invited(self, invited: protocol.Invited, worker: ThreadPoolExecutor, recorder: Recorder) -> None:
         planned = plan(invited, self._desk, self._numbering, self._tagging, self._now())
         call = planned.call
-        if self._draining:
-            self._send(protocol.Refuse(call=invited.call, code=_SERVICE_UNAVAILABLE))
-            return
         if call is None:
-            log.warning("bridge.refused", source=invited.source_host, reason="caller-not-allowed")
+            code = planned.command.code if isinstance(planned.command, protocol.Refuse) else 0
+            log.warning("bridge.refused", source=invited.source_host, code=code)
             self._send(planned.command)
             return
         reason = ""
-        if planned.recorded and not self._room.has_room():
+        # A call for help is let through also while the agent is stopping.
+        if self._draining and planned.exempt_reason != "emergency":
+            reason = "bridge-stopping"
+        elif planned.recorded and not self._room.has_room():
             self._room.alarm("spool-full", "the spool has no room: calls are not recorded")
             reason = "spool-full"
             planned = planned.unrecorded(reason)
         command = planned.command
-        if reason and self._room.on_full == "refuse-call":
+        if reason == "bridge-stopping" or (reason and self._room.on_full == "refuse-call"):
             command = protocol.Refuse(call=invited.call, code=_SERVICE_UNAVAILABLE)
         if isinstance(command, protocol.Refuse):
             self._leave_trace(call, command.code, reason or "refused-no-phone", worker, recorder)
@@ -352,7 +357,7 @@ class BridgeSource:
                     await loop.run_in_executor(worker, line.pump, recorder)
                 except Exception as error:  # noqa: BLE001 - the call goes on, recorded or not
                     log.error("bridge.pump.failed", call=number, error=type(error).__name__)  # noqa: TRY400
-                    self._room.alarm("record-failed", f"a call could not be recorded: {error}")
+                    self._room.alarm("record-failed", f"a call could not be recorded: {_words(error)}")
 
     async def _close_lines(self, worker: ThreadPoolExecutor, recorder: Recorder) -> None:
         loop = asyncio.get_running_loop()
@@ -362,7 +367,12 @@ class BridgeSource:
                 await loop.run_in_executor(worker, line.lost, self._now(), recorder)
             except Exception as error:  # noqa: BLE001 - the other calls are saved all the same
                 log.error("bridge.save.failed", error=type(error).__name__)  # noqa: TRY400
-                self._room.alarm("record-failed", f"a call could not be saved: {error}")
+                self._room.alarm("record-failed", f"a call could not be saved: {_words(error)}")
+
+
+def _words(error: BaseException) -> str:
+    """Say what an error says, if it is one of ours; another's words may hold a customer's number."""
+    return str(error) if isinstance(error, AgentError | SealError) else type(error).__name__
 
 
 def _tell(line: Line, report: protocol.Message, fds: list[int], recorder: Recorder) -> None:
