@@ -1,15 +1,27 @@
-"""What concerns all tests: the order in which they run, and no deadline for generated examples."""
+"""What concerns all tests: the order in which they run, and how many generated examples they see."""
+
+import os
 
 import pytest
 from hypothesis import settings
 
+SOAK = bool(os.environ.get("CALLSEAL_SOAK"))
+SOAK_EXAMPLES = 20_000
+
 # A busy machine is no fault of the code: what takes long is bounded by each test's time limit.
 settings.register_profile("callseal", deadline=None)
-settings.load_profile("callseal")
+settings.register_profile("soak", deadline=None, max_examples=SOAK_EXAMPLES)
+settings.load_profile("soak" if SOAK else "callseal")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the tests that last longest, so that at the end none is waited for alone."""
+    """Begin with the tests that last longest, so that at the end none is waited for alone.
+
+    In a soak every test with generated input is one of the long ones: it gets many more examples.
+    """
+    for item in items if SOAK else ():
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker(pytest.mark.soak)
     items.sort(key=_rank)
 
 

@@ -303,3 +303,23 @@ def test_a_port_that_is_taken_is_said_with_its_number(tmp_path: Path) -> None:
         assert f"cannot listen on {at.bridge}" in at.office.log_tail("agent", 20)
         first.terminate()
         assert first.wait(15) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (('file = "builtin:zh"', 'file = "gone.wav"'), "gone.wav"),
+        (('file = "builtin:zh"', 'file = "recipients.txt"'), "no WAV or FLAC file that can be read"),
+        (('on_full = "refuse-call"', 'on_full = "maybe"'), 'spool.on_full = "maybe"'),
+        (("sip:127.0.0.1:", "sip:192.0.2.1:"), "192.0.2.1 is another machine"),
+    ],
+)
+def test_an_agent_that_could_not_do_its_work_does_not_start(
+    tmp_path: Path, change: tuple[str, str], words: str
+) -> None:
+    """It ends with a code of its own, and says which file, key or address is at fault."""
+    with pytest.raises(AssertionError, match="did not get ready") as refused, desk(tmp_path, edit=(change,)):
+        pass
+
+    assert words in str(refused.value)
+    assert "Traceback" not in str(refused.value)

@@ -1,6 +1,10 @@
 // Does one job with typage (npm age-encryption). In: a JSON object {do, recipients | identity, files} with the
 // files in base64; out: a JSON list of results in base64.
 import { Decrypter, Encrypter, identityToRecipient } from "age-encryption"
+import { webcrypto } from "node:crypto"
+
+// Node 18, which is Debian 12's, does not have it there by itself.
+globalThis.crypto ??= webcrypto
 
 const chunks = []
 for await (const chunk of process.stdin) chunks.push(chunk)
