@@ -6,10 +6,10 @@ import pytest
 
 from callseal.agent.announcement import read
 from callseal.config.announcement import Builtin, read_announcement
+from support.calls import place
 from support.desk import Desk, Recorded, desk
 from support.ear import Ear
-from support.programs import free_udp_port
-from support.sipp import Callee, Caller, Sipp, pause
+from support.sipp import Callee, Caller, pause
 from support.sound import RATE_HZ, Samples, demo_speech, likeness, locate
 
 pytestmark = pytest.mark.integration
@@ -20,28 +20,12 @@ SPOKEN = read("en", "en", "en.wav", read_announcement(Builtin(name="en")), RATE_
 def talk(folder: Path, at: Desk, near: Ear, far: Ear, seconds: float) -> Recorded:
     """Let two people talk from the answer on; gives the recording."""
     caller, callee = Caller(rtp_port=near.port), Callee(rtp_port=far.port)
-    taken = [callee.invited(), *callee.answers()]
-    with (
-        Sipp.start(
-            folder,
-            "callee",
-            [*taken, callee.hung_up_on()],
-            port=at.pbx_port,
-            media_port=free_udp_port(),
-            remote=at.bridge,
-        ) as called,
-        Sipp.start(
-            folder,
-            "caller",
-            [caller.invite(), caller.answered(), pause(seconds), caller.hang_up()],
-            port=at.phone_port,
-            media_port=free_udp_port(),
-            remote=at.bridge,
-            service="13800138000",
-        ) as calling,
-    ):
-        calling.finish()
-        called.finish()
+    place(
+        folder,
+        at,
+        [caller.invite(), caller.answered(), pause(seconds), caller.hang_up()],
+        [callee.invited(), *callee.answers(), callee.hung_up_on()],
+    )
     (recording,) = at.wait_for(1)
     return recording
 

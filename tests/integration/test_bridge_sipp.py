@@ -6,35 +6,13 @@ from pathlib import Path
 import pytest
 
 from callseal.codecs import g711
-from support.desk import ENGLISH, NO_ANNOUNCEMENT, Desk, desk
+from support.calls import NUMBER, be_refused, place
+from support.desk import ENGLISH, NO_ANNOUNCEMENT, desk
 from support.programs import free_udp_port
 from support.sipp import Callee, Caller, Codec, Sipp, pause, play, receive
 from support.sound import RATE_HZ, demo_speech, likeness, locate, write_ulaw
 
 pytestmark = pytest.mark.integration
-
-NUMBER = "13800138000"
-
-
-def place(folder: Path, at: Desk, caller: list[str], callee: list[str], *, inbound: bool = False) -> None:
-    """Let a call take place: the caller's steps against the callee's."""
-    near, far = (at.pbx_port, at.phone_port) if inbound else (at.phone_port, at.pbx_port)
-    with (
-        Sipp.start(
-            folder, "callee", callee, port=far, media_port=free_udp_port(), remote=at.bridge
-        ) as called,
-        Sipp.start(
-            folder,
-            "caller",
-            caller,
-            port=near,
-            media_port=free_udp_port(),
-            remote=at.bridge,
-            service="6001" if inbound else NUMBER,
-        ) as calling,
-    ):
-        calling.finish()
-        called.finish()
 
 
 @pytest.mark.parametrize("inbound", [False, True])
@@ -95,12 +73,7 @@ def test_the_announcement_stands_where_the_metadata_says(tmp_path: Path) -> None
             tmp_path,
             at,
             [caller.invite(), caller.answered(), pause(6), caller.hang_up()],
-            [
-                callee.invited(),
-                callee.respond(200, "OK", media=True),
-                callee.acknowledged(),
-                callee.hung_up_on(),
-            ],
+            [callee.invited(), *callee.answers(), callee.hung_up_on()],
         )
         (recording,) = at.wait_for(1)
 
@@ -128,12 +101,7 @@ def test_g711_is_kept_byte_for_byte(tmp_path: Path, codec: Codec) -> None:
             tmp_path,
             at,
             [caller.invite(), caller.answered(), pause(1), play(path, codec), pause(5), caller.hang_up()],
-            [
-                callee.invited(),
-                callee.respond(200, "OK", media=True),
-                callee.acknowledged(),
-                callee.hung_up_on(),
-            ],
+            [callee.invited(), *callee.answers(), callee.hung_up_on()],
         )
         (recording,) = at.wait_for(1)
 
@@ -159,12 +127,7 @@ def test_legs_with_different_laws_are_recorded_as_pcm(tmp_path: Path) -> None:
             tmp_path,
             at,
             [caller.invite(), caller.answered(), pause(2), caller.hang_up()],
-            [
-                callee.invited(),
-                callee.respond(200, "OK", media=True),
-                callee.acknowledged(),
-                callee.hung_up_on(),
-            ],
+            [callee.invited(), *callee.answers(), callee.hung_up_on()],
         )
         (recording,) = at.wait_for(1)
 
@@ -253,12 +216,7 @@ def test_who_hangs_up_during_the_announcement_has_not_heard_it(tmp_path: Path) -
             tmp_path,
             at,
             [caller.invite(), caller.answered(), pause(2), caller.hang_up()],
-            [
-                callee.invited(),
-                callee.respond(200, "OK", media=True),
-                callee.acknowledged(),
-                callee.hung_up_on(),
-            ],
+            [callee.invited(), *callee.answers(), callee.hung_up_on()],
         )
         (recording,) = at.wait_for(1)
 
@@ -271,18 +229,8 @@ def test_who_hangs_up_during_the_announcement_has_not_heard_it(tmp_path: Path) -
 
 def test_an_unreachable_telephone_system_is_a_proper_answer(tmp_path: Path) -> None:
     """Nobody answers at the PBX: the caller gets 503 within seconds, and a trace is left."""
-    caller = Caller()
     with desk(tmp_path / "desk") as at:
-        with Sipp.start(
-            tmp_path,
-            "caller",
-            [caller.invite(), caller.refused(503)],
-            port=at.phone_port,
-            media_port=free_udp_port(),
-            remote=at.bridge,
-            service=NUMBER,
-        ) as calling:
-            calling.finish(20)
+        be_refused(tmp_path, at, 503)
         (recording,) = at.wait_for(1)
 
     assert recording.manifest.reasons == ("unanswered-unreachable",)
@@ -301,20 +249,13 @@ def test_calls_that_may_not_be_recorded_leave_no_sound(
     """An emergency or a private line: through at once, unannounced, a bundle without audio."""
     caller, callee = Caller(), Callee()
     with desk(tmp_path / "desk", rules=rules) as at:
-        with (
-            Sipp.start(
-                tmp_path, "callee",
-                [callee.invited(), *callee.answers(), callee.hung_up_on()],
-                port=at.pbx_port, media_port=free_udp_port(), remote=at.bridge,
-            ) as called,
-            Sipp.start(
-                tmp_path, "caller",
-                [caller.invite(), caller.answered(), pause(1), caller.hang_up()],
-                port=at.phone_port, media_port=free_udp_port(), remote=at.bridge, service=number,
-            ) as calling,
-        ):  # fmt: skip
-            calling.finish()
-            called.finish()
+        place(
+            tmp_path,
+            at,
+            [caller.invite(), caller.answered(), pause(1), caller.hang_up()],
+            [callee.invited(), *callee.answers(), callee.hung_up_on()],
+            number=number,
+        )
         (recording,) = at.wait_for(1)
 
     assert recording.manifest.result.value == "exempt"

@@ -10,44 +10,13 @@ from pathlib import Path
 import pytest
 
 from callseal.cli.demo.office import UPLOADER
+from support.calls import be_refused, calling, hold_call
 from support.desk import Desk, Recorded, desk
 from support.process import children
-from support.programs import free_udp_port
-from support.sipp import Callee, Caller, Sipp, pause, play
+from support.sipp import Callee, Caller, pause, play
 from support.sound import RATE_HZ, demo_speech, likeness, write_ulaw
 
 pytestmark = pytest.mark.integration
-
-NUMBER = "13800138000"
-
-
-def hold_call(folder: Path, at: Desk, seconds: float, *, name: str = "call") -> None:
-    """Let an outbound call take place."""
-    caller, callee = Caller(), Callee()
-    taken = [callee.invited(), *callee.answers()]
-    with (
-        Sipp.start(
-            folder, f"{name}-callee", [*taken, callee.hung_up_on()],
-            port=at.pbx_port, media_port=free_udp_port(), remote=at.bridge,
-        ) as called,
-        Sipp.start(
-            folder, f"{name}-caller",
-            [caller.invite(), caller.answered(), pause(seconds), caller.hang_up()],
-            port=at.phone_port, media_port=free_udp_port(), remote=at.bridge, service=NUMBER,
-        ) as calling,
-    ):  # fmt: skip
-        calling.finish()
-        called.finish()
-
-
-def be_refused(folder: Path, at: Desk, code: int) -> None:
-    """Place a call that is turned away with a code."""
-    caller = Caller()
-    with Sipp.start(
-        folder, "refused", [caller.invite(), caller.refused(code)],
-        port=at.phone_port, media_port=free_udp_port(), remote=at.bridge, service=NUMBER,
-    ) as calling:  # fmt: skip
-        calling.finish()
 
 
 def alarms(at: Desk) -> set[str]:
@@ -138,17 +107,9 @@ def test_a_disk_that_fills_up_during_a_call_is_alarmed_and_the_call_goes_on(tmp_
     try:
         with desk(root, edit=(("min_free_mb = 512", "min_free_mb = 16"),)) as at:
             caller, callee = Caller(), Callee()
-            taken = [callee.invited(), *callee.answers()]
-            with (
-                Sipp.start(
-                    tmp_path, "callee", [*taken, callee.hung_up_on()],
-                    port=at.pbx_port, media_port=free_udp_port(), remote=at.bridge,
-                ) as called,
-                Sipp.start(
-                    tmp_path, "caller", [caller.invite(), caller.answered(), pause(14), caller.hang_up()],
-                    port=at.phone_port, media_port=free_udp_port(), remote=at.bridge, service=NUMBER,
-                ) as calling,
-            ):  # fmt: skip
+            steps = [caller.invite(), caller.answered(), pause(14), caller.hang_up()]
+            taken = [callee.invited(), *callee.answers(), callee.hung_up_on()]
+            with calling(tmp_path, at, steps, taken) as (placed, called):
                 deadline_s = time.monotonic() + 10
                 while not list((small / "open").glob("*/audio.age")):
                     assert time.monotonic() < deadline_s
@@ -160,8 +121,8 @@ def test_a_disk_that_fills_up_during_a_call_is_alarmed_and_the_call_goes_on(tmp_
                 while "recording.write.failed" not in at.office.log_tail("agent", 100):
                     assert time.monotonic() < deadline_s, at.office.log_tail("agent", 20)
                     time.sleep(0.1)
-                assert calling.process.poll() is None, "the call had ended before the alarm"
-                calling.finish()
+                assert placed.process.poll() is None, "the call had ended before the alarm"
+                placed.finish()
                 called.finish()
             ballast.unlink()
             wait_for_alarm(at, "write-failed")
@@ -205,17 +166,9 @@ def test_a_killed_agent_leaves_its_call_in_quarantine_with_an_alarm(tmp_path: Pa
     """What was open when the agent died is kept, sealed, and spoken of at the next start."""
     with desk(tmp_path / "desk") as at:
         caller, callee = Caller(), Callee()
-        taken = [callee.invited(), *callee.answers()]
-        with (
-            Sipp.start(
-                tmp_path, "callee", [*taken, callee.hung_up_on()],
-                port=at.pbx_port, media_port=free_udp_port(), remote=at.bridge,
-            ),
-            Sipp.start(
-                tmp_path, "caller", [caller.invite(), caller.answered(), caller.hung_up_on()],
-                port=at.phone_port, media_port=free_udp_port(), remote=at.bridge, service=NUMBER,
-            ) as calling,
-        ):  # fmt: skip
+        steps = [caller.invite(), caller.answered(), caller.hung_up_on()]
+        taken = [callee.invited(), *callee.answers(), callee.hung_up_on()]
+        with calling(tmp_path, at, steps, taken) as (placed, _called):
             deadline_s = time.monotonic() + 10
             while not list((at.office.spool / "open").glob("*/audio.age")):
                 assert time.monotonic() < deadline_s
@@ -224,7 +177,7 @@ def test_a_killed_agent_leaves_its_call_in_quarantine_with_an_alarm(tmp_path: Pa
             process.send_signal(signal.SIGKILL)
             process.wait()
             # The bridge's child sees that the service is gone, and ends both legs properly.
-            calling.finish(10)
+            placed.finish(10)
 
         at.office.start("agent")
         assert at.office.wait_ready("agent", 20)
@@ -240,18 +193,9 @@ def test_a_killed_bridge_child_loses_at_most_a_quarter_second(tmp_path: Path) ->
     path = write_ulaw(tmp_path / "agent.ul", speech)
     with desk(tmp_path / "desk") as at:
         caller, callee = Caller(), Callee()
-        taken = [callee.invited(), *callee.answers()]
-        with (
-            Sipp.start(
-                tmp_path, "callee", [*taken, callee.hung_up_on()],
-                port=at.pbx_port, media_port=free_udp_port(), remote=at.bridge,
-            ),
-            Sipp.start(
-                tmp_path, "caller",
-                [caller.invite(), caller.answered(), pause(5), play(path), pause(30)],
-                port=at.phone_port, media_port=free_udp_port(), remote=at.bridge, service=NUMBER,
-            ),
-        ):  # fmt: skip
+        steps = [caller.invite(), caller.answered(), pause(5), play(path), pause(30)]
+        taken = [callee.invited(), *callee.answers(), callee.hung_up_on()]
+        with calling(tmp_path, at, steps, taken):
             deadline_s = time.monotonic() + 10
             while not list((at.office.spool / "open").glob("*/audio.age")):
                 assert time.monotonic() < deadline_s

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from support.calls import place
 from support.desk import Desk, desk
 from support.process import children, descriptors, resident_bytes
-from support.programs import free_udp_port
-from support.sipp import Callee, Caller, Sipp, pause, play
+from support.sipp import Callee, Caller, pause, play
 from support.sound import RATE_HZ, demo_speech, write_ulaw, write_wav
 
 pytestmark = [pytest.mark.integration, pytest.mark.longest, pytest.mark.timeout(600)]
@@ -20,20 +20,14 @@ def hold_calls(folder: Path, at: Desk, name: str, count: int) -> None:
     """Let calls of two seconds take place, one after another."""
     caller, callee = Caller(), Callee()
     speech = write_ulaw(folder / "speech.ul", demo_speech("en-agent")[: RATE_HZ * 2])
-    taken = [callee.invited(), *callee.answers(), play(speech)]
-    with (
-        Sipp.start(
-            folder, f"{name}-callee", [*taken, callee.hung_up_on()], calls=count,
-            port=at.pbx_port, media_port=free_udp_port(), remote=at.bridge,
-        ) as called,
-        Sipp.start(
-            folder, f"{name}-caller",
-            [caller.invite(), caller.answered(), play(speech), pause(2.2), caller.hang_up()], calls=count,
-            port=at.phone_port, media_port=free_udp_port(), remote=at.bridge, service="13800138000",
-        ) as calling,
-    ):  # fmt: skip
-        calling.finish(count * 10)
-        called.finish(count * 10)
+    place(
+        folder,
+        at,
+        [caller.invite(), caller.answered(), play(speech), pause(2.2), caller.hang_up()],
+        [callee.invited(), *callee.answers(), play(speech), callee.hung_up_on()],
+        name=f"{name}-",
+        count=count,
+    )
 
 
 def test_fifty_calls_leave_fifty_recordings_and_no_trace_in_memory(tmp_path: Path) -> None:

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from callseal.codecs import g711
+from support.calls import calling
 from support.desk import desk
 from support.ear import Ear
 from support.process import children, files_below, is_in_memory, open_files
-from support.programs import free_udp_port
-from support.sipp import Callee, Caller, Sipp, pause
+from support.sipp import Callee, Caller, pause
 from support.sound import RATE_HZ, demo_speech
 
 pytestmark = pytest.mark.integration
@@ -48,18 +48,10 @@ def test_no_plaintext_on_a_disk_and_no_number_outside_the_seal(tmp_path: Path) -
         agent = at.office.process("agent").pid
         (child,) = children(agent)
         caller, callee = Caller(rtp_port=near.port), Callee(rtp_port=far.port)
-        taken = [callee.invited(), *callee.answers()]
-        with (
-            Sipp.start(
-                tmp_path, "callee", [*taken, callee.hung_up_on()],
-                port=at.pbx_port, media_port=free_udp_port(), remote=at.bridge,
-            ) as called,
-            Sipp.start(
-                tmp_path, "caller", [caller.invite(), caller.answered(), pause(8), caller.hang_up()],
-                port=at.phone_port, media_port=free_udp_port(), remote=at.bridge, service=NUMBER,
-            ) as calling,
-        ):  # fmt: skip
-            while calling.process.poll() is None:
+        steps = [caller.invite(), caller.answered(), pause(8), caller.hang_up()]
+        taken = [callee.invited(), *callee.answers(), callee.hung_up_on()]
+        with calling(tmp_path, at, steps, taken, number=NUMBER) as (placed, called):
+            while placed.process.poll() is None:
                 on_disk = files_below(at.office.root)
                 for pid in (agent, child):
                     for target, data in open_files(pid).items():
@@ -70,7 +62,7 @@ def test_no_plaintext_on_a_disk_and_no_number_outside_the_seal(tmp_path: Path) -
                 for path, data in on_disk.items():
                     assert not any(marker in data for marker in pieces), f"plaintext in {path}"
                 time.sleep(0.2)
-            calling.finish()
+            placed.finish()
             called.finish()
         (recording,) = at.wait_for(1)
         deadline_s = time.monotonic() + 15
