@@ -87,6 +87,19 @@ class Peer:
         data = text.encode("latin-1") if isinstance(text, str) else text
         self._socket.sendto(data, self._bridge)
 
+    def send_to(self, data: bytes, address: Address) -> None:
+        """Send one datagram to somebody else, such as the bridge's media port."""
+        self._socket.sendto(data, address)
+
+    def pending(self, method: str, limit_s: float) -> bool:
+        """Say whether a request has come, or comes in time; it stays to be waited for."""
+        try:
+            found = self.request(method, limit_s)
+        except AssertionError:
+            return False
+        self._waiting.insert(0, found)
+        return True
+
     def wait(self, wanted: Callable[[Message], bool], what: str, limit_s: float = PATIENCE_S) -> Message:
         """Give the first message, waiting or to come, that is wanted; the others stay."""
         deadline_s = time.monotonic() + limit_s

@@ -276,7 +276,7 @@ def _account(start: protocol.Start) -> pj.AccountConfig:
 
 
 def _lines(message: str) -> list[str]:
-    """Give the lines of a message's head, unfolded (RFC 3261 section 7.3.1); the library takes bare LF too."""
+    """Give the lines of a head, unfolded (RFC 3261 section 7.3.1); the library takes a bare LF too."""
     head = message.replace("\r\n", "\n").split("\n\n", 1)[0]
     return _FOLD.sub(" ", head).split("\n")
 

@@ -40,6 +40,8 @@ from callseal.codecs.au import Encoding
 _ANNOUNCEMENT: Final = 2
 _EARLY_S: Final = 0.04
 """The child's clock reading and the sample that was recorded then are at most two ticks apart."""
+_STANDSTILL_S: Final = 1.0
+"""The audio clock catches up after shorter stumbles; what it doesn't catch up was not recorded."""
 _ENCODINGS: Final = {("PCMU", "PCMU"): Encoding.ULAW, ("PCMA", "PCMA"): Encoding.ALAW}
 
 _BY_NAME: Final = {ending.value: ending for ending in Ending}
@@ -81,6 +83,7 @@ class Line:
         self._follower = Follower(programme) if programme is not None else None
         self._heard_by: tuple[Side, ...] = ()
         self._answered_s: float | None = None
+        self._ended_s: float | None = None
         self._failure: str | None = None
         self._disclosed = False
 
@@ -156,6 +159,7 @@ class Line:
         by: Side | None = "agent" if report.by == "agent" else "customer" if report.by == "customer" else None
         # A child that gives an end which nobody knows is not to be believed: what it recorded is saved.
         ending = _BY_NAME.get(report.ending, Ending.SOURCE_DIED)
+        self._ended_s = report.at_s
         self._finish(recorder, ending, by, report.code or None, self._wall_time(report.at_s))
 
     def lost(self, at: datetime, recorder: Recorder) -> None:
@@ -188,6 +192,8 @@ class Line:
             if not self._tracks.proven:
                 lost = MediaLost(position_samples=0, detail="the channels could not be aligned exactly")
                 recorder.event(self._recording, lost)
+            else:
+                self._note_standstill(recorder, self._recording)
             end = EndReason(ending=ending, at=at, by=by, sip_code=code, reasons=tuple(reasons))
             recorder.close(self._recording, end)
         else:
@@ -202,6 +208,15 @@ class Line:
             end = EndReason(ending=ending, at=at, by=by, sip_code=code, reasons=tuple(reasons))
             taken = [] if self._answered_s is None else [self._wall_time(self._answered_s)]
             recorder.exempt(self._call, end, [Answered(at=at, position_samples=0) for at in taken])
+
+    def _note_standstill(self, recorder: Recorder, recording: UUID) -> None:
+        """Say that sound is missing, when the taps hold less than the time between beginning and end."""
+        if self._ended_s is None:
+            return
+        missing = self._position(self._ended_s) - self._start - self._written
+        if missing > _STANDSTILL_S * self._rate_hz:
+            detail = f"the bridge stood still for {missing / self._rate_hz:.1f} s of the call"
+            recorder.event(recording, MediaLost(position_samples=self._written, detail=detail))
 
     def _position(self, at_s: float) -> int:
         return round((at_s - self._tapped_s) * self._rate_hz)
