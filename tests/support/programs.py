@@ -9,6 +9,12 @@ import socket
 
 import pytest
 
+_LOWEST_PORT = 10_000
+_RANGE_PORTS = 5_000
+_RANGES = 4
+# Where this process goes on; it begins anywhere, for the sake of test runs side by side.
+_taken = [os.getpid() * 16 % _RANGE_PORTS]
+
 
 def needed(program: str, package: str) -> str:
     """Give the path of a program, or skip the test that asked for it."""
@@ -21,11 +27,30 @@ def needed(program: str, package: str) -> str:
     return path
 
 
-def free_udp_port() -> int:
-    """Give a UDP port on loopback that nobody uses at this moment; an even one, as RTP likes."""
-    while True:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-            if port % 2 == 0 and port < 65_000:
-                return port
+def free_udp_port(ports: int = 6) -> int:
+    """Give the first of some UDP ports of loopback that nobody uses at this moment; an even one, for RTP.
+
+    Each test process has a range of its own, below the one from which the system gives ports away, and goes
+    through it in turn: nobody else takes a port between this answer and its use.
+    """
+    for _attempt in range(_RANGE_PORTS):
+        first = _first_port(ports)
+        if all(_is_free(port) for port in range(first, first + ports)):
+            return first
+    raise RuntimeError(f"no {ports} free UDP ports in a row")
+
+
+def _first_port(ports: int) -> int:
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _RANGES
+    offset = _taken[0] % (_RANGE_PORTS - ports)
+    _taken[0] += ports + ports % 2
+    return (_LOWEST_PORT + worker * _RANGE_PORTS + offset) // 2 * 2
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
