@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from callseal.agent.announcement import read
@@ -10,7 +11,7 @@ from support.calls import place
 from support.desk import Desk, Recorded, desk
 from support.ear import Ear
 from support.sipp import Callee, Caller, pause
-from support.sound import RATE_HZ, Samples, demo_speech, likeness, locate
+from support.sound import RATE_HZ, Samples, demo_speech, human_speech, likeness, locate
 
 pytestmark = pytest.mark.integration
 
@@ -63,3 +64,24 @@ def test_talk_passes_at_once_where_the_settings_do_not_hold_it(tmp_path: Path) -
 def loudness(samples: Samples) -> float:
     """Give the root mean square, in int16 units."""
     return float((samples.astype(float) ** 2).mean() ** 0.5) if samples.size else 0.0
+
+
+def test_human_voices_are_recorded_as_they_were_spoken(tmp_path: Path) -> None:
+    """Two readings by a human voice, one on each side: each on its own channel, and heard by the other."""
+    silence = np.zeros(6 * RATE_HZ, np.int16)  # until the announcement is over
+    agent, customer = human_speech("0880"), human_speech("0890")
+    with (
+        desk(tmp_path / "desk") as at,
+        Ear(np.concatenate([silence, agent])) as near,
+        Ear(np.concatenate([silence, customer])) as far,
+    ):
+        recording = talk(tmp_path, at, near, far, 13)
+
+    assert recording.manifest.result.value == "ok", recording.call
+    assert recording.checks["outcome"] == "pass"
+    speech = recording.audio[:, recording.disclosures[0]["end_sample"] :]
+    for channel, own, other in ((speech[0], agent, customer), (speech[1], customer, agent)):
+        assert likeness(channel, own) >= 0.95
+        assert abs(locate(channel, other)[1]) <= 0.15
+    assert likeness(near.heard, customer) >= 0.95
+    assert likeness(far.heard, agent) >= 0.95

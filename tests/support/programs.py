@@ -6,6 +6,7 @@ Where CI is set nothing may be missing: a skip there would pass for a success.
 import os
 import shutil
 import socket
+from typing import NoReturn
 
 import pytest
 
@@ -20,11 +21,16 @@ def needed(program: str, package: str) -> str:
     """Give the path of a program, or skip the test that asked for it."""
     path = shutil.which(program)
     if path is None:
-        words = f"{program} is not installed (Debian package {package}; `make test` installs it as root)"
-        if os.environ.get("CI"):
-            pytest.fail(words)
-        pytest.skip(words)
+        missing(f"{program} is not installed", package)
     return path
+
+
+def missing(what: str, package: str) -> NoReturn:
+    """Skip the test that asked for something, or fail it where CI is set."""
+    words = f"{what} (Debian package {package}; `make test` installs it as root)"
+    if os.environ.get("CI"):
+        pytest.fail(words)
+    pytest.skip(words)
 
 
 def free_udp_port(ports: int = 6) -> int:

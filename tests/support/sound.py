@@ -1,6 +1,6 @@
 """Speech for tests, and numeric listening.
 
-Speech is made by espeak-ng at run time or comes with the demo; mono, 8 kHz, int16.
+Speech comes with the demo, or is a human reading from a Debian package; mono, 8 kHz, int16.
 """
 
 import wave
@@ -8,11 +8,15 @@ from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
+import soundfile
+import soxr
 from numpy.typing import NDArray
 
 from callseal.codecs import g711
+from support.programs import missing
 
 RATE_HZ = 8000
+_HUMAN = Path("/usr/share/pocketsphinx/test/data/librivox")
 Samples = NDArray[np.int16]
 
 
@@ -23,6 +27,16 @@ def demo_speech(name: str) -> Samples:
         samples = np.frombuffer(wav.readframes(wav.getnframes()), "<i2").astype(np.int16)
     loud = np.flatnonzero(np.abs(samples.astype(np.int32)) > 100)
     return samples[loud[0] : loud[-1] + 1]
+
+
+def human_speech(number: str) -> Samples:
+    """Give a piece of a reading by a human voice, such as "0880", from Debian's pocketsphinx-testdata."""
+    path = _HUMAN / f"sense_and_sensibility_01_austen_64kb-{number}.wav"
+    if not path.exists():
+        missing("real speech is not installed", "pocketsphinx-testdata")
+    samples, rate_hz = soundfile.read(path, dtype="float32")
+    telephone: NDArray[np.float32] = soxr.resample(samples, rate_hz, RATE_HZ, quality="HQ")
+    return np.clip(telephone * 32768, -32768, 32767).astype(np.int16)
 
 
 def write_wav(path: Path, samples: Samples) -> Path:
