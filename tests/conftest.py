@@ -1,5 +1,6 @@
 """What concerns all tests: the order in which they run, and how many generated examples they see."""
 
+import contextlib
 import os
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import settings
 
 SOAK = bool(os.environ.get("CALLSEAL_SOAK"))
 SOAK_EXAMPLES = 20_000
+COMPUTING_NICE = 10
 
 # A busy machine is no fault of the code: what takes long is bounded by each test's time limit.
 settings.register_profile("callseal", deadline=None)
@@ -23,6 +25,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
             item.add_marker(pytest.mark.soak)
     items.sort(key=_rank)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let calls with real peers have the processor before tests that only compute.
+
+    Both run side by side, and speech that is late is speech that is lost. Going back up needs a right that
+    ordinary accounts lack; as calls come first, it is seldom asked for.
+    """
+    nice = 0 if item.get_closest_marker("integration") is not None else COMPUTING_NICE
+    with contextlib.suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, nice)
 
 
 def _rank(item: pytest.Item) -> int:

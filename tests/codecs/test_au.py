@@ -106,7 +106,7 @@ def test_any_bytes_are_a_header_or_raise_only_the_error_of_this_format(data: byt
         return
 
     assert header.frame_bytes == header.encoding.sample_bytes * header.channels
-    assert to_samples(b"\0" * (header.frame_bytes + 1), header).shape == (header.channels, 1)
+    assert to_samples(b"\0" * (header.frame_bytes * 2 - 1), header).shape == (header.channels, 1)
 
 
 @pytest.mark.parametrize("encoding", Encoding)

@@ -295,7 +295,8 @@ class Session:
         for tap in NAMES:
             wanted += [("silence", tap), ("ramp", tap), ("player", tap)]
         both = "agent" in ports and "customer" in ports
-        if both and self._ramp is None:
+        if (both or self._media_reported) and self._ramp is None:
+            # Once it has begun, each side is recorded on its own account: also while the other is on hold.
             wanted += [("agent", "agent-tap"), ("customer", "customer-tap")]
             wanted += [("player", "agent"), ("player", "customer")]
             if self._talk_may_pass:
