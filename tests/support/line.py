@@ -13,8 +13,10 @@ from support.sound import RATE_HZ
 NUMBER = "13900139000"
 SOAK = bool(os.environ.get("CALLSEAL_SOAK"))
 ONLY_SOAK = (pytest.mark.soak, pytest.mark.skipif(not SOAK, reason="one of each runs by default"))
-SLACK_S = 0.15
-"""What a recording may be shorter than the talk: signalling on a busy machine."""
+TICKS_S = 0.06
+"""Three ticks of the bridge's clock: what a recording's ends may be off the moments of its signalling."""
+LIBRARY_BUFFER_S = 4096 / 16_000
+"""What the library keeps of a tap before it writes it, and takes with it when it dies."""
 
 
 @dataclass
