@@ -12,7 +12,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.mark.parametrize("talk_s", [0.3, 0.8])
 def test_a_recording_holds_the_talk_up_to_the_hang_up(line: Line, talk_s: float) -> None:
-    """The last quarter second is not lost in the library's buffer."""
+    """The last half second is not lost in the library's buffers."""
     before = line.count()
     called_s = time.monotonic()
     near, far = line.talk()

@@ -1,6 +1,7 @@
 """What goes wrong at a desk: each fault is said, and costs nobody a call that could have been held."""
 
 import contextlib
+import os
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 from callseal.cli.demo.office import UPLOADER
 from support.calls import be_refused, calling, hold_call
 from support.desk import Desk, Recorded, desk
+from support.line import LIBRARY_BUFFER_S, TICKS_S
 from support.process import children
 from support.sipp import Callee, Caller, pause, play
 from support.sound import RATE_HZ, demo_speech, likeness, write_ulaw
@@ -187,7 +189,7 @@ def test_a_killed_agent_leaves_its_call_in_quarantine_with_an_alarm(tmp_path: Pa
         assert {"audio.age", "call.vcon.age"} <= {path.name for path in kept.iterdir()}
 
 
-def test_a_killed_bridge_child_loses_at_most_a_quarter_second(tmp_path: Path) -> None:
+def test_a_killed_bridge_child_loses_at_most_half_a_second(tmp_path: Path) -> None:
     """The service holds the taps open too: the recording ends degraded, with what was heard so far."""
     speech = demo_speech("en-agent")
     path = write_ulaw(tmp_path / "agent.ul", speech)
@@ -203,14 +205,14 @@ def test_a_killed_bridge_child_loses_at_most_a_quarter_second(tmp_path: Path) ->
             began_s = time.monotonic()
             time.sleep(8)  # the length of talk that must not be lost
             (child,) = children(at.office.process("agent").pid)
-            subprocess.run(["kill", "-9", str(child)], check=True)
             lasted_s = time.monotonic() - began_s
+            os.kill(child, signal.SIGKILL)
             recording: Recorded = at.wait_for(1)[0]
             code = at.office.process("agent").wait(10)
 
     assert recording.manifest.result.value == "degraded"
     assert "bridge-died" in recording.manifest.reasons
-    assert recording.audio.shape[1] / RATE_HZ >= lasted_s - 0.3
+    assert recording.audio.shape[1] / RATE_HZ >= lasted_s - LIBRARY_BUFFER_S - TICKS_S
     assert likeness(recording.audio[0], speech[: 2 * RATE_HZ]) >= 0.95
     assert code == 40, "a service that cannot record does not stay as if it could"
 

@@ -15,8 +15,8 @@ SOAK = bool(os.environ.get("CALLSEAL_SOAK"))
 ONLY_SOAK = (pytest.mark.soak, pytest.mark.skipif(not SOAK, reason="one of each runs by default"))
 TICKS_S = 0.06
 """Three ticks of the bridge's clock: what a recording's ends may be off the moments of its signalling."""
-LIBRARY_BUFFER_S = 4096 / 16_000
-"""What the library keeps of a tap before it writes it, and takes with it when it dies."""
+LIBRARY_BUFFER_S = (4000 + 4096) / 16_000
+"""What pjmedia and the C library keep of a tap before they write it, and take with them when they die."""
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """A call's three taps: what agent, customer and announcement say is recorded through them.
 
 Trap of pjsua2 2.15.1 that shapes this file: a recorder that is destroyed leaves the conference at its next
-tick, on the clock's thread, and writes its last buffer, up to a quarter second, only then. It is whole when
+tick, on the clock's thread, and writes its last buffers, up to half a second, only then. It is whole when
 the length in its header is no longer 0.
 """
 
