@@ -48,9 +48,9 @@ def test_all_problems_are_told_at_once() -> None:
 @pytest.mark.parametrize(
     ("addition", "line"),
     [
-        ("[seal]\nflush_s = 0.01\n", "seal.flush_s = 0.01: must be a number from 0.1 to 5"),
-        ("[seal]\nflush_s = nan\n", "seal.flush_s = NaN: must be a number from 0.1 to 5"),
-        ('[seal]\nflush_s = "1"\n', 'seal.flush_s = "1": must be a number from 0.1 to 5'),
+        ("[seal]\nflush_s = 5.01\n", "seal.flush_s = 5.01: must be a number from 0 to 5"),
+        ("[seal]\nflush_s = nan\n", "seal.flush_s = NaN: must be a number from 0 to 5"),
+        ('[seal]\nflush_s = "1"\n', 'seal.flush_s = "1": must be a number from 0 to 5'),
         (
             "[spool]\nmin_free_mb = true\n",
             "spool.min_free_mb = true: must be a whole number from 16 to 1000000",

@@ -26,6 +26,7 @@ from callseal.agent.call import (
 from callseal.agent.checks import Channel, Verdict
 from callseal.seal import vcon
 from callseal.seal.fields import JsonObject, JsonValue
+from callseal.seal.state import Continues
 from callseal.seal.timestamp import write_time
 
 _RECORDER: Final = 2
@@ -70,6 +71,8 @@ class Facts:
     """Empty while the call runs."""
     reasons: tuple[str, ...]
     verdict: Verdict | None
+    continues: Continues | None = None
+    """The recording that this one goes on from, after a disk failed."""
 
 
 def describe(facts: Facts) -> vcon.Vcon:
@@ -151,8 +154,11 @@ def _analyses(facts: Facts) -> tuple[vcon.Analysis, ...]:
         "sip_code": None if end is None else end.sip_code,
         "result": facts.result or "recording",
         "reasons": list(facts.reasons),
+        "complete": end is not None,
         "media_lost": [],
     }
+    if facts.continues is not None:
+        body["continues"] = {"id": str(facts.continues.id), "sample": facts.continues.sample}
     lost: list[JsonValue] = []
     for event in facts.events:
         if isinstance(event, Answered):

@@ -1,24 +1,25 @@
 """The recorder: owns a call from its first sample to a bundle that is ready to be sent.
 
-Shell: it writes the spool, through the sealed writer; no plaintext leaves this process. All its methods
-are called from one thread. A disk that refuses does not stop a call: what can't be written is alarmed at
-once; a recording whose sound can't be written ends as `failed`. Only `open` and `exempt` raise SpoolError,
-where not even the recording's folder can be made.
+Shell: it writes spool and ledger; no plaintext leaves this process. A disk that refuses does not stop a call:
+it gets nothing more to keep, an alarm is raised at once, and the call goes on as another recording in the
+next spool, with what the first disk never confirmed. Where there is none, the call goes on unrecorded from
+there, and what was safe is recovered at the next start. Only `open` and `exempt` raise SpoolError, where no
+spool takes the recording at all.
+
+Conventions: a source calls from one thread, the service's clock from another; the methods wait for each
+other.
 """
 
-import dataclasses
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
 import numpy as np
 import structlog
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from numpy.typing import NDArray
 
-from callseal.agent import metadata
+from callseal.agent.binding import Binder, Outcome, Policy
 from callseal.agent.call import (
     Answered,
     AudioFormat,
@@ -30,95 +31,51 @@ from callseal.agent.call import (
     Event,
     MediaLost,
 )
-from callseal.agent.checks import Limits, Verdict, judge
+from callseal.agent.checks import Verdict, judge
+from callseal.agent.chronicle import Chronicle
 from callseal.agent.errors import RecorderError
-from callseal.codecs import au, g711
-from callseal.codecs.level import LevelMeter, clip_threshold
-from callseal.seal import manifest as mf
-from callseal.seal.age import Recipient, fingerprint
+from callseal.agent.recording import (
+    CHANNELS,
+    Frames,
+    Recording,
+    frames_before,
+    inner_header,
+    new_meters,
+    silence,
+)
+from callseal.agent.serial import serial
+from callseal.agent.spools import Spools
+from callseal.codecs import au
+from callseal.seal.age import Recipient
+from callseal.seal.device import DeviceSigner
 from callseal.seal.errors import SealError, SpoolError
-from callseal.seal.manifest import Direction, Manifest, ManifestObject, Origin, Result, object_name
-from callseal.seal.spool import AUDIO_NAME, VCON_NAME, OpenBundle, Spool
+from callseal.seal.ledger.entry import Kind
+from callseal.seal.manifest import Result
+from callseal.seal.spool import Spool
+from callseal.seal.state import Continues, Purpose
 from callseal.seal.uuid7 import uuid7
-from callseal.seal.vcon import sign_vcon
-from callseal.seal.writer import SealedFile, SealedObject, seal_bytes
+from callseal.seal.writer import Rescue, SealedFile, SealedObject, Staged
 
-CHANNELS: Final = 2
 MAX_GAP_S: Final = 3600
 """The longest jump ahead that is filled with silence; a longer one is a source's mistake."""
 
-Frames = NDArray[np.uint8] | NDArray[np.int16]
-"""Shape (samples, 2): G.711 codes or linear samples."""
-
 _FAILURES: Final = frozenset({"write-failed", "no-media", "bridge-died"})
+_DISK_CHANGED: Final = "disk-changed"
+_WRITE_FAILED: Final = "write-failed"
 
 log = structlog.get_logger("callseal.recorder")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signer:
-    """This device's name and key, and the certificates that vouch for it (DER, leaf first)."""
-
-    device: str
-    key: Ed25519PrivateKey
-    chain: tuple[bytes, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """What the settings say that concerns every recording."""
-
-    site: str
-    stores: tuple[str, ...]
-    flush_s: float
-    limits: Limits
-    software: str
-
-
-@dataclass(slots=True, kw_only=True)
-class _Recording:
-    """A recording in the making."""
-
-    bundle: OpenBundle
-    call: Call
-    opened_at: datetime
-    format: AudioFormat | None = None
-    writer: SealedFile | None = None
-    meters: tuple[LevelMeter, ...] = ()
-    samples: int = 0
-    flushed_s: float = 0.0
-    events: list[Event] = field(default_factory=list)
-    broken: bool = False
-
-    @property
-    def audio_start(self) -> datetime:
-        """Wall time of the first sample, by the answer where there is one."""
-        for event in self.events:
-            if isinstance(event, Answered) and self.format is not None:
-                return event.at - timedelta(seconds=event.position_samples / self.format.rate_hz)
-        return self.opened_at
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Outcome:
-    """What became of a recording."""
-
-    end: EndReason
-    result: Result
-    reasons: tuple[str, ...]
-    audio: SealedObject | None = None
-    verdict: Verdict | None = None
-
-
 class SpoolRecorder:
-    """Recordings into a spool."""
+    """Recordings into the spools of a device."""
 
     def __init__(
         self,
         *,
-        spool: Spool,
+        spools: Spools,
+        ledger: Chronicle,
         recipients: Sequence[Recipient],
-        signer: Signer,
+        signer: DeviceSigner,
         policy: Policy,
         now: Callable[[], datetime],
         monotonic: Callable[[], float],
@@ -127,34 +84,32 @@ class SpoolRecorder:
         finished: Callable[[Result], None],
     ) -> None:
         """`alarm` takes a code and words; `finished` hears of every result."""
-        self._spool = spool
+        self.lock = threading.RLock()
+        self._spools = spools
+        self._ledger = ledger
         self._recipients = tuple(recipients)
-        self._signer = signer
         self._policy = policy
+        self._binder = Binder(recipients=recipients, signer=signer, policy=policy, ledger=ledger, now=now)
         self._now = now
         self._monotonic = monotonic
         self._random = random
         self._alarm = alarm
         self._finished = finished
-        self._open: dict[UUID, _Recording] = {}
+        self._open: dict[UUID, Recording] = {}
+        self._staged: dict[SealedFile, tuple[Spool, Staged]] = {}
 
     # --- the interface of sources -------------------------------------------------------------------
 
+    @serial
     def open(self, call: Call, format: AudioFormat) -> UUID:  # noqa: A002 - the word of the contract
         """Begin a recording; its bundle stands in the spool when this returns."""
-        recording, entry = self._begin(call)
-        entry.format = format
-        clip_at = clip_threshold(_largest(format.encoding.law))
-        entry.meters = tuple(LevelMeter(format.rate_hz, clip_at) for _ in range(CHANNELS))
-        entry.flushed_s = self._monotonic()
-        with self._disk(entry):
-            entry.writer = SealedFile(entry.bundle.audio_path, self._recipients)
-            header = au.AuHeader(encoding=format.encoding, rate_hz=format.rate_hz, channels=CHANNELS)
-            entry.writer.write(bytes(header))
-        self._save_metadata(recording, entry)
-        log.info("recording.opened", recording=str(recording), direction=call.direction)
-        return recording
+        entry = self._begin(call, format)
+        self._open[entry.id] = entry
+        self._save_metadata(entry)
+        log.info("recording.opened", recording=str(entry.id), direction=call.direction)
+        return entry.id
 
+    @serial
     def write(self, block: Block) -> None:
         """Take audio; a jump ahead becomes silence, a step back or another format raises RecorderError."""
         for index, recording in enumerate(block.recordings):
@@ -174,277 +129,303 @@ class SpoolRecorder:
                     f"its format has {wanted.__name__}"
                 )
             if gap:
-                self._append(entry, _silence(entry.format, gap))
+                self._append(entry, silence(entry.format, gap))
             self._append(entry, block.payload[index])
 
+    @serial
     def event(self, recording: UUID, event: Event) -> None:
         """Note what happened in the call."""
         entry = self._entry(recording)
         entry.events.append(event)
-        self._save_metadata(recording, entry)
+        self._save_metadata(entry)
 
+    @serial
     def close(self, recording: UUID, end: EndReason) -> None:
         """End a recording; its bundle is complete and ready for the uploader when this returns."""
         entry = self._entry(recording)
         del self._open[recording]
-        audio: SealedObject | None = None
-        with self._disk(entry):
-            if entry.writer is not None and not entry.broken:
-                audio = entry.writer.close()
-        verdict = self._judge(entry)
+        audio = self._finish_audio(entry)
+        verdict = _judge(entry, self._policy)
         reasons = list(end.reasons)
         reasons += _disclosure_faults(entry)
         reasons += list(verdict.reasons) if verdict is not None else []
         if any(isinstance(event, MediaLost) for event in entry.events):
             reasons.append("media-lost")
+        if entry.continues is not None:
+            reasons.insert(0, _DISK_CHANGED)
         if audio is None:
-            reasons.insert(0, "write-failed")
+            self._lost(entry, (_WRITE_FAILED, *reasons))
+            return
         harmless = [reason for reason in reasons if reason.startswith("unanswered-")]
         result = Result.OK if len(harmless) == len(reasons) else Result.DEGRADED
-        if audio is None:
-            result = Result.FAILED
-        found = _Outcome(
+        found = Outcome(
             end=end, result=result, reasons=tuple(dict.fromkeys(reasons)), audio=audio, verdict=verdict
         )
-        self._complete(recording, entry, found)
+        self._complete(entry, found)
 
+    @serial
     def exempt(self, call: Call, end: EndReason, events: Sequence[Event] = ()) -> UUID:
         """Leave the trace of a call that is not recorded: a bundle without audio.
 
         One that should have been recorded, by its reasons, is `failed` and not `exempt`.
         """
-        recording, entry = self._begin(call)
-        del self._open[recording]
+        entry = self._begin(call, None, reasons=end.reasons)
         entry.events += events
         result = Result.FAILED if _FAILURES & set(end.reasons) else Result.EXEMPT
-        self._complete(recording, entry, _Outcome(end=end, result=result, reasons=end.reasons))
-        return recording
+        self._complete(entry, Outcome(end=end, result=result, reasons=end.reasons))
+        return entry.id
 
+    @serial
     def discard(self, recording: UUID, end: EndReason) -> None:
         """Turn an open recording into an exempt one: its audio is destroyed."""
         entry = self._entry(recording)
         del self._open[recording]
         if entry.writer is not None:
             entry.writer.abandon()
-        # Audio that can't be removed keeps the bundle out of ready/: `complete` knows no such object.
-        with self._disk(entry):
+            self._staged.pop(entry.writer, None)
+        try:
+            # First what is wanted, then the deed: a crash in between must not bring the sound back.
+            self._binder.put_state(entry, Purpose.DISCARD, end.reasons)
             entry.bundle.discard_audio()
-        entry.format, entry.samples = None, 0
-        self._complete(recording, entry, _Outcome(end=end, result=Result.EXEMPT, reasons=end.reasons))
+        except SpoolError as error:
+            # Sound that can't be removed keeps the bundle out of ready/: the next start destroys it.
+            self._disk_failed(entry, error)
+            self._lost(entry, (_WRITE_FAILED, *end.reasons))
+            return
+        entry.format, entry.samples, entry.first_sample = None, 0, 0
+        self._complete(entry, Outcome(end=end, result=Result.EXEMPT, reasons=end.reasons))
 
-    # --- inside -------------------------------------------------------------------------------------
+    # --- the clock ----------------------------------------------------------------------------------
 
-    def _begin(self, call: Call) -> tuple[UUID, _Recording]:
+    @serial
+    def tick(self) -> None:
+        """Make safe what waits for it; called several times a second, as a source may fall silent."""
+        for entry in list(self._open.values()):
+            self._flush_if_due(entry)
+
+    @serial
+    def staged(self, spool: Spool) -> Mapping[SealedFile, Staged]:
+        """Return how far the recordings in a spool have come: what a sync that begins now will make safe."""
+        return {writer: how_far for writer, (where, how_far) in self._staged.items() if where is spool}
+
+    @serial
+    def synced(self, staged: Mapping[SealedFile, Staged]) -> None:
+        """Note that a sync of all that was staged has ended well."""
+        for writer, how_far in staged.items():
+            if writer in self._staged:
+                writer.synced(how_far)
+
+    @serial
+    def sync_failed(self, spool: Spool, error: SpoolError) -> None:
+        """Take all recordings away from a spool whose sync failed."""
+        for entry in [entry for entry in self._open.values() if entry.spool is spool]:
+            if entry.writer is not None:
+                entry.writer.abandon()
+            self._disk_failed(entry, error)
+
+    @property
+    def running(self) -> int:
+        """How many recordings are in the making."""
+        return len(self._open)
+
+    # --- beginning ----------------------------------------------------------------------------------
+
+    def _begin(self, call: Call, form: AudioFormat | None, *, reasons: Sequence[str] = ()) -> Recording:
+        """Begin in the first spool that takes it; SpoolError if none does."""
+        refused: SpoolError | None = None
+        for spool in self._spools.usable():
+            try:
+                return self._begin_in(spool, call, form, reasons=reasons)
+            except SpoolError as error:
+                log.error("recording.begin.failed", spool=str(spool.root), detail=str(error))  # noqa: TRY400
+                self._alarm(_WRITE_FAILED, f"{spool.root}: {error}")
+                self._spools.distrust(spool, error)
+                refused = error
+        raise refused or SpoolError("no spool takes a recording: each is full, or its disk has failed")
+
+    def _begin_in(
+        self,
+        spool: Spool,
+        call: Call,
+        form: AudioFormat | None,
+        *,
+        reasons: Sequence[str] = (),
+        going_on: Recording | None = None,
+        first_sample: int = 0,
+    ) -> Recording:
         now = self._now()
         recording = uuid7(int(now.timestamp() * 1000), self._random(10))
-        entry = _Recording(bundle=self._spool.begin(recording), call=call, opened_at=now)
-        self._open[recording] = entry
-        return recording, entry
+        if form is not None:
+            # Before anything of the call is on the disk: who takes away the rest can't take away this.
+            self._ledger.note(Kind.OPENED, recording=recording)
+        entry = Recording(
+            id=recording,
+            spool=spool,
+            bundle=spool.begin(recording),
+            call=call,
+            opened_at=now,
+            format=form,
+            samples=first_sample,
+            first_sample=first_sample,
+            flushed_s=self._monotonic(),
+            continues=None if going_on is None else Continues(id=going_on.id, sample=first_sample),
+        )
+        self._binder.put_state(entry, Purpose.RECORD if form else Purpose.DISCARD, reasons)
+        if form is not None:
+            entry.meters = new_meters(form)
+            entry.writer = SealedFile(
+                entry.bundle.audio_path, self._recipients, preallocate=not self._policy.banked
+            )
+            entry.writer.write(inner_header(form))
+        return entry
 
-    def _entry(self, recording: UUID) -> _Recording:
+    def _entry(self, recording: UUID) -> Recording:
         try:
             return self._open[recording]
         except KeyError:
             raise RecorderError(f"recording {recording} is not open") from None
 
-    def _append(self, entry: _Recording, frames: Frames) -> None:
-        if entry.format is None:
-            return
-        law = entry.format.encoding.law
-        samples = frames if law is None else g711.decode(frames.astype(np.uint8, copy=False), law)
-        for channel, meter in enumerate(entry.meters):
-            meter.feed(samples[:, channel].astype(np.int16, copy=False))
-        entry.samples += frames.shape[0]
+    # --- sound --------------------------------------------------------------------------------------
+
+    def _append(self, entry: Recording, frames: Frames) -> None:
+        entry.measure(frames)
         if entry.writer is None or entry.broken:
             return
-        with self._disk(entry):
+        try:
             entry.writer.write(au.to_bytes(frames))
-            now_s = self._monotonic()
-            if now_s - entry.flushed_s >= self._policy.flush_s:
-                entry.flushed_s = now_s
+        except SpoolError as error:
+            self._disk_failed(entry, error)
+            return
+        self._flush_if_due(entry)
+
+    def _flush_if_due(self, entry: Recording) -> None:
+        now_s = self._monotonic()
+        if entry.writer is None or entry.broken or now_s - entry.flushed_s < self._policy.flush_s:
+            return
+        entry.flushed_s = now_s
+        try:
+            if self._policy.banked:
+                self._staged[entry.writer] = entry.spool, entry.writer.stage()
+            else:
                 entry.writer.flush()
+        except SpoolError as error:
+            self._disk_failed(entry, error)
 
-    def _disk(self, entry: _Recording) -> "_Guard":
-        return _Guard(self, entry)
+    def _finish_audio(self, entry: Recording) -> SealedObject | None:
+        """Close the sealed file; where its disk refuses, another one is tried once."""
+        for _ in self._spools.all:
+            if entry.writer is None or entry.broken:
+                return None
+            self._staged.pop(entry.writer, None)
+            try:
+                return entry.writer.close()
+            except SpoolError as error:
+                self._disk_failed(entry, error)
+        return None
 
-    def disk_failed(self, entry: _Recording, error: SpoolError) -> None:
-        """Note that a recording's file can't be written any more, and say so at once."""
+    # --- a disk that fails --------------------------------------------------------------------------
+
+    def _disk_failed(self, entry: Recording, error: SpoolError) -> None:
+        """Leave a recording whose disk refused as it is, say so, and go on in another spool if any is."""
+        log.error("recording.write.failed", recording=str(entry.id), detail=str(error))
+        self._alarm(_WRITE_FAILED, f"recording {entry.id}: {error}")
+        self._spools.distrust(entry.spool, error)
         entry.broken = True
-        log.error("recording.write.failed", recording=str(entry.bundle.id), detail=str(error))
-        self._alarm("write-failed", f"recording {entry.bundle.id}: {error}")
+        if entry.writer is None or entry.format is None:
+            return
+        entry.writer.abandon()
+        self._staged.pop(entry.writer, None)
+        for spool in self._spools.usable(other_than=entry.spool):
+            try:
+                self._go_on(entry, entry.format, entry.writer.rescue(), spool)
+            except SpoolError as second:
+                log.error("recording.go-on.failed", recording=str(entry.id), detail=str(second))  # noqa: TRY400
+                self._alarm(_WRITE_FAILED, f"recording {entry.id}: {second}")
+                self._spools.distrust(spool, second)
+            else:
+                return
 
-    def _save_metadata(self, recording: UUID, entry: _Recording) -> None:
+    def _go_on(self, entry: Recording, form: AudioFormat, rescue: Rescue, spool: Spool) -> None:
+        """Turn a broken recording into one that goes on in another spool; its sources notice nothing."""
+        first = entry.first_sample + frames_before(form, rescue.start_bytes)
+        fresh = self._begin_in(spool, entry.call, form, going_on=entry, first_sample=first)
+        inner = rescue.plaintext[au.HEADER_BYTES :] if rescue.start_bytes == 0 else rescue.plaintext
+        header = au.AuHeader(encoding=form.encoding, rate_hz=form.rate_hz, channels=CHANNELS)
+        if fresh.writer is not None:
+            fresh.writer.write(inner)
+            fresh.writer.flush()
+        fresh.measure(au.to_frames(inner, header))
+        fresh.events = entry.events
+        self._binder.save_metadata(fresh)
+        self._note_failed(entry, (_WRITE_FAILED,))
+        log.warning("recording.goes-on", recording=str(entry.id), as_=str(fresh.id), spool=str(spool.root))
+        entry.go_on_as(fresh)
+
+    def _lost(self, entry: Recording, reasons: tuple[str, ...]) -> None:
+        """End a recording that can't be completed now: what was written stays for the next recovery."""
+        self._note_failed(entry, reasons)
+        self._incomplete(entry, "not finished; it stays in open/ and is recovered at the next start")
+        self._finished(Result.FAILED)
+        log.info("recording.closed", recording=str(entry.id), result="failed", reasons=list(reasons))
+
+    def _note_failed(self, entry: Recording, reasons: tuple[str, ...]) -> None:
+        self._ledger.note(
+            Kind.FAILED, recording=entry.id, result=Result.FAILED.value, reasons=tuple(dict.fromkeys(reasons))
+        )
+
+    # --- words and papers ---------------------------------------------------------------------------
+
+    def _save_metadata(self, entry: Recording) -> None:
         if entry.broken:
             return
         try:
-            self._seal_vcon(self._facts(recording, entry), entry)
+            self._binder.save_metadata(entry)
+        except SpoolError as error:
+            self._disk_failed(entry, error)
         except SealError as error:
             # The sound goes on: the vCon is sealed anew at the next change, and at the end.
-            log.error("recording.metadata.failed", recording=str(recording), detail=str(error))  # noqa: TRY400
-            self._alarm("write-failed", f"recording {recording}: {error}")
+            log.error("recording.metadata.failed", recording=str(entry.id), detail=str(error))  # noqa: TRY400
+            self._alarm(_WRITE_FAILED, f"recording {entry.id}: {error}")
 
-    def _facts(self, recording: UUID, entry: _Recording) -> metadata.Facts:
-        audio = None
-        if entry.format is not None:
-            audio = metadata.Audio(
-                start=entry.audio_start, duration_samples=entry.samples, rate_hz=entry.format.rate_hz
-            )
-        return metadata.Facts(
-            recording=recording,
-            created_at=self._now(),
-            device=self._signer.device,
-            site=self._policy.site,
-            call=entry.call,
-            events=tuple(entry.events),
-            audio=audio,
-            end=None,
-            result="",
-            reasons=(),
-            verdict=None,
-        )
-
-    def _seal_vcon(self, facts: metadata.Facts, entry: _Recording) -> SealedObject:
-        signed = sign_vcon(metadata.describe(facts), self._signer.key, self._signer.chain)
-        return seal_bytes(entry.bundle.vcon_path, signed, self._recipients)
-
-    def _judge(self, entry: _Recording) -> Verdict | None:
-        if entry.format is None:
-            return None
-        answered = next((e.position_samples for e in entry.events if isinstance(e, Answered)), None)
-        announced = [
-            (event.start_samples, event.end_samples)
-            for event in entry.events
-            if isinstance(event, Disclosure)
-            and event.start_samples is not None
-            and event.end_samples is not None
-        ]
-        return judge(
-            [meter.finish() for meter in entry.meters],
-            rate_hz=entry.format.rate_hz,
-            answered_samples=answered,
-            announced=announced,
-            limits=self._policy.limits,
-        )
-
-    def _complete(self, recording: UUID, entry: _Recording, found: _Outcome) -> None:
-        audio, result = found.audio, found.result
-        facts = dataclasses.replace(
-            self._facts(recording, entry),
-            end=found.end,
-            result=result.value,
-            reasons=found.reasons,
-            verdict=found.verdict,
-        )
-        objects: list[ManifestObject] = []
-        names: dict[str, str] = {}
-        if audio is not None and facts.audio is not None:
-            name = object_name("audio", audio.sha256)
-            described = dataclasses.replace(
-                facts.audio, object_name=name, plaintext_sha512=audio.plaintext_sha512
-            )
-            facts = dataclasses.replace(facts, audio=described)
-            objects.append(_object(name, audio))
-            names[AUDIO_NAME] = name
+    def _complete(self, entry: Recording, found: Outcome) -> None:
+        result = found.result
         try:
-            sealed = self._seal_vcon(facts, entry)
-            if audio is None and entry.writer is not None and result is Result.FAILED:
-                # What was written has no end and no hash: it stays where recovery will look for it.
-                self._incomplete(recording, "its sound could not be finished; it stays in open/")
-            else:
-                name = object_name("call", sealed.sha256)
-                objects.append(_object(name, sealed))
-                names[VCON_NAME] = name
-                manifest = self._manifest(recording, entry, found, tuple(objects))
-                signature = mf.sign(manifest.to_bytes(), self._signer.key)
-                entry.bundle.complete(manifest, signature, names)
+            self._binder.complete(entry, found)
         except SealError as error:
-            self._incomplete(recording, str(error))
+            if isinstance(error, SpoolError):
+                self._spools.distrust(entry.spool, error)
+            self._incomplete(entry, f"{error}; what was begun is carried on at the next start")
             result = Result.FAILED
         self._finished(result)
         log.info(
-            "recording.closed", recording=str(recording), result=result.value, reasons=list(found.reasons)
+            "recording.closed", recording=str(entry.id), result=result.value, reasons=list(found.reasons)
         )
 
-    def _incomplete(self, recording: UUID, words: str) -> None:
-        log.error("recording.incomplete", recording=str(recording), detail=words)
-        self._alarm("write-failed", f"recording {recording}: {words}")
-
-    def _manifest(
-        self,
-        recording: UUID,
-        entry: _Recording,
-        found: _Outcome,
-        objects: tuple[ManifestObject, ...],
-    ) -> Manifest:
-        call, form = entry.call, entry.format
-        return Manifest(
-            id=recording,
-            device=self._signer.device,
-            site=self._policy.site,
-            source=call.source,
-            origin=Origin.LIVE,
-            direction=Direction(call.direction),
-            started_at=call.started_at,
-            ended_at=max(found.end.at, call.started_at),
-            duration_samples=entry.samples,
-            rate_hz=None if form is None else form.rate_hz,
-            encoding=None if form is None else form.encoding.value,
-            business_type=call.business,
-            retention_class=call.retention_class or None,
-            stores=self._policy.stores,
-            result=found.result,
-            reasons=found.reasons,
-            recipients=tuple(fingerprint(recipient) for recipient in self._recipients),
-            objects=objects,
-            ledger=None,
-            software=self._policy.software,
-            x5c=self._signer.chain,
-        )
+    def _incomplete(self, entry: Recording, words: str) -> None:
+        log.error("recording.incomplete", recording=str(entry.id), detail=words)
+        self._alarm(_WRITE_FAILED, f"recording {entry.id}: {words}")
 
 
-class _Guard:
-    """Turns an error of the spool into a broken recording, once."""
-
-    def __init__(self, recorder: SpoolRecorder, entry: _Recording) -> None:
-        self._recorder = recorder
-        self._entry = entry
-
-    def __enter__(self) -> None:
-        """Begin to touch the disk."""
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        if isinstance(error, SpoolError):
-            self._recorder.disk_failed(self._entry, error)
-            return True
-        return False
-
-
-def _object(name: str, sealed: SealedObject) -> ManifestObject:
-    return ManifestObject(
-        name=name,
-        size_bytes=sealed.size_bytes,
-        sha256=sealed.sha256,
-        plaintext_sha512=sealed.plaintext_sha512,
+def _judge(entry: Recording, policy: Policy) -> Verdict | None:
+    if entry.format is None:
+        return None
+    events = entry.own_events()
+    answered = next((e.position_samples for e in events if isinstance(e, Answered)), None)
+    announced = [
+        (max(0, event.start_samples), max(0, event.end_samples))
+        for event in events
+        if isinstance(event, Disclosure) and event.start_samples is not None and event.end_samples is not None
+    ]
+    return judge(
+        [meter.finish() for meter in entry.meters],
+        rate_hz=entry.format.rate_hz,
+        answered_samples=None if answered is None else max(0, answered),
+        announced=announced,
+        limits=policy.limits,
     )
 
 
-def _largest(law: g711.Law | None) -> int:
-    """Give the largest magnitude that a party's coding can express.
-
-    Linear recordings hold what came in two laws: the one that reaches less far counts for both.
-    """
-    laws = tuple(g711.Law) if law is None else (law,)
-    return min(int(g711.decode(np.arange(256, dtype=np.uint8), each).max()) for each in laws)
-
-
-def _silence(form: AudioFormat, samples: int) -> Frames:
-    law = form.encoding.law
-    if law is None:
-        return np.zeros((samples, CHANNELS), np.int16)
-    return np.full((samples, CHANNELS), g711.silence(law), np.uint8)
-
-
-def _disclosure_faults(entry: _Recording) -> list[str]:
+def _disclosure_faults(entry: Recording) -> list[str]:
     """Say what is wrong with the announcements of an answered call that owed some."""
     answered = any(isinstance(event, Answered) for event in entry.events)
     if not answered or not entry.call.announcements:

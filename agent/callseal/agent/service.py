@@ -7,11 +7,13 @@ them. Whatever fails before the sources run is raised to the caller with its exi
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import secrets
 import signal
 import time
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
@@ -21,13 +23,16 @@ import structlog
 from callseal.agent import announcement, identity, memory
 from callseal.agent.alarms import Alarms
 from callseal.agent.announcement import Programme
+from callseal.agent.binding import Policy
 from callseal.agent.checks import Limits
+from callseal.agent.chronicle import Chronicle
 from callseal.agent.errors import AgentError
 from callseal.agent.numbering import Numbering
-from callseal.agent.recorder import Policy, Signer, SpoolRecorder
+from callseal.agent.recorder import SpoolRecorder
 from callseal.agent.sources.bridge import reach
 from callseal.agent.sources.bridge.routing import Desk, announcement_key
 from callseal.agent.sources.bridge.source import RATE_HZ, BridgeSource, Listen, Room
+from callseal.agent.spools import Spools
 from callseal.agent.tagging import Tagging
 from callseal.config import logs
 from callseal.config.announcement import read_announcement
@@ -36,9 +41,14 @@ from callseal.config.settings import BridgeSource as BridgeSettings
 from callseal.config.settings import Settings
 from callseal.seal import status
 from callseal.seal.age import Recipient
+from callseal.seal.bank import Bank
+from callseal.seal.device import DeviceSigner
 from callseal.seal.errors import SpoolError
 from callseal.seal.keyfile import read_recipients
+from callseal.seal.ledger.clock import system_clocks
+from callseal.seal.ledger.journal import Journal
 from callseal.seal.manifest import Result
+from callseal.seal.recovery import Recovered, Recovery
 from callseal.seal.spool import Spool
 from callseal.seal.status import State, Status
 
@@ -48,6 +58,8 @@ if TYPE_CHECKING:
 SERVICE: Final = "agent"
 DRAIN_S: Final = 30.0
 STATUS_EVERY_S: Final = 1.0
+TICK_EVERY_S: Final = 0.1
+"""How often the recorder looks what must be made safe: well below any flush interval."""
 PBX_RESPONSE_S: Final = 6.0
 """How long the telephone system may say nothing at all before the caller gets 503."""
 _MEBIBYTE: Final = 1024 * 1024
@@ -93,9 +105,25 @@ def run(loaded: Loaded) -> int:
     recipients = read_recipients(settings.seal.recipients_file)
     signer, untrusted = identity.load(settings.device.key_file, settings.device.certificate_file, now())
     ready_to_play = programmes(settings)
-    spool = Spool(settings.spool.path)
-    with spool.lock():
-        service = _Service(settings, spool, recipients, signer, ready_to_play)
+    folders = [settings.spool.path, settings.spool.second_path]
+    spools = tuple(Spool(folder) for folder in folders if folder is not None)
+    with contextlib.ExitStack() as locks:
+        for spool in spools:
+            locks.enter_context(spool.lock())
+        journal = Journal(
+            [spool.ledger_path for spool in spools],
+            device=signer.device,
+            key=signer.key,
+            clocks=system_clocks,
+        )
+        service = _Service(
+            settings,
+            spools=spools,
+            journal=journal,
+            recipients=recipients,
+            signer=signer,
+            ready_to_play=ready_to_play,
+        )
         for words in unprotected:
             service.alarms.raise_("memory-unprotected", words)
         if untrusted:
@@ -104,7 +132,7 @@ def run(loaded: Loaded) -> int:
             service.alarms.raise_(
                 "one-recipient", "only one key can read the recordings: add an offline recovery key"
             )
-        service.sweep()
+        service.begin(hashlib.sha256(loaded.path.read_bytes()).digest())
         return asyncio.run(service.run())
 
 
@@ -114,34 +142,63 @@ class _Service:
     def __init__(
         self,
         settings: Settings,
-        spool: Spool,
+        *,
+        spools: Sequence[Spool],
+        journal: Journal,
         recipients: tuple[Recipient, ...],
-        signer: Signer,
+        signer: DeviceSigner,
         ready_to_play: dict[str, Programme],
     ) -> None:
         self.alarms = Alarms(now)
-        self._spool = spool
         self._started_at = now()
         self._results: Counter[str] = Counter()
-        self._min_free_bytes = settings.spool.min_free_mb * _MEBIBYTE
         self._stopping = False
+        self._signer = signer
+        self._sync_s = settings.seal.sync_s
+        self._spools = Spools(
+            spools,
+            min_free_bytes=settings.spool.min_free_mb * _MEBIBYTE,
+            alarm=self.alarms.raise_,
+            clear=self.alarms.clear,
+        )
+        self._chronicle = Chronicle(
+            journal,
+            clocks=system_clocks,
+            heartbeat_s=settings.ledger.heartbeat_s,
+            publish_s=settings.ledger.publish_s,
+            alarm=self.alarms.raise_,
+            clear=self.alarms.clear,
+        )
         limits = Limits(
             min_level_dbov=settings.checks.min_level_dbov,
             max_clipped_ratio=settings.checks.max_clipped_ratio,
             silent_channel_dbov=settings.checks.silent_channel_dbov,
             silent_s=settings.checks.silent_s,
         )
-        self._recorder = SpoolRecorder(
-            spool=spool,
+        self._policy = Policy(
+            site=settings.device.site,
+            stores=tuple(store.name for store in settings.stores),
+            flush_s=settings.flush_interval_s(),
+            limits=limits,
+            software=software(),
+            banked=settings.is_banked(),
+        )
+        self._recovery = Recovery(
+            spools=spools,
             recipients=recipients,
             signer=signer,
-            policy=Policy(
-                site=settings.device.site,
-                stores=tuple(store.name for store in settings.stores),
-                flush_s=settings.seal.flush_s,
-                limits=limits,
-                software=software(),
-            ),
+            ledger=self._chronicle,
+            site=self._policy.site,
+            stores=self._policy.stores,
+            software=self._policy.software,
+            now=now,
+        )
+        self._recorder = SpoolRecorder(
+            spools=self._spools,
+            ledger=self._chronicle,
+            recipients=recipients,
+            signer=signer,
+            policy=self._policy,
             now=now,
             monotonic=time.monotonic,
             random=secrets.token_bytes,
@@ -154,16 +211,36 @@ class _Service:
             if isinstance(source, BridgeSettings)
         )
 
-    def sweep(self) -> None:
-        """Put what a dead agent left open into quarantine, and say so."""
-        left = self._spool.quarantine_unfinished()
-        for recording in left:
-            log.error("recording.quarantined", recording=str(recording))
-        if left:
+    def begin(self, settings_sha256: bytes) -> None:
+        """Note the start, and complete what an agent that died left open, before the first call."""
+        self._chronicle.started(software(), settings_sha256, self._signer.chain)
+        for spool in self._spools.all:
+            for name in spool.quarantine_strangers():
+                log.error("spool.quarantined", name=name)
+                self.alarms.raise_(
+                    "quarantined", f"{spool.root}/open held what is no recording: see quarantine/"
+                )
+        recovered = 0
+        for found in self._recovery.run():
+            if isinstance(found, Recovered):
+                recovered += 1
+                self._count(found.result)
+                log.warning(
+                    "recording.recovered",
+                    recording=str(found.id),
+                    result=found.result.value,
+                    duration_s=round(found.duration_s, 2),
+                    carried_on=found.carried_on,
+                )
+            else:
+                log.error("recording.not-recovered", recording=str(found.id), detail=str(found.problem))
+                self.alarms.raise_("not-recovered", f"recording {found.id} stays in open/: {found.problem}")
+        if recovered:
             self.alarms.raise_(
-                "quarantined",
-                f"{len(left)} unfinished recording(s) of an agent that died are in quarantine/",
+                "recovered",
+                f"an agent died here: {recovered} recording(s) were recovered, each with what was safe",
             )
+        self._chronicle.publish()
 
     async def run(self) -> int:
         """Run the sources until a signal or a failure."""
@@ -171,7 +248,9 @@ class _Service:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        reporter = asyncio.create_task(self._report_forever())
+        chores = [asyncio.create_task(self._report_forever()), asyncio.create_task(self._tick_forever())]
+        if self._policy.banked:
+            chores += [asyncio.create_task(self._sync_forever(spool)) for spool in self._spools.all]
         running = [asyncio.create_task(source.run(self._recorder)) for source in self._sources]
         stopped = asyncio.create_task(stop.wait())
         log.info("agent.started", sources=[source.name for source in self._sources])
@@ -193,9 +272,10 @@ class _Service:
             raise
         finally:
             self._stopping = True
-            for unfinished in (reporter, stopped, *running):
+            for unfinished in (*chores, stopped, *running):
                 unfinished.cancel()
-            await asyncio.gather(reporter, stopped, *running, return_exceptions=True)
+            await asyncio.gather(*chores, stopped, *running, return_exceptions=True)
+            self._chronicle.stopped(code)
             self._report(state)
             log.info("agent.stopped", code=code)
         return code
@@ -214,6 +294,31 @@ class _Service:
             await asyncio.gather(*(source.drain(0) for source in self._sources))
         again.cancel()
 
+    async def _tick_forever(self) -> None:
+        while True:
+            # In a thread: a disk that takes its time must not keep the telephone waiting.
+            await asyncio.to_thread(self._tick)
+            await asyncio.sleep(TICK_EVERY_S)
+
+    def _tick(self) -> None:
+        self._recorder.tick()
+        self._chronicle.tick(self._recorder.running)
+
+    async def _sync_forever(self, spool: Spool) -> None:
+        """Bring the recordings in a spool to the disk, all at once, without keeping anybody waiting."""
+        bank = Bank(spool.root)
+        while True:
+            await asyncio.sleep(self._sync_s)
+            staged = self._recorder.staged(spool)
+            if not staged:
+                continue
+            try:
+                await asyncio.to_thread(bank.sync)
+            except SpoolError as error:
+                self._recorder.sync_failed(spool, error)
+            else:
+                self._recorder.synced(staged)
+
     # --- status -------------------------------------------------------------------------------------
 
     async def _report_forever(self) -> None:
@@ -227,8 +332,7 @@ class _Service:
             reasons += source.readiness().why_not
         if state is None:
             state = State.STOPPING if self._stopping else State.NOT_READY if reasons else State.READY
-        if self._has_room():
-            self.alarms.clear("spool-full")
+        self._spools.why_not()
         current = Status(
             service=SERVICE,
             pid=os.getpid(),
@@ -241,19 +345,13 @@ class _Service:
             version=version("callseal"),
         )
         try:
-            status.write(self._spool.status_path, current)
+            status.write(self._spools.first.status_path, current)
         except SpoolError as error:
             # The status itself can't be written: the journal is what is left to say it in.
             log.error("status.failed", detail=str(error))  # noqa: TRY400
 
     def _count(self, result: Result) -> None:
         self._results[result.value] += 1
-
-    def _has_room(self) -> bool:
-        try:
-            return self._spool.free_bytes() >= self._min_free_bytes
-        except SpoolError:
-            return False
 
     # --- sources ------------------------------------------------------------------------------------
 
@@ -284,7 +382,7 @@ class _Service:
             rtp_ports=source.rtp_ports.last - source.rtp_ports.first + 1,
             max_calls=source.max_calls,
         )
-        room = Room(has_room=self._has_room, on_full=settings.spool.on_full, alarm=self.alarms.raise_)
+        room = Room(why_not=self._spools.why_not, on_full=settings.spool.on_full, alarm=self.alarms.raise_)
         return BridgeSource(
             listen=listen,
             desk=desk,

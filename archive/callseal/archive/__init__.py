@@ -1,1 +1,1 @@
-"""The central side. Empty for now: its first inhabitant will be the custodian."""
+"""The central side: what is done where all recordings lie. Stamps for now; next comes the custodian."""

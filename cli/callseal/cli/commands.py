@@ -77,9 +77,10 @@ ENTRIES: Final = (
     Entry(
         name="keys",
         module="keys_command",
-        words=mark("Make, show and certify keys."),
+        words=mark("Make, show, certify, revoke and re-wrap keys."),
         group=True,
     ),
+    Entry(name="enroll", module="enroll_command", words=mark("Have the organisation vouch for this device.")),
     Entry(name="agent", module="agent_command", words=mark("Record calls: the service, in the foreground.")),
     Entry(
         name="uploader",
@@ -91,6 +92,11 @@ ENTRIES: Final = (
     Entry(name="list", module="list_command", words=mark("List recordings, the newest first.")),
     Entry(name="open", module="open_command", words=mark("Decrypt a recording, with its private key.")),
     Entry(name="verify", module="verify_command", words=mark("Prove that recordings are what was recorded.")),
+    Entry(
+        name="stamp",
+        module="stamp_command",
+        words=mark("Let a time-stamping authority stamp the ledgers in a store."),
+    ),
 )
 
 

@@ -11,7 +11,6 @@ Conventions: what is there already is left alone and said so; only the settings 
 This module touches files.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -19,29 +18,19 @@ import typer
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from callseal.cli import output
+from callseal.cli import device_files, output
 from callseal.cli.commands import add
 from callseal.cli.disk import is_there, writable
 from callseal.cli.errors import UsageFault
 from callseal.cli.i18n import _
 from callseal.config.load import read_settings
 from callseal.config.render import render_default
-from callseal.seal import durable
-from callseal.seal.keys import device_id, generate_signing_key, read_signing_key, write_signing_key
+from callseal.seal.keys import device_id
 
 SETTINGS_NAME: Final = "callseal.toml"
 KEY_NAME: Final = "device.key"
 PUBLIC_NAME: Final = "device.pub"
 _FOLDER_MODE: Final = 0o700
-_PUBLIC_MODE: Final = 0o644
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Made:
-    """A file, and whether it was written now or was there already."""
-
-    path: Path
-    written: bool
 
 
 def register(app: typer.Typer) -> None:
@@ -105,61 +94,35 @@ def _init(
         )
     with writable(folder):
         folder.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
-    key, key_file = _identity(folder / KEY_NAME)
-    public = _write_public(folder / PUBLIC_NAME, key)
-    with writable(target):
-        _replace(target, text.encode())
-    for made in (Made(path=target, written=True), key_file, public):
-        words = _("written: {path}") if made.written else _("kept, was there already: {path}")
-        output.line(words.format(path=made.path))
+    key, key_file = device_files.device_key(folder / KEY_NAME)
+    # It follows from the key: writing it again loses nothing, and one of another key would mislead.
+    public = device_files.write_public(folder / PUBLIC_NAME, _public_half(key), replace=True)
+    device_files.replace_public(target, text.encode())
+    for made in (device_files.Made(path=target, written=True), key_file, public):
+        device_files.tell(made)
     output.line(_("device: {id}").format(id=device_id(key.public_key())))
-    _next_steps(
-        folder,
-        settings.seal.recipients_file,
-        settings.device.certificate_file,
-        settings.trust.roots_file,
-    )
+    _next_steps(target, settings.seal.recipients_file)
 
 
-def _identity(path: Path) -> tuple[Ed25519PrivateKey, Made]:
-    if is_there(path):
-        return read_signing_key(path), Made(path=path, written=False)
-    key = generate_signing_key()
-    write_signing_key(path, key)
-    return key, Made(path=path, written=True)
-
-
-def _write_public(path: Path, key: Ed25519PrivateKey) -> Made:
-    data = key.public_key().public_bytes(
+def _public_half(key: Ed25519PrivateKey) -> bytes:
+    return key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-    # It follows from the key: writing it again loses nothing, and one of another key would mislead.
-    with writable(path):
-        written = not path.exists() or path.read_bytes() != data
-        if written:
-            _replace(path, data)
-    return Made(path=path, written=written)
 
 
-def _replace(path: Path, data: bytes) -> None:
-    durable.replace_file(path, data)
-    path.chmod(_PUBLIC_MODE)
-
-
-def _next_steps(folder: Path, recipients: Path, certificate: Path, roots: Path) -> None:
+def _next_steps(config: Path, recipients: Path) -> None:
     steps = (
         _("Next:"),
         _("1. Who may read recordings: make a key pair for daily use and one for recovery, elsewhere:"),
         "     callseal keys new -o reader.key",
         _("   and put both recipient lines (age1…) into {path}.").format(path=recipients),
-        _("2. Have the organisation's root certify this device, elsewhere:"),
-        "     callseal keys certify device.pub --root root.key -o device.pem",
-        _("   and put the certificate at {path}, the root's certificate at {roots}.").format(
-            path=certificate, roots=roots
-        ),
+        _("2. Ask for this device's certificate, have the root certify it, elsewhere, and bring both back:"),
+        f"     callseal enroll --config {config}",
+        "     callseal keys certify device.csr --root root.key -o device.pem",
+        f"     callseal enroll --certificate device.pem --root root.key.pem --config {config}",
         _("3. Make the folder for recordings, and check everything:"),
-        f"     callseal store init --config {folder / SETTINGS_NAME}",
-        f"     callseal config check --config {folder / SETTINGS_NAME}",
+        f"     callseal store init --config {config}",
+        f"     callseal config check --config {config}",
     )
     for step in steps:
         output.note(step)

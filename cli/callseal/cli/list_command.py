@@ -21,10 +21,11 @@ import typer
 from callseal.cli import labels, opening, options, output, passphrase, places
 from callseal.cli.commands import add
 from callseal.cli.conversation import Conversation, Party
-from callseal.cli.errors import CliError, UsageFault
+from callseal.cli.errors import CliError
 from callseal.cli.i18n import _, counted
 from callseal.cli.output import JsonValue
 from callseal.cli.places import Copy, Scope
+from callseal.cli.times import read_time
 from callseal.config.business import BUILTIN, BusinessType
 from callseal.seal.age import Identity
 from callseal.seal.errors import SealError
@@ -158,15 +159,10 @@ def _list(
 
 
 def _time(text: str, *, end: bool) -> datetime:
-    """Read a day or a time by the clocks here; a whole day ends where the next begins."""
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError as problem:
-        words = _("{text}: not a day or time: write 2026-11-21 or 2026-11-21T09:30")
-        raise UsageFault(words.format(text=text)) from problem
-    if end:
-        time += _DAY if len(text) == _DATE_LENGTH else timedelta(milliseconds=1)
-    return time.astimezone(UTC)
+    """Read a day or a time; a whole day ends where the next begins."""
+    if not end:
+        return read_time(text)
+    return read_time(text, plus=_DAY if len(text) == _DATE_LENGTH else timedelta(milliseconds=1))
 
 
 def _rows(copies: Sequence[Copy], wanted: Filter, scope: Scope, identities: Sequence[Identity]) -> list[Row]:

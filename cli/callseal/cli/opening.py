@@ -5,6 +5,7 @@
     manifest.json ── signature, signer ──▶ names, sizes and hashes of the objects
     call-….age ───── SHA-256, age, SHA-512, JWS ──▶ the vCon
     audio-….age ──── age chunk by chunk; SHA-256 and SHA-512 at its end ──▶ the inner file
+    tailkey-….age, tail-….age ──── of a recovered recording ──────────────▶ its last part
 
 Conventions: an object that is not what the manifest says is an `AlteredObject`, with the object's name and,
 where the format tells, the chunk (64 KiB of plaintext each, counted from 0). Audio comes out in pieces as it
@@ -23,8 +24,9 @@ from callseal.cli.errors import AlteredObject, NotChecked, NotFound, WrongKey
 from callseal.cli.i18n import _
 from callseal.cli.places import Copy
 from callseal.seal import vcon
-from callseal.seal.age import Identity, decrypt, fingerprint
+from callseal.seal.age import Identity, ScryptIdentity, decrypt, fingerprint
 from callseal.seal.errors import (
+    KeyFileError,
     ManifestError,
     NoIdentityMatch,
     PayloadError,
@@ -46,6 +48,7 @@ from callseal.seal.manifest import (
     parse,
     verify_signature,
 )
+from callseal.seal.tail import open_passphrase
 from callseal.store.errors import StoreError, StoreMissing
 from callseal.store.names import recording_name
 
@@ -54,8 +57,13 @@ if TYPE_CHECKING:
 
 MAX_CALL_BYTES: Final = 16 * 1024 * 1024
 """Of a sealed vCon: what its reader allows (8 MiB), twice."""
+MAX_GAP_BYTES: Final = 16 * 1024 * 1024
+"""Of an inner file, before its tail."""
 AUDIO: Final = "audio"
 CALL: Final = "call"
+TAIL: Final = "tail"
+TAIL_KEY: Final = "tailkey"
+_SILENT_BYTES: Final = {1: b"\xff", 27: b"\xd5"}  # as G.711 writes silence; in PCM it is zero
 _BLOCK_SIZE_BYTES: Final = 1024 * 1024
 _FINGERPRINT_SHOWN: Final = len("sha256:") + 16
 
@@ -128,22 +136,52 @@ def open_call(sealed: Sealed, identities: Sequence[Identity]) -> JsonObject:
 def open_audio(sealed: Sealed, document: JsonObject, identities: Sequence[Identity]) -> Iterator[bytes]:
     """Yield the inner file of a recording; it is only vouched for once the iterator has come to its end.
 
-    Raises NotFound where there is none, else as `open_call`.
+    Of a recovered recording the sealed file ends behind a whole chunk, and the tail goes on from there.
+    Raises NotFound where there is no sound, else as `open_call`.
     """
-    item = sealed.object(AUDIO)
+    item, tail = sealed.object(AUDIO), sealed.object(TAIL)
     if item is None:
         raise NotFound(without_sound(sealed.manifest))
-    digest = hashlib.sha512()
-    for piece in open_object(sealed, item, identities):
+    digest, size_bytes = hashlib.sha512(), 0
+    for piece in open_object(sealed, item, identities, cut=item.plaintext_sha512 is None):
         digest.update(piece)
+        size_bytes += len(piece)
         yield piece
+    if tail is not None:
+        for piece in _open_tail(sealed, tail, size_bytes, identities):
+            digest.update(piece)
+            yield piece
     promised = _promised_hashes(document)
     if promised and vcon.content_hash(digest.digest()) not in promised:
         raise _altered(item.name, _("its content is not what the metadata (vCon) says"))
 
 
-def open_object(sealed: Sealed, item: ManifestObject, identities: Sequence[Identity]) -> Iterator[bytes]:
-    """Yield the plaintext of one object; it is only vouched for once the iterator has come to its end."""
+def _open_tail(
+    sealed: Sealed, tail: ManifestObject, position_bytes: int, identities: Sequence[Identity]
+) -> Iterator[bytes]:
+    """Yield what belongs behind the first `position_bytes` of the inner file."""
+    key = sealed.object(TAIL_KEY)
+    if key is None or key.size_bytes > MAX_CALL_BYTES:
+        raise _altered(tail.name, _("the object that holds its key is missing"))
+    try:
+        passphrase = open_passphrase(b"".join(open_object(sealed, key, identities)))
+    except KeyFileError as problem:
+        raise _altered(key.name, str(problem)) from problem
+    gap_bytes = (tail.plaintext_offset or 0) - position_bytes
+    if not 0 <= gap_bytes <= MAX_GAP_BYTES:
+        raise _altered(tail.name, _("it does not go on where the sealed file ends"))
+    # A disk that lost what it had promised to keep: the place of what comes after is known all the same.
+    yield _SILENT_BYTES.get(sealed.manifest.encoding or 0, b"\0") * gap_bytes
+    yield from open_object(sealed, tail, [ScryptIdentity(passphrase=passphrase)])
+
+
+def open_object(
+    sealed: Sealed, item: ManifestObject, identities: Sequence[Identity], *, cut: bool = False
+) -> Iterator[bytes]:
+    """Yield the plaintext of one object; it is only vouched for once the iterator has come to its end.
+
+    `cut` lets it end behind any whole chunk, as recovery leaves a file that had not been finished.
+    """
     plaintext_sha512 = hashlib.sha512()
     with contextlib.closing(_get(sealed.copy, item.name)) as file:
         hashing = _Hashing(file, item.size_bytes)
@@ -153,12 +191,10 @@ def open_object(sealed: Sealed, item: ManifestObject, identities: Sequence[Ident
                 plaintext_sha512.update(piece)
                 yield piece
         except NoIdentityMatch as problem:
-            hashing.drain()
-            if not hashing.fits(item):
-                raise _altered(item.name, _("its SHA-256 is not the one in the manifest")) from problem
-            raise WrongKey(_wrong_key(sealed.manifest, identities)) from problem
+            raise _not_opened(sealed, item, identities, hashing) from problem
         except PayloadError as problem:
-            raise _altered(item.name, str(problem), chunk=problem.chunk) from problem
+            if not (cut and problem.truncated):
+                raise _altered(item.name, str(problem), chunk=problem.chunk) from problem
         except RemoteError as problem:
             raise _altered(item.name, str(problem)) from problem
         except StoreError:
@@ -198,6 +234,16 @@ class _Hashing(io.RawIOBase):
 
     def fits(self, item: ManifestObject) -> bool:
         return self._count == item.size_bytes and self._sha256.digest() == item.sha256
+
+
+def _not_opened(
+    sealed: Sealed, item: ManifestObject, identities: Sequence[Identity], hashing: _Hashing
+) -> AlteredObject | WrongKey:
+    """Return what it means that no key opens an object: only of the sealed bytes it is the key's fault."""
+    hashing.drain()
+    if hashing.fits(item):
+        return WrongKey(_wrong_key(sealed.manifest, identities))
+    return _altered(item.name, _("its SHA-256 is not the one in the manifest"))
 
 
 def _fetch(copy: Copy, name: str, limit_bytes: int) -> bytes:

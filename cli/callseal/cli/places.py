@@ -22,7 +22,7 @@ from callseal.config.load import candidates, load
 from callseal.config.settings import DirectoryStore as DirectorySettings
 from callseal.config.settings import Settings
 from callseal.seal.errors import SpoolError
-from callseal.seal.keys import TrustStore, read_certificates
+from callseal.seal.keys import TrustStore
 from callseal.seal.manifest import MANIFEST_NAME
 from callseal.seal.verify import LocalFolder, ObjectReader
 from callseal.store.directory import DirectoryStore
@@ -118,11 +118,19 @@ class Scope:
     settings: Settings | None
 
 
-def scope_of(config: Path | None, store: Path | None, roots: Path | None, *, places: bool = True) -> Scope:
+def scope_of(
+    config: Path | None,
+    store: Path | None,
+    roots: Path | None,
+    *,
+    revocations: Path | None = None,
+    places: bool = True,
+) -> Scope:
     """Make a command's scope from its options.
 
-    `places` says that recordings must be looked for, so that settings or a store are needed. Raises
-    ConfigError, KeyFileError, NotFound.
+    `places` says that recordings must be looked for, so that settings or a store are needed. `revocations`
+    goes with `roots`: what the settings name is that of their own roots. Raises ConfigError, KeyFileError,
+    NotFound.
     """
     settings: Settings | None = None
     needed = places and store is None
@@ -133,7 +141,7 @@ def scope_of(config: Path | None, store: Path | None, roots: Path | None, *, pla
         found.append(StorePlace(name=str(store), store=DirectoryStore(store)))
     elif settings is not None and places:
         found += places_of(settings)
-    return Scope(places=tuple(found), trust=_trust(roots, settings), settings=settings)
+    return Scope(places=tuple(found), trust=_trust(roots, revocations, settings), settings=settings)
 
 
 def places_of(settings: Settings) -> list[Place]:
@@ -201,12 +209,18 @@ def _any_settings() -> bool:
     return bool(os.environ.get("CALLSEAL_CONFIG")) or any(map(is_there, candidates(None, os.environ)))
 
 
-def _trust(roots: Path | None, settings: Settings | None) -> TrustStore:
+def _trust(roots: Path | None, revocations: Path | None, settings: Settings | None) -> TrustStore:
+    for path, words in (
+        (roots, _("{path}: there is no such file of root certificates")),
+        (revocations, _("{path}: there is no such revocation list")),
+    ):
+        if path is not None and not is_there(path):
+            raise NotFound(words.format(path=path))
     if roots is not None:
-        if not is_there(roots):
-            raise NotFound(_("{path}: there is no such file of root certificates").format(path=roots))
-        return TrustStore(read_certificates(roots))
+        return TrustStore.from_files(roots, revocations)
     if settings is None:
         return TrustStore()
     with readable(settings.trust.roots_file):
-        return TrustStore.from_file(settings.trust.roots_file)
+        return TrustStore.from_files(
+            settings.trust.roots_file, revocations or settings.trust.revocations_file
+        )

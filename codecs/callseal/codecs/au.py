@@ -105,6 +105,17 @@ def to_bytes(frames: NDArray[np.uint8] | NDArray[np.int16]) -> bytes:
     return frames.astype(">i2").tobytes()
 
 
+def to_frames(data: bytes, header: AuHeader) -> NDArray[np.uint8] | NDArray[np.int16]:
+    """Give whole frames of the file's data as `to_bytes` takes them; an incomplete last frame is left out.
+
+    Result: uint8 codes, or int16 for linear samples, shape (samples, channels).
+    """
+    whole = len(data) // header.frame_bytes * header.frame_bytes
+    if header.encoding.law is None:
+        return np.frombuffer(data, ">i2", whole // 2).astype(np.int16).reshape(-1, header.channels)
+    return np.frombuffer(data, np.uint8, whole).reshape(-1, header.channels)
+
+
 def to_samples(data: bytes, header: AuHeader) -> NDArray[np.int16]:
     """Decode whole frames of the file's data; an incomplete last frame is left out.
 

@@ -58,6 +58,7 @@ __all__ = [
     "DirectoryStore",
     "Disclosure",
     "FolderSource",
+    "Ledger",
     "Log",
     "Numbers",
     "Rule",
@@ -81,6 +82,9 @@ IMPLEMENTED_TRANSPORTS = frozenset({"udp"})
 # The type of the error that `Settings` raises when its tables contradict one another.
 CROSS_CHECK = "callseal_cross_check"
 
+DESK_FLUSH_S = 0.5
+BANK_FLUSH_S = 1.0
+
 MAX_TABLES = 256  # rules, announcements, … of one file
 MAX_EMERGENCY_NUMBERS = 32
 
@@ -94,7 +98,8 @@ class Device(BaseModel):
 
     key_file: PathName = Field(
         default=Path("device.key"),
-        description="Private Ed25519 key that signs what this device recorded; made by `callseal init`.",
+        description="Private Ed25519 key that signs what this device recorded; made by `callseal init`, "
+        "mode 0600. A systemd credential named device.key is used instead of it.",
     )
     certificate_file: PathName = Field(
         default=Path("device.pem"),
@@ -114,6 +119,16 @@ class Trust(BaseModel):
         description="Root certificates (PEM) that this machine believes; while the file is missing, "
         "nothing verifies as trusted.",
     )
+    revocations_file: PathName = Field(
+        default=Path("revoked.pem"),
+        description="Certificates that the organisation took back, from when on (PEM, made by "
+        "`callseal keys revoke`); while the file is missing, none is.",
+    )
+    stamp_roots_file: PathName = Field(
+        default=Path("tsa.pem"),
+        description="Root certificates (PEM) of time-stamping authorities (RFC 3161) that this machine "
+        "believes; while the file is missing, no stamp counts.",
+    )
 
 
 class Seal(BaseModel):
@@ -125,11 +140,24 @@ class Seal(BaseModel):
         default=Path("recipients.txt"),
         description="Public age recipients, one a line; at least two are asked for: daily and recovery.",
     )
+    durability: Literal["auto", "each", "bank"] = Field(
+        default="auto",
+        description='How sound is made durable: "each" syncs every recording at every flush, for a desk; '
+        '"bank" syncs all of them at once, for a gateway whose spool has a file system of its own; '
+        '"auto" chooses by the sources.',
+    )
     flush_s: Real = Field(
-        default=0.5,
-        ge=0.1,
+        default=0.0,
+        ge=0.0,
         le=5.0,
-        description="How often full chunks (64 KiB) are made durable; smaller wears the disk more.",
+        description="How often the sound is made safe from the death of the agent: the most that is lost "
+        'then. 0 means 0.5 s with "each" and 1 s with "bank"; smaller wears the disk more.',
+    )
+    sync_s: Real = Field(
+        default=4.0,
+        ge=0.5,
+        le=60.0,
+        description='With "bank": how often all recordings are synced; a power cut loses that and a flush.',
     )
 
 
@@ -149,6 +177,22 @@ class Spool(BaseModel):
     )
     min_free_mb: Whole = Field(
         default=512, ge=16, le=1_000_000, description="Free space below which the spool counts as full."
+    )
+
+
+class Ledger(BaseModel):
+    """`[ledger]`: the signed chain of what happened on this machine."""
+
+    model_config = _TABLE
+
+    heartbeat_s: Real = Field(
+        default=60.0, ge=1.0, le=3600.0, description="How often the agent notes that it is there."
+    )
+    publish_s: Real = Field(
+        default=60.0,
+        ge=1.0,
+        le=3600.0,
+        description="How often new entries go to the stores, under a checkpoint; after 100 entries at once.",
     )
 
 
@@ -377,6 +421,7 @@ class Settings(BaseSettings):
     trust: Trust = Field(default_factory=Trust, description="Whom this machine believes.")
     seal: Seal = Field(default_factory=Seal, description="Who will be able to read the recordings.")
     spool: Spool = Field(default_factory=Spool, description="Where sealed recordings wait.")
+    ledger: Ledger = Field(default_factory=Ledger, description="The chain of what happened.")
     uploader: Uploader = Field(default_factory=Uploader, description="The way to the stores.")
     sources: tuple[Source, ...] = Field(
         alias="source", default=(), max_length=MAX_TABLES, description="Where calls come from."
@@ -421,6 +466,16 @@ class Settings(BaseSettings):
         if found:
             raise PydanticCustomError(CROSS_CHECK, "{found}", {"found": found})
         return self
+
+    def is_banked(self) -> bool:
+        """Tell whether recordings are made durable all at once, as a gateway does, or each by itself."""
+        if self.seal.durability == "auto":
+            return any(isinstance(source, SiprecSource) for source in self.sources)
+        return self.seal.durability == "bank"
+
+    def flush_interval_s(self) -> float:
+        """Give how often sound is made safe from the death of the agent."""
+        return self.seal.flush_s or (BANK_FLUSH_S if self.is_banked() else DESK_FLUSH_S)
 
     def business_types(self) -> Mapping[str, BusinessType]:
         """Give the business types that rules can name: the built-in ones with `[[business]]` laid over."""

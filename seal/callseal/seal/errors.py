@@ -11,8 +11,12 @@
     │   ├── NoIdentityMatch     11   age: none of the keys opens it       ("no match")
     │   ├── ManifestError       12   the manifest is malformed or does not fit its objects
     │   ├── VconError           12   the vCon is malformed
+    │   ├── LedgerError         12   an entry, a checkpoint or a proof of the ledger is malformed
+    │   ├── StampError          12   the time stamp is malformed, altered, or on something else
+    │   ├── ReceiptError        12   the custodian's receipt is malformed
     │   ├── SignatureError      13   a signature does not fit
     │   └── UntrustedSigner     14   the signature fits, nobody we trust vouches for its key
+    │       └── StampUnchecked  15   no root is known that could vouch for a stamping authority
     ├── KeyFileError            78   the caller's own key, recipient or passphrase file
     │   └── WrongPassphrase     11
     └── SpoolError              30   the disk: may work again later
@@ -23,8 +27,11 @@ from outside. The words in quotes are the failure classes of the C2SP test vecto
 they stand in ``failure``. No message carries a secret or a customer's number.
 """
 
+import errno
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Final
+
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class SealError(Exception):
@@ -88,6 +95,18 @@ class VconError(RemoteError):
     """A vCon is malformed."""
 
 
+class StampError(RemoteError):
+    """A time stamp is malformed, altered, or was made on something else."""
+
+
+class ReceiptError(RemoteError):
+    """A custodian's receipt is malformed."""
+
+
+class LedgerError(RemoteError):
+    """A line, a checkpoint or a proof of the ledger is malformed, or does not fit the rest."""
+
+
 class SignatureError(RemoteError):
     """A signature does not fit the bytes that it stands for."""
 
@@ -98,6 +117,12 @@ class UntrustedSigner(RemoteError):  # noqa: N818 - says what is wrong better th
     """A signature fits, and its key is vouched for by no root that we trust."""
 
     exit_code: ClassVar[int] = 14
+
+
+class StampUnchecked(UntrustedSigner):
+    """No root of a time-stamping authority is known, so that nothing can be said of who stamped."""
+
+    exit_code: ClassVar[int] = 15
 
 
 class KeyFileError(SealError):
@@ -124,3 +149,8 @@ class SpoolError(SealError):
 
     exit_code: ClassVar[int] = 30
     permanent: ClassVar[bool] = False
+
+    @property
+    def full(self) -> bool:
+        """Whether the disk only had no room, so that what it did take is sound."""
+        return isinstance(self.__cause__, OSError) and self.__cause__.errno in _NO_ROOM

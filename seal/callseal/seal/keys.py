@@ -18,7 +18,6 @@ Source: RFC 5280 (certificates), RFC 8410 (Ed25519 in them).
 """
 
 import base64
-import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -28,13 +27,15 @@ from pathlib import Path
 from typing import Final, Self
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.x509.oid import NameOID
 
-from callseal.seal import durable, pkcs8
+from callseal.seal import pkcs8
 from callseal.seal.errors import KeyFileError, UntrustedSigner, WrongPassphrase
+from callseal.seal.pem import MALFORMED, read_bounded, write_new
+from callseal.seal.revocation import Revocations, key_hash
 from callseal.seal.secret import Secret
 from callseal.seal.timestamp import write_time
 
@@ -47,19 +48,6 @@ MAX_COMMON_NAME: Final = 64  # RFC 5280, appendix A: ub-common-name
 
 # A certificate made a moment ago must hold for a device whose clock is a little behind.
 CLOCK_TOLERANCE: Final = timedelta(minutes=5)
-
-# All that `cryptography` raises for a certificate that is not one, or not one that it knows. Some of these
-# come late, from looking at a part of a certificate that was loaded without complaint.
-_MALFORMED: Final = (
-    ValueError,
-    TypeError,
-    InvalidSignature,
-    UnsupportedAlgorithm,
-    x509.InvalidVersion,
-    x509.ExtensionNotFound,
-    x509.DuplicateExtension,
-    x509.UnsupportedGeneralNameType,
-)
 
 # A BIT STRING of 64 bytes without unused bits. The library also takes one that calls its last bits unused,
 # which would be a second certificate with the same meaning.
@@ -78,12 +66,13 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signer:
-    """Who signed, vouched for by `root`."""
+    """Who signed, vouched for by `root`; since `revoked_since` only for what was anchored before."""
 
     device_id: str
     role: Role
     certificate: x509.Certificate
     root: x509.Certificate
+    revoked_since: datetime | None = None
 
 
 def generate_signing_key() -> Ed25519PrivateKey:
@@ -93,7 +82,11 @@ def generate_signing_key() -> Ed25519PrivateKey:
 
 def device_id(public_key: Ed25519PublicKey) -> str:
     """Return the name of the device that holds this key."""
-    digest = hashlib.sha256(public_key.public_bytes_raw()).digest()
+    return device_name(key_hash(public_key))
+
+
+def device_name(digest: bytes) -> str:
+    """Return the name of the device whose raw public key has this SHA-256."""
     return "dev-" + base64.b32encode(digest).decode().lower()[:DEVICE_ID_LENGTH]
 
 
@@ -108,12 +101,12 @@ def write_signing_key(path: Path, key: Ed25519PrivateKey, passphrase: Secret | N
     if passphrase:
         salt, iv = os.urandom(pkcs8.SALT_SIZE_BYTES), os.urandom(pkcs8.IV_SIZE_BYTES)
         data = pkcs8.seal_private_key(data, passphrase.reveal(), salt=salt, iv=iv)
-    _write_new(path, data)
+    write_new(path, data)
 
 
 def read_signing_key(path: Path, passphrase: Secret | None = None) -> Ed25519PrivateKey:
     """Return the signing key in a file; KeyFileError, or WrongPassphrase where the passphrase is at fault."""
-    data = _read(path, MAX_KEY_FILE_BYTES)
+    data = read_bounded(path, MAX_KEY_FILE_BYTES)
     sealed = b"ENCRYPTED" in data
     if sealed and not passphrase:
         raise WrongPassphrase("the key is sealed with a passphrase: give it", path=path)
@@ -131,14 +124,14 @@ def read_signing_key(path: Path, passphrase: Secret | None = None) -> Ed25519Pri
 
 def write_certificates(path: Path, certificates: Iterable[x509.Certificate]) -> None:
     """Write certificates to a new PEM file, durably; KeyFileError as for a key."""
-    _write_new(path, b"".join(item.public_bytes(serialization.Encoding.PEM) for item in certificates))
+    write_new(path, b"".join(item.public_bytes(serialization.Encoding.PEM) for item in certificates))
 
 
 def read_certificates(path: Path) -> tuple[x509.Certificate, ...]:
     """Return the certificates in a PEM file; KeyFileError where there is none."""
     try:
-        return tuple(x509.load_pem_x509_certificates(_read(path, MAX_ROOTS_FILE_BYTES)))
-    except _MALFORMED as problem:
+        return tuple(x509.load_pem_x509_certificates(read_bounded(path, MAX_ROOTS_FILE_BYTES)))
+    except MALFORMED as problem:
         raise KeyFileError("no certificates in PEM", path=path) from problem
 
 
@@ -203,32 +196,60 @@ def leaf_public_key(chain: Sequence[bytes]) -> Ed25519PublicKey:
 
 
 class TrustStore:
-    """The roots whose word we take."""
+    """The roots whose word we take, and what they took back."""
 
-    __slots__ = ("_roots",)
+    __slots__ = ("_revocations", "_roots")
 
-    def __init__(self, roots: Iterable[x509.Certificate] = ()) -> None:
+    def __init__(
+        self, roots: Iterable[x509.Certificate] = (), revocations: Revocations | None = None
+    ) -> None:
+        """Take the word of `roots`; KeyFileError for one that is none, and for a list that none signed."""
         self._roots = tuple(roots)
         for root in self._roots:
             _check_root(root)
+        # Without a root nobody is trusted, and no list can be judged.
+        known = revocations if revocations is not None and self._roots else Revocations()
+        self._revocations = known.vouched_by(self._roots)
 
     @classmethod
     def from_file(cls, path: Path) -> Self:
-        """Return the roots in a PEM file; none at all if the file is not there. Raises KeyFileError."""
-        if not path.exists():
-            return cls()
+        """Return the roots in a PEM file, without revocations; otherwise as `from_files`."""
+        return cls.from_files(path, None)
+
+    @classmethod
+    def from_files(cls, roots: Path, revocations_file: Path | None) -> Self:
+        """Return the roots in a PEM file and what they revoked, by another; a missing file holds none.
+
+        Raises KeyFileError, which names the file, and OSError where the disk does not tell.
+        """
+        revocations = None if revocations_file is None else Revocations.from_file(revocations_file)
+        if not roots.exists():
+            return cls(revocations=revocations)
+        certificates = read_certificates(roots)
         try:
-            return cls(read_certificates(path))
+            store = cls(certificates)
         except KeyFileError as problem:
-            raise KeyFileError(problem.message, path=path) from problem
+            raise KeyFileError(problem.message, path=roots) from problem
+        return store if revocations is None else cls(certificates, revocations)
 
     @property
     def roots(self) -> tuple[x509.Certificate, ...]:
         """The roots themselves."""
         return self._roots
 
-    def check(self, chain: Sequence[bytes], *, at: datetime, role: Role) -> Signer:
+    @property
+    def revocations(self) -> Revocations:
+        """What the roots took back."""
+        return self._revocations
+
+    def check(
+        self, chain: Sequence[bytes], *, at: datetime, role: Role, anchored_before: datetime | None = None
+    ) -> Signer:
         """Return who signed, if one of our roots vouched for that key, in that role, at that time.
+
+        A key that was revoked signs nothing for itself any more: who has it writes any time into what he
+        signs. It counts for what was demonstrably there before: `anchored_before` is the time of a proof by
+        somebody else, a receipt or an RFC 3161 stamp, and must be earlier than the revocation.
 
         UntrustedSigner says why not. `chain` is DER, leaf first; only its leaf is looked at.
         """
@@ -248,13 +269,20 @@ class TrustStore:
                     f" to {write_time(certificate.not_valid_after_utc)}"
                 )
         _check_leaf(leaf, name, role)
-        return Signer(device_id=name, role=role, certificate=leaf, root=root)
+        revoked = self._revocations.since(leaf)
+        if revoked is not None and (anchored_before is None or anchored_before >= revoked):
+            known = "no proof" if anchored_before is None else f"no proof from before {write_time(revoked)}"
+            raise UntrustedSigner(
+                f"{name}: revoked since {write_time(revoked)}: what it signed counts only where somebody"
+                f" else proves that it was there before, and {known} is known here"
+            )
+        return Signer(device_id=name, role=role, certificate=leaf, root=root, revoked_since=revoked)
 
     def _issuer(self, leaf: x509.Certificate) -> x509.Certificate | None:
         for root in self._roots:
             try:
                 leaf.verify_directly_issued_by(root)
-            except _MALFORMED:
+            except MALFORMED:
                 continue
             return root
         return None
@@ -267,7 +295,7 @@ def _load_leaf(chain: Sequence[bytes]) -> x509.Certificate:
         )
     try:
         leaf = x509.load_der_x509_certificate(chain[0])
-    except _MALFORMED as problem:
+    except MALFORMED as problem:
         raise UntrustedSigner("the signer's certificate is malformed") from problem
     if not chain[0].endswith(_SIGNATURE_HEAD + leaf.signature):
         raise UntrustedSigner("the signer's certificate is malformed: not signed as Ed25519 signs")
@@ -277,7 +305,7 @@ def _load_leaf(chain: Sequence[bytes]) -> x509.Certificate:
 def _public_key(certificate: x509.Certificate) -> Ed25519PublicKey:
     try:
         key = certificate.public_key()
-    except _MALFORMED as problem:
+    except MALFORMED as problem:
         raise UntrustedSigner("the signer's certificate holds no key that can be read") from problem
     if not isinstance(key, Ed25519PublicKey):
         raise UntrustedSigner("the signer's key is not Ed25519; callseal believes no other")
@@ -291,7 +319,7 @@ def _check_leaf(leaf: x509.Certificate, name: str, role: Role) -> None:
         constraints = extensions.get_extension_for_class(x509.BasicConstraints).value
         usage = extensions.get_extension_for_class(x509.KeyUsage).value
         alternative = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except _MALFORMED as problem:
+    except MALFORMED as problem:
         raise UntrustedSigner(f"{name}: its certificate lacks what a signer's must have") from problem
     if any(item.critical and isinstance(item.value, x509.UnrecognizedExtension) for item in extensions):
         raise UntrustedSigner(f"{name}: its certificate has a critical extension that is unknown here")
@@ -310,7 +338,7 @@ def _check_root(root: x509.Certificate) -> None:
         root.verify_directly_issued_by(root)
         constraints = root.extensions.get_extension_for_class(x509.BasicConstraints).value
         key = root.public_key()
-    except _MALFORMED as problem:
+    except MALFORMED as problem:
         raise KeyFileError(f"{subject}: not a root certificate: it did not sign itself") from problem
     if not constraints.ca or not isinstance(key, Ed25519PublicKey):
         raise KeyFileError(f"{subject}: not a root certificate of callseal (a CA's, with an Ed25519 key)")
@@ -369,24 +397,3 @@ def _usage(*, certify: bool) -> x509.KeyUsage:
         encipher_only=False,
         decipher_only=False,
     )
-
-
-def _read(path: Path, limit_bytes: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(limit_bytes + 1)
-    except OSError as problem:
-        raise KeyFileError(f"can't be read: {problem.strerror}", path=path) from problem
-    if len(data) > limit_bytes:
-        raise KeyFileError(f"more than the {limit_bytes} bytes allowed", path=path)
-    return data
-
-
-def _write_new(path: Path, data: bytes) -> None:
-    try:
-        durable.create_file(path, data)
-        durable.sync_folder(path.parent)
-    except FileExistsError as problem:
-        raise KeyFileError("is already there; remove it first or choose another name", path=path) from problem
-    except OSError as problem:
-        raise KeyFileError(f"can't be written: {problem.strerror}", path=path) from problem

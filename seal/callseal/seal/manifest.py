@@ -46,6 +46,7 @@ MAX_CERTIFICATE_BYTES: Final = 8 * 1024
 _SHA256_SIZE_BYTES: Final = 32
 _SHA512_SIZE_BYTES: Final = 64
 _HASH_HEAD_SIZE_BYTES: Final = 32
+_OFFSET: Final = "plaintext_offset"
 
 _TYPE_PATTERN: Final = re.compile(re.escape(TYPE))
 _PROFILE_PATTERN: Final = re.compile(re.escape(PROFILE))
@@ -89,12 +90,16 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManifestObject:
-    """One sealed file of the recording; `name` is ``<kind>-<sha256>.age``."""
+    """One sealed file of the recording; `name` is ``<kind>-<sha256>.age``.
+
+    `plaintext_offset` is where in the inner file the content of a tail belongs; other objects have none.
+    """
 
     name: str
     size_bytes: int
     sha256: bytes
     plaintext_sha512: bytes | None
+    plaintext_offset: int | None = None
 
     def __post_init__(self) -> None:
         if _OBJECT_PATTERN.fullmatch(self.name) is None:
@@ -105,6 +110,8 @@ class ManifestObject:
             raise ValueError("size_bytes is out of range")
         if self.plaintext_sha512 is not None and len(self.plaintext_sha512) != _SHA512_SIZE_BYTES:
             raise ValueError("plaintext_sha512 is not 64 bytes")
+        if self.plaintext_offset is not None and not 0 <= self.plaintext_offset <= MAX_INTEGER:
+            raise ValueError("plaintext_offset is out of range")
 
     @property
     def kind(self) -> str:
@@ -284,16 +291,20 @@ def _read_manifest_object(fields: Fields) -> ManifestObject:
         plaintext_sha512=(
             None if hash_missing else fields.hexadecimal("plaintext_sha512", size_bytes=_SHA512_SIZE_BYTES)
         ),
+        plaintext_offset=fields.integer(_OFFSET) if _OFFSET in fields.names() else None,
     )
 
 
 def _write_manifest_object(item: ManifestObject) -> dict[str, JsonValue]:
-    return {
+    values: dict[str, JsonValue] = {
         "name": item.name,
         "size_bytes": item.size_bytes,
         "sha256": item.sha256.hex(),
         "plaintext_sha512": None if item.plaintext_sha512 is None else item.plaintext_sha512.hex(),
     }
+    if item.plaintext_offset is not None:
+        values[_OFFSET] = item.plaintext_offset
+    return values
 
 
 def _read_ledger(fields: Fields) -> LedgerPlace:

@@ -94,6 +94,17 @@ _ALL: Final = (
     _reason("write-failed", "The disk refused to take the recording.", "录音写盘失败。"),
     _reason("bridge-died", "The call bridge ended during the call.", "通话桥接程序在通话中退出。"),
     _reason(
+        "recovered",
+        "The recorder ended during the call; what was safe on the disk was kept.",
+        "录音程序在通话中退出，已安全写盘的部分已恢复。",
+    ),
+    _reason(
+        "disk-changed",
+        "A disk failed during the call; the recording goes on in another one, on the second disk.",
+        "通话中磁盘故障，录音在备用磁盘上另存为后续录音。",
+    ),
+    _reason("spool-failed", "The disk for recordings failed.", "录音磁盘故障。"),
+    _reason(
         "agent-died",
         "The recorder ended during the call; what it had written was kept.",
         "录音程序在通话中退出，已写入部分已保留。",

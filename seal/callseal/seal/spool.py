@@ -2,26 +2,28 @@
 
 ::
 
-    open/<id>/        audio.age, call.vcon.age (replaced whole at every change), state
-    ready/<id>/       audio-<sha256>.age  call-<sha256>.age  [tail-<sha256>.age]  manifest.json  manifest.sig
-    quarantine/<id>/  what was open when the agent died
+    open/<id>/        state, audio.age and its tail, call.vcon.age (replaced whole at every change)
+    ready/<id>/       audio-<sha256>.age  call-<sha256>.age  [tail-…  tailkey-…]  manifest.json  manifest.sig
+    quarantine/       what lay in open/ and was no recording
+    ledger/           the device's chain of what happened
     status/           what each service last said of itself
     sent/<store>/     a marker for each recording that a store has taken
     agent.lock        held by the one agent that works here; uploader.lock likewise
 
-A recording becomes ready by one rename of its folder, after everything in it is durable: who looks into
-``ready/`` sees it whole or not at all. Nothing here holds a key or reads plaintext.
+A recording is finished in two steps. `bind` writes the manifest; from then on the recording is complete, and
+whoever finds it after a crash only carries on. `release` moves its folder to ``ready/`` by one rename: who
+looks there sees it whole or not at all. Nothing here holds a key or reads plaintext.
 
 Conventions: the spool is ``0700`` and belongs to the account that runs the services; one that others can
 look into, or that belongs to somebody else, is refused. All errors of the disk are SpoolError. Only who
-holds the lock may begin recordings or sweep up unfinished ones.
+holds the lock may begin recordings or take up unfinished ones.
 """
 
 import errno
 import fcntl
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,13 +40,23 @@ from callseal.seal.manifest import (
     SIGNATURE_SIZE_BYTES,
     Manifest,
 )
+from callseal.seal.state import STATE_NAME, RecordingState
 
 AUDIO_NAME: Final = "audio.age"
 VCON_NAME: Final = "call.vcon.age"
-STATE_NAME: Final = "state"
+TAIL_NAME: Final = "tail"
+TAIL_KEY_NAME: Final = "tail-key.age"
+TAIL_OBJECT_NAME: Final = "tail.age"
+WORKING_NAMES: Final = {
+    "audio": AUDIO_NAME,
+    "call": VCON_NAME,
+    "tail": TAIL_OBJECT_NAME,
+    "tailkey": TAIL_KEY_NAME,
+}
+"""What the object of each kind is called until the recording is complete."""
 AGENT: Final = "agent"
 
-FOLDERS: Final = ("open", "ready", "quarantine", "status", "sent")
+FOLDERS: Final = ("open", "ready", "quarantine", "ledger", "status", "sent")
 FOLDER_MODE: Final = 0o700
 
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
@@ -112,15 +124,31 @@ class OpenBundle:
         """Where the sealed vCon lies."""
         return self._path / VCON_NAME
 
+    def put_state(self, state: RecordingState, *, step: Step = no_step) -> None:
+        """Put the recording's state in place of the last one, whole or not at all."""
+        self._replace(STATE_NAME, state.to_bytes(), step)
+
     def put_vcon(self, sealed: bytes, *, step: Step = no_step) -> None:
         """Put a sealed vCon in place of the last one, whole or not at all."""
-        with _disk(self.vcon_path):
-            durable.replace_file(self.vcon_path, sealed, step=step)
+        self._replace(VCON_NAME, sealed, step)
 
-    def discard_audio(self) -> None:
+    def read(self, name: str, limit_bytes: int) -> bytes | None:
+        """Return up to one byte more than the limit of one of the files, None where there is none."""
+        path = self._path / name
+        with _disk(path):
+            try:
+                with path.open("rb") as file:
+                    return file.read(limit_bytes + 1)
+            except FileNotFoundError:
+                return None
+
+    def discard_audio(self, *, step: Step = no_step) -> None:
         """Remove the audio for good: of a call that must not be recorded after all."""
-        with _disk(self.audio_path):
-            self.audio_path.unlink(missing_ok=True)
+        with _disk(self._path):
+            for name in (AUDIO_NAME, TAIL_NAME, TAIL_KEY_NAME, TAIL_OBJECT_NAME):
+                step(f"remove {name}")
+                (self._path / name).unlink(missing_ok=True)
+            step("sync folder")
             durable.sync_folder(self._path)
 
     def discard(self) -> None:
@@ -131,37 +159,51 @@ class OpenBundle:
             self._path.rmdir()
             durable.sync_folder(self._path.parent)
 
-    def complete(
-        self,
-        manifest: Manifest,
-        signature: bytes,
-        objects: Mapping[str, str],
-        *,
-        step: Step = no_step,
-    ) -> Bundle:
-        """Give the objects their final names, add the manifest, and move the folder to ``ready/``.
+    def bind(self, manifest: Manifest, signature: bytes, *, step: Step = no_step) -> None:
+        """Write the manifest, and give the objects their final names: the recording is complete then.
 
-        `objects` maps the name that each has now to its name in the manifest; every object of the manifest
-        is among them, durable already. `step` hears the name of each step before it is taken. Raises
-        SpoolError, also for objects that do not fit the manifest: the recording then stays open, and the
-        same call may be made again.
+        Every object of the manifest lies here, durable, under the working name of its kind or its final
+        one. `step` hears the name of each step before it is taken. Raises SpoolError, also for objects that
+        do not fit the manifest; the same call may be made again, and carries on.
         """
-        self._check(manifest, objects)
+        self._check(manifest)
         with _disk(self._path):
-            for now, final in sorted(objects.items()):
-                step(f"rename {now}")
-                if (self._path / now).exists():  # else an earlier call that failed later has done it
-                    (self._path / now).rename(self._path / final)
-            step("remove scratch files")
-            self._remove_all_but({*objects.values()})
-            step("write manifest")
-            durable.create_file(self._path / MANIFEST_NAME, manifest.to_bytes())
             step("write signature")
-            durable.create_file(self._path / SIGNATURE_NAME, signature)
+            durable.replace_file(self._path / SIGNATURE_NAME, signature, step=step)
+            step("write manifest")
+            durable.replace_file(self._path / MANIFEST_NAME, manifest.to_bytes(), step=step)
+            for item in manifest.objects:
+                now = self._path / WORKING_NAMES.get(item.kind, item.name)
+                if not (self._path / item.name).exists():
+                    step(f"rename {now.name}")
+                    now.rename(self._path / item.name)
+            self._remove_all_but({item.name for item in manifest.objects}, step)
             step("sync folder")
             durable.sync_folder(self._path)
+
+    def unbind(self, *, step: Step = no_step) -> None:
+        """Take back a manifest that does not fit what lies here, and the names that it gave."""
+        with _disk(self._path):
+            step("remove manifest")
+            (self._path / MANIFEST_NAME).unlink(missing_ok=True)
+            (self._path / SIGNATURE_NAME).unlink(missing_ok=True)
+            for item in sorted(self._path.iterdir()):
+                working = WORKING_NAMES.get(item.name.partition("-")[0])
+                if (
+                    working
+                    and item.name not in WORKING_NAMES.values()
+                    and not (self._path / working).exists()
+                ):
+                    step(f"rename {item.name}")
+                    item.rename(self._path / working)
+            step("sync folder")
+            durable.sync_folder(self._path)
+
+    def release(self, *, step: Step = no_step) -> Bundle:
+        """Move the complete recording to ``ready/``."""
+        final_path = self._ready / self._path.name
+        with _disk(self._path):
             step("move to ready")
-            final_path = self._ready / self._path.name
             self._path.rename(final_path)
             step("sync open")
             durable.sync_folder(self._path.parent)
@@ -169,27 +211,28 @@ class OpenBundle:
             durable.sync_folder(self._ready)
         return Bundle(id=self._id, path=final_path)
 
-    def _check(self, manifest: Manifest, objects: Mapping[str, str]) -> None:
-        sizes = {item.name: item.size_bytes for item in manifest.objects}
+    def _replace(self, name: str, data: bytes, step: Step) -> None:
+        path = self._path / name
+        with _disk(path):
+            durable.replace_file(path, data, step=step)
+
+    def _check(self, manifest: Manifest) -> None:
         if manifest.id != self._id:
             raise SpoolError(f"{self._path}: the manifest is that of another recording")
-        if sorted(objects.values()) != sorted(sizes):
-            raise SpoolError(f"{self._path}: the objects are not those of the manifest")
-        for now, final in objects.items():
-            path = self._path / now
-            if path.parent != self._path:
-                raise SpoolError(f"{self._path}: an object of the recording lies elsewhere")
-            with _disk(path):
-                there = path if path.exists() else self._path / final
-                if there.stat().st_size != sizes[final]:
+        for item in manifest.objects:
+            now = self._path / WORKING_NAMES.get(item.kind, item.name)
+            with _disk(now):
+                there = self._path / item.name if (self._path / item.name).exists() else now
+                if there.stat().st_size != item.size_bytes:
                     raise SpoolError(f"{there}: not the size that the manifest says")
 
-    def _remove_all_but(self, names: set[str]) -> None:
-        scratch = {STATE_NAME, MANIFEST_NAME, SIGNATURE_NAME}
-        for item in self._path.iterdir():
+    def _remove_all_but(self, names: set[str], step: Step) -> None:
+        scratch = {STATE_NAME, TAIL_NAME, TAIL_KEY_NAME}
+        for item in sorted(self._path.iterdir()):
             if item.name in scratch or item.name.endswith(durable.TEMPORARY_SUFFIX):
+                step(f"remove {item.name}")
                 item.unlink()
-            elif item.name not in names:
+            elif item.name not in {*names, MANIFEST_NAME, SIGNATURE_NAME}:
                 # Sealing it away or throwing it out would both be wrong: it may be a call's only audio.
                 raise SpoolError(f"{item}: not in the manifest; name it or remove it first")
 
@@ -217,6 +260,11 @@ class Spool:
     def ready_path(self) -> Path:
         """Where finished recordings appear."""
         return self._root / "ready"
+
+    @property
+    def ledger_path(self) -> Path:
+        """Where the device's ledger grows."""
+        return self._root / "ledger"
 
     @property
     def status_path(self) -> Path:
@@ -268,15 +316,20 @@ class Spool:
             durable.sync_folder(path.parent)
         return OpenBundle(recording, path, self.ready_path)
 
-    def quarantine_unfinished(self, *, step: Step = no_step) -> list[UUID]:
-        """Move everything in ``open/`` to ``quarantine/``, and return the recordings moved, oldest first.
+    def unfinished(self) -> list[OpenBundle]:
+        """Return the recordings in ``open/``, oldest first.
 
-        For an agent's start, before the first call: what is open then was left behind by one that died.
+        At an agent's start, before the first call, what is open was left behind by one that died.
         """
+        self._needs_lock()
+        return [OpenBundle(recording, path, self.ready_path) for recording, path in self._recordings("open")]
+
+    def quarantine_strangers(self, *, step: Step = no_step) -> list[str]:
+        """Move what lies in ``open/`` and is no recording to ``quarantine/``; return the names."""
         self._needs_lock()
         folder, quarantine = self._root / "open", self._root / "quarantine"
         with _disk(folder):
-            moved = sorted(folder.iterdir())
+            moved = sorted(item for item in folder.iterdir() if _recording(item.name) is None)
             for item in moved:
                 step(f"move {item.name}")
                 item.rename(_free_name(quarantine, item.name))
@@ -285,7 +338,16 @@ class Spool:
             durable.sync_folder(quarantine)
             step("sync open")
             durable.sync_folder(folder)
-        return [recording for item in moved if (recording := _recording(item.name)) is not None]
+        return [item.name for item in moved]
+
+    def quarantine_file(self, path: Path) -> None:
+        """Move a file of an unfinished recording to ``quarantine/``, under both their names."""
+        self._needs_lock()
+        quarantine = self._root / "quarantine"
+        with _disk(path):
+            path.rename(_free_name(quarantine, f"{path.parent.name}-{path.name}"))
+            durable.sync_folder(quarantine)
+            durable.sync_folder(path.parent)
 
     def quarantined(self) -> list[UUID]:
         """Return the recordings in quarantine, oldest first."""

@@ -2,12 +2,15 @@
 
 Plaintext stays in memory, less than one 64 KiB chunk of it; what is written is never written again. The
 writer hashes as it goes, both what it is given and what it writes, so that closing costs no second reading.
-`flush` makes durable what has been written so far: whole chunks. The chunk that is not yet full is the
-business of the tail, which is not part of this file.
+The chunk that is not yet full is kept safe by the tail, which lies in files of its own.
+
+Two ways to safety. `flush` brings everything to the disk, for a desk. `stage` hands it to the kernel, which
+the death of this process can't harm; a bank of recordings is then synced at once (`bank`), and `synced` told.
 
 Conventions: one writer, one file, one thread. After any error of the disk the writer is dead: what the
 kernel has kept of a failed write or ``fsync`` is unknown, so that trying again could only pretend. Every
-further call raises SpoolError; the file stays as it is for whoever recovers it.
+further call raises SpoolError; the file stays as it is for whoever recovers it, and `rescue` gives out what
+the disk never confirmed, to be kept elsewhere.
 
 Source: C2SP age.md for the format; "fsyncgate" (2018) for why a failed ``fsync`` is final.
 """
@@ -16,13 +19,15 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
 from callseal.seal import durable
-from callseal.seal.age import Encryptor, Recipient
+from callseal.seal.age import CHUNK_SIZE_BYTES, Encryptor, Recipient
+from callseal.seal.durable import Step, no_step
 from callseal.seal.errors import SpoolError
+from callseal.seal.tail import TailFile
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
@@ -35,6 +40,22 @@ class SealedObject:
     sha256: bytes
     plaintext_sha512: bytes
     plaintext_size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rescue:
+    """Plaintext that a disk never confirmed, from position `start_bytes` of the whole plaintext on."""
+
+    start_bytes: int
+    plaintext: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staged:
+    """How far a writer had come when it was asked; what `SealedFile.synced` takes."""
+
+    chunks: int
+    slot: int
 
 
 class SealedWriter(Protocol):
@@ -51,22 +72,42 @@ class SealedWriter(Protocol):
 
 
 class SealedFile:
-    """A sealed file that grows: created with its age header, closed once."""
+    """A sealed file that grows, and its tail: created with its age header, closed once."""
 
-    def __init__(self, path: Path, recipients: Sequence[Recipient]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        recipients: Sequence[Recipient],
+        *,
+        preallocate: bool = True,
+        step: Step = no_step,
+    ) -> None:
+        """Make the file and its tail, durable when this returns; `preallocate` as in `tail.TailFile`.
+
+        `step` hears the name of each writing and sync before it is done. SpoolError if the disk refuses.
+        """
         self._path = path
+        self._step = step
         self._encryptor = Encryptor(recipients)
         self._sha256 = hashlib.sha256()
         self._plaintext_sha512 = hashlib.sha512()
         self._size_bytes = 0
         self._plaintext_size_bytes = 0
+        self._staged_bytes = 0
+        self._synced_chunks = 0
+        self._unsynced = bytearray()
         self._descriptor: int | None = None
+        self._tail: TailFile | None = None
         header = self._encryptor.header()
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
+            step("create sealed file")
             self._descriptor = os.open(path, flags, durable.FILE_MODE)
             self._append(header)
+            step("sync sealed file")
             os.fsync(self._descriptor)
+            self._tail = TailFile(path.parent, recipients, preallocate=preallocate, step=step)
+            step("sync folder")
             durable.sync_folder(path.parent)
         except OSError as problem:
             raise self._died(problem) from problem
@@ -89,33 +130,74 @@ class SealedFile:
     def write(self, data: Buffer) -> None:
         """Append plaintext; whole chunks of it reach the file. SpoolError if the disk refuses or refused."""
         self._alive()
-        self._plaintext_sha512.update(data)
-        self._plaintext_size_bytes += memoryview(data).nbytes
+        view = memoryview(data).cast("B")
+        self._plaintext_sha512.update(view)
+        self._plaintext_size_bytes += view.nbytes
+        first, held_bytes = self._encryptor.chunk, len(self._encryptor.held)
+        if held_bytes + view.nbytes > CHUNK_SIZE_BYTES:
+            self._unsynced += self._encryptor.held
+        sealed = self._encryptor.update(view)
+        if sealed:
+            chunk_bytes = (self._encryptor.chunk - first) * CHUNK_SIZE_BYTES
+            self._unsynced += view[: chunk_bytes - held_bytes]
         try:
-            self._append(self._encryptor.update(data))
+            self._append(sealed)
         except OSError as problem:
             raise self._died(problem) from problem
 
     def flush(self) -> None:
-        """Make the whole chunks written so far durable. SpoolError if the disk refuses or refused."""
+        """Bring all that has been written to the disk. SpoolError if the disk refuses or refused."""
         descriptor = self._alive()
         try:
-            os.fdatasync(descriptor)
+            # A slot of the tail that begins a chunk is of no use without all the chunks before it.
+            if self._encryptor.chunk > self._synced_chunks:
+                self._step("sync sealed file")
+                os.fdatasync(descriptor)
+                self._note_synced(self._encryptor.chunk)
+            self._stage()
+            if self._tail is not None and self._tail.dirty:
+                self._tail.sync()
         except OSError as problem:
             raise self._died(problem) from problem
+
+    def stage(self) -> Staged:
+        """Hand all that has been written to the kernel, and return how far that is.
+
+        Safe from the death of this process, not from a power cut; SpoolError if the disk refuses or refused.
+        """
+        self._alive()
+        try:
+            self._stage()
+        except OSError as problem:
+            raise self._died(problem) from problem
+        return Staged(chunks=self._encryptor.chunk, slot=-1 if self._tail is None else self._tail.newest)
+
+    def synced(self, staged: Staged) -> None:
+        """Note that what was staged is on the disk: a sync of all that is there began after it, and ended."""
+        self._note_synced(staged.chunks)
+        if self._tail is not None:
+            self._tail.synced(staged.slot)
 
     def close(self) -> SealedObject:
         """Write the last chunk, make the file durable, and say what it is.
 
-        SpoolError if the disk refuses or refused, and on a second call.
+        The tail stays until the recording is complete. SpoolError if the disk refuses or refused, and on a
+        second call.
         """
+        # Whoever recovers can't tell a torn chunk from a short last one: until the end it goes by the tail.
+        self.flush()
         descriptor = self._alive()
+        last = bytes(self._encryptor.held)
         try:
+            self._step("write last chunk")
+            self._unsynced += last
             self._append(self._encryptor.finish())
+            self._step("sync sealed file")
             os.fsync(descriptor)
         except OSError as problem:
             raise self._died(problem) from problem
         self._release()
+        self._unsynced.clear()
         return SealedObject(
             size_bytes=self._size_bytes,
             sha256=self._sha256.digest(),
@@ -123,12 +205,29 @@ class SealedFile:
             plaintext_size_bytes=self._plaintext_size_bytes,
         )
 
+    def rescue(self) -> Rescue:
+        """Return the plaintext that the disk has not confirmed as whole chunks, for a writer elsewhere."""
+        return Rescue(
+            start_bytes=self._synced_chunks * CHUNK_SIZE_BYTES,
+            plaintext=bytes(self._unsynced) + bytes(self._encryptor.held),
+        )
+
     def abandon(self) -> None:
         """Let go of the file without finishing it: for a recording that is being discarded."""
         self._release()
 
+    def _stage(self) -> None:
+        if self._tail is not None and self._staged_bytes != self._plaintext_size_bytes:
+            self._tail.put(self._encryptor.chunk, self._encryptor.held)
+            self._staged_bytes = self._plaintext_size_bytes
+
+    def _note_synced(self, chunks: int) -> None:
+        del self._unsynced[: (chunks - self._synced_chunks) * CHUNK_SIZE_BYTES]
+        self._synced_chunks = chunks
+
     def _append(self, sealed: bytes) -> None:
         if self._descriptor is not None and sealed:
+            self._step("write sealed file")
             durable.write_all(self._descriptor, sealed)
             self._sha256.update(sealed)
             self._size_bytes += len(sealed)
@@ -140,9 +239,11 @@ class SealedFile:
 
     def _died(self, problem: OSError) -> SpoolError:
         self._release()
-        return SpoolError(f"{self._path}: the disk refused: {problem.strerror}")
+        return SpoolError(f"{problem.filename or self._path}: the disk refused: {problem.strerror}")
 
     def _release(self) -> None:
+        if self._tail is not None:
+            self._tail.release()
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             # The bytes are where fsync left them: what close(2) could report comes too late to act on.

@@ -4,6 +4,9 @@
 
     recordings/<device>/<yyyy>/<mm>/<dd>/<id>/<object>      manifest.json last: it is the commit
     recordings/…/<id>/add-<n>-<sha256>.age  add-<n>.json  add-<n>.sig
+    ledger/<device>/<first>.jsonl                           a segment of the device's ledger
+    stamps/<device>/<size>.tsr                              the stamp on the checkpoint of that size
+    receipts/<device>/<id>.json                             what a custodian vouches for
 
 The device stands before the date, so that a device's rights can end at its own prefix; dates are UTC, of the
 call's start. No class, no telephone number and no person's name stands in any name.
@@ -11,6 +14,8 @@ call's start. No class, no telephone number and no person's name stands in any n
 Conventions: a name is parts joined by single slashes, without one at either end. Parts are ASCII, begin with
 a letter or a digit and have no other signs than ``. _ - =``: no store and no file system disagrees about
 those, and none of them is a way out of a folder. What is built here can be parsed here, and nothing else can.
+Numbers are decimal without leading zeros: a listing, which is in the order of the names' bytes, is not in the
+order of the numbers.
 """
 
 import re
@@ -22,8 +27,12 @@ from uuid import UUID
 from callseal.store.errors import StoreRefused
 
 RECORDINGS: Final = "recordings/"
+LEDGER: Final = "ledger/"
+STAMPS: Final = "stamps/"
+RECEIPTS: Final = "receipts/"
 MAX_NAME: Final = 1024  # bytes of a key in S3
 MAX_PART: Final = 240  # 255 in most file systems, less what a temporary name adds
+MAX_NUMBER: Final = (1 << 53) - 1  # of a ledger entry (docs/format.md)
 
 _PART: Final = r"[A-Za-z0-9][A-Za-z0-9._=-]*"
 _NAME_PATTERN: Final = re.compile(rf"{_PART}(/{_PART})*")
@@ -34,7 +43,11 @@ _OBJECT_PATTERN: Final = re.compile(
     r"|(?!add-)[a-z]{1,16}-[0-9a-f]{64}\.age"
     r"|add-[0-9]{1,9}(-[0-9a-f]{64}\.age|\.json|\.sig)"
 )
+_NUMBER_PATTERN: Final = re.compile(r"0|[1-9][0-9]{0,15}")
 _RECORDING_PARTS: Final = 6
+_LEDGER_ENDING: Final = ".jsonl"
+_STAMP_ENDING: Final = ".tsr"
+_RECEIPT_ENDING: Final = ".json"
 _DATE_PATTERN: Final = re.compile(r"([0-9]{4})/([0-9]{2})/([0-9]{2})")
 
 
@@ -47,8 +60,7 @@ class RecordingName:
     id: UUID
 
     def __post_init__(self) -> None:
-        if _DEVICE_PATTERN.fullmatch(self.device) is None:
-            raise ValueError("a device is dev- and 12 characters of base32")
+        _check_device(self.device)
 
     @property
     def prefix(self) -> str:
@@ -94,6 +106,48 @@ def parse_recording_name(name: str) -> tuple[RecordingName, str] | None:
     return (recording, file) if known and recording.prefix + file == name else None
 
 
+def ledger_name(device: str, first: int) -> str:
+    """Return the name of the segment that begins with entry `first`; ValueError for what has no name."""
+    return _numbered(LEDGER, device, first, _LEDGER_ENDING)
+
+
+def parse_ledger_name(name: str) -> tuple[str, int] | None:
+    """Return the device and the first entry's number of a segment, None for any other name."""
+    return _parse_numbered(LEDGER, name, _LEDGER_ENDING)
+
+
+def stamp_name(device: str, size: int) -> str:
+    """Return the name of the stamp on the checkpoint over `size` entries; ValueError as for a segment."""
+    if size < 1:
+        raise ValueError("a checkpoint is over one entry or more")
+    return _numbered(STAMPS, device, size, _STAMP_ENDING)
+
+
+def parse_stamp_name(name: str) -> tuple[str, int] | None:
+    """Return the device and the checkpoint's size of a stamp, None for any other name."""
+    found = _parse_numbered(STAMPS, name, _STAMP_ENDING)
+    return None if found is None or found[1] < 1 else found
+
+
+def receipt_name(device: str, recording: UUID) -> str:
+    """Return the name of the receipt for a recording; ValueError for a malformed device."""
+    _check_device(device)
+    return f"{RECEIPTS}{device}/{recording}{_RECEIPT_ENDING}"
+
+
+def parse_receipt_name(name: str) -> tuple[str, UUID] | None:
+    """Return the device and the recording of a receipt, None for any other name."""
+    found = _device_and_rest(RECEIPTS, name, _RECEIPT_ENDING)
+    if found is None:
+        return None
+    device, text = found
+    try:
+        recording = UUID(text)
+    except ValueError:
+        return None
+    return (device, recording) if str(recording) == text else None
+
+
 def check_name(name: str) -> None:
     """Raise StoreRefused for what is no object's name."""
     if len(name) > MAX_NAME or _NAME_PATTERN.fullmatch(name) is None:
@@ -106,3 +160,30 @@ def check_prefix(prefix: str) -> None:
     """Raise StoreRefused for what no object's name begins with."""
     if len(prefix) > MAX_NAME or _PREFIX_PATTERN.fullmatch(prefix) is None:
         raise StoreRefused("no prefix of an object's name: see the rules in callseal.store.names")
+
+
+def _check_device(device: str) -> None:
+    if _DEVICE_PATTERN.fullmatch(device) is None:
+        raise ValueError("a device is dev- and 12 characters of base32")
+
+
+def _numbered(prefix: str, device: str, number: int, ending: str) -> str:
+    _check_device(device)
+    if not 0 <= number <= MAX_NUMBER:
+        raise ValueError(f"a number in a name is from 0 to {MAX_NUMBER}")
+    return f"{prefix}{device}/{number}{ending}"
+
+
+def _parse_numbered(prefix: str, name: str, ending: str) -> tuple[str, int] | None:
+    found = _device_and_rest(prefix, name, ending)
+    if found is None or _NUMBER_PATTERN.fullmatch(found[1]) is None or int(found[1]) > MAX_NUMBER:
+        return None
+    return found[0], int(found[1])
+
+
+def _device_and_rest(prefix: str, name: str, ending: str) -> tuple[str, str] | None:
+    """Take ``<prefix><device>/<rest><ending>`` apart; None for what is not of that form."""
+    if not name.startswith(prefix) or not name.endswith(ending):
+        return None
+    device, slash, rest = name[len(prefix) : -len(ending)].partition("/")
+    return (device, rest) if slash and _DEVICE_PATTERN.fullmatch(device) is not None else None

@@ -238,7 +238,7 @@ def _wait_for_store(office: Office, count: int) -> list[Copy]:
 
 def _read_back(office: Office, copy: Copy) -> _Shown:
     """Verify and open one recording, as an inspector would."""
-    trust = TrustStore.from_file(office.roots_file)
+    trust = TrustStore.from_files(office.roots_file, office.revocations_file)
     report = verify_recording(copy.reader, copy.prefix, trust)
     sealed = opening.open_manifest(copy, trust)
     identities = read_identities(office.key_file, passphrase=None)

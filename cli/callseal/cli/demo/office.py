@@ -36,6 +36,7 @@ class Office:
         self.config_file = root / "config" / "callseal.toml"
         self.key_file = root / "keys" / "reading.key"
         self.roots_file = root / "config" / "trust.pem"
+        self.revocations_file = root / "config" / "revoked.pem"
         self.spool = root / "spool"
         self.store_path = root / "store"
         self.opened = root / "opened"

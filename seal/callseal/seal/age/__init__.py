@@ -14,6 +14,7 @@ from callseal.seal.age.hybrid import HybridIdentity, HybridRecipient
 from callseal.seal.age.identity import Identity, parse_identity
 from callseal.seal.age.payload import CHUNK_SIZE_BYTES, SEALED_CHUNK_SIZE_BYTES
 from callseal.seal.age.recipient import Recipient, check_together, fingerprint, parse_recipient
+from callseal.seal.age.rewrap import rewrap, rewrap_header
 from callseal.seal.age.scrypt import ScryptIdentity, ScryptRecipient
 from callseal.seal.age.stanza import Stanza
 from callseal.seal.age.x25519 import X25519Identity, X25519Recipient
@@ -42,5 +43,7 @@ __all__ = [
     "parse_identity",
     "parse_recipient",
     "read_header",
+    "rewrap",
+    "rewrap_header",
     "unwrap_file_key",
 ]

@@ -46,6 +46,16 @@ class Encryptor:
         self._chunk = 0
         self._state = _NEW
 
+    @property
+    def chunk(self) -> int:
+        """The number of the chunk that is not sealed yet."""
+        return self._chunk
+
+    @property
+    def held(self) -> memoryview:
+        """The plaintext of that chunk so far: to be looked at and let go of before the next `update`."""
+        return memoryview(self._held).toreadonly()
+
     def header(self) -> bytes:
         """Return the file's beginning: the header and the payload's nonce."""
         self._expect(_NEW)

@@ -62,7 +62,8 @@ class Listen:
 class Room:
     """Whether the spool has room for another call, and what to do when it has not."""
 
-    has_room: Callable[[], bool]
+    why_not: Callable[[], str | None]
+    """The code that says why no recording can be kept now, None where one can."""
     on_full: str
     """"refuse-call" or "pass"."""
     alarm: Callable[[str, str], None]
@@ -128,8 +129,9 @@ class BridgeSource:
             reasons.append("bridge-starting")
         elif time.monotonic() - self._beat_s > BEAT_TIMEOUT_S:
             reasons.append("bridge-silent")
-        if not self._room.has_room():
-            reasons.append("spool-full")
+        no_room = self._room.why_not()
+        if no_room is not None:
+            reasons.append(no_room)
         return Readiness(ready=not reasons, why_not=tuple(reasons))
 
     async def run(self, recorder: Recorder) -> None:
@@ -325,9 +327,9 @@ class BridgeSource:
         # A call for help is let through also while the agent is stopping.
         if self._draining and planned.exempt_reason != "emergency":
             reason = "bridge-stopping"
-        elif planned.recorded and not self._room.has_room():
-            self._room.alarm("spool-full", "the spool has no room: calls are not recorded")
-            reason = "spool-full"
+        elif planned.recorded and (no_room := self._room.why_not()) is not None:
+            self._room.alarm(no_room, "the spool takes no recording: calls are not recorded")
+            reason = no_room
             planned = planned.unrecorded(reason)
         command = planned.command
         if reason == "bridge-stopping" or (reason and self._room.on_full == "refuse-call"):

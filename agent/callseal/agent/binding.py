@@ -1,0 +1,198 @@
+"""Binds a recording: describes it as a vCon, seals that, writes the manifest, and tells the ledger.
+
+Shell: it writes the spool. All methods raise SealError, most of them SpoolError: what that means for the call
+is the recorder's to say.
+"""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from callseal.agent import metadata
+from callseal.agent.call import EndReason
+from callseal.agent.checks import Limits, Verdict
+from callseal.agent.chronicle import Chronicle
+from callseal.agent.recording import Recording
+from callseal.seal.age import Recipient, fingerprint
+from callseal.seal.device import DeviceSigner
+from callseal.seal.manifest import Direction, Manifest, ManifestObject, Origin, Result, object_name
+from callseal.seal.recovery import end_kind
+from callseal.seal.state import Purpose, RecordingState
+from callseal.seal.vcon import sign_vcon
+from callseal.seal.writer import SealedObject, seal_bytes
+
+AUDIO: Final = "audio"
+CALL: Final = "call"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What the settings say that concerns every recording."""
+
+    site: str
+    stores: tuple[str, ...]
+    flush_s: float
+    limits: Limits
+    software: str
+    banked: bool = False
+    """Whether all recordings are synced at once, by who calls `staged` and `synced`, not each by itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of a recording."""
+
+    end: EndReason
+    result: Result
+    reasons: tuple[str, ...]
+    audio: SealedObject | None = None
+    verdict: Verdict | None = None
+
+
+class Binder:
+    """Writes what belongs to a recording besides its sound."""
+
+    def __init__(
+        self,
+        *,
+        recipients: Sequence[Recipient],
+        signer: DeviceSigner,
+        policy: Policy,
+        ledger: Chronicle,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._recipients = tuple(recipients)
+        self._signer = signer
+        self._policy = policy
+        self._ledger = ledger
+        self._now = now
+
+    def put_state(
+        self, entry: Recording, purpose: Purpose = Purpose.RECORD, reasons: Sequence[str] = ()
+    ) -> None:
+        """Write down what a recovery would have to know."""
+        call, form = entry.call, entry.format
+        entry.bundle.put_state(
+            RecordingState(
+                id=entry.id,
+                device=self._signer.device,
+                site=self._policy.site,
+                source=call.source,
+                origin=Origin.LIVE,
+                direction=Direction(call.direction),
+                started_at=call.started_at,
+                opened_at=entry.audio_start,
+                rate_hz=None if form is None else form.rate_hz,
+                encoding=None if form is None else form.encoding.value,
+                business_type=call.business,
+                retention_class=call.retention_class or None,
+                stores=self._policy.stores,
+                recipients=self._fingerprints(),
+                software=self._policy.software,
+                purpose=purpose,
+                reasons=tuple(reasons),
+                continues=entry.continues,
+            )
+        )
+
+    def save_metadata(self, entry: Recording) -> None:
+        """Seal what is known so far, in place of what was known before."""
+        self._seal_vcon(entry, self._facts(entry))
+
+    def complete(self, entry: Recording, found: Outcome) -> None:
+        """Make the recording complete, note its end, and move it to ``ready/``.
+
+        Whatever ends this early, a power cut too, is carried on by the next recovery.
+        """
+        facts = dataclasses.replace(
+            self._facts(entry),
+            end=found.end,
+            result=found.result.value,
+            reasons=found.reasons,
+            verdict=found.verdict,
+        )
+        objects: list[ManifestObject] = []
+        if found.audio is not None and facts.audio is not None:
+            sound = _object(AUDIO, found.audio)
+            described = dataclasses.replace(
+                facts.audio, object_name=sound.name, plaintext_sha512=found.audio.plaintext_sha512
+            )
+            facts = dataclasses.replace(facts, audio=described)
+            objects.append(sound)
+        objects.append(_object(CALL, self._seal_vcon(entry, facts)))
+        manifest = self._manifest(entry, found, tuple(objects))
+        entry.bundle.bind(manifest, self._signer.sign(manifest))
+        self._ledger.note(
+            end_kind(manifest, opened=self._ledger.is_open(entry.id)),
+            recording=entry.id,
+            manifest=hashlib.sha256(manifest.to_bytes()).digest(),
+            result=manifest.result.value,
+            reasons=manifest.reasons,
+        )
+        entry.bundle.release()
+
+    def _facts(self, entry: Recording) -> metadata.Facts:
+        audio = None
+        if entry.format is not None:
+            audio = metadata.Audio(
+                start=entry.audio_start, duration_samples=entry.own_samples, rate_hz=entry.format.rate_hz
+            )
+        return metadata.Facts(
+            recording=entry.id,
+            created_at=self._now(),
+            device=self._signer.device,
+            site=self._policy.site,
+            call=entry.call,
+            events=entry.own_events(),
+            audio=audio,
+            end=None,
+            result="",
+            reasons=(),
+            verdict=None,
+            continues=entry.continues,
+        )
+
+    def _seal_vcon(self, entry: Recording, facts: metadata.Facts) -> SealedObject:
+        signed = sign_vcon(metadata.describe(facts), self._signer.key, self._signer.chain)
+        return seal_bytes(entry.bundle.vcon_path, signed, self._recipients)
+
+    def _manifest(self, entry: Recording, found: Outcome, objects: tuple[ManifestObject, ...]) -> Manifest:
+        call, form = entry.call, entry.format
+        return Manifest(
+            id=entry.id,
+            device=self._signer.device,
+            site=self._policy.site,
+            source=call.source,
+            origin=Origin.LIVE,
+            direction=Direction(call.direction),
+            started_at=call.started_at,
+            ended_at=max(found.end.at, call.started_at),
+            duration_samples=entry.own_samples,
+            rate_hz=None if form is None else form.rate_hz,
+            encoding=None if form is None else form.encoding.value,
+            business_type=call.business,
+            retention_class=call.retention_class or None,
+            stores=self._policy.stores,
+            result=found.result,
+            reasons=found.reasons,
+            recipients=self._fingerprints(),
+            objects=objects,
+            ledger=self._ledger.place,
+            software=self._policy.software,
+            x5c=self._signer.chain,
+        )
+
+    def _fingerprints(self) -> tuple[str, ...]:
+        return tuple(fingerprint(recipient) for recipient in self._recipients)
+
+
+def _object(kind: str, sealed: SealedObject) -> ManifestObject:
+    return ManifestObject(
+        name=object_name(kind, sealed.sha256),
+        size_bytes=sealed.size_bytes,
+        sha256=sealed.sha256,
+        plaintext_sha512=sealed.plaintext_sha512,
+    )

@@ -1,0 +1,82 @@
+"""Which spool takes the next recording: the first that is still trusted and has room.
+
+A disk that refused to write or to sync is not asked again until the agent starts anew: what the kernel kept
+of it is unknown, and trying again could only pretend. A disk that was full is asked again once it has room.
+
+Conventions: used from one thread. `alarm` takes a code and words, `clear` a code.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+from callseal.seal.errors import SpoolError
+from callseal.seal.spool import Spool
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FAILED: Final = "spool-failed"
+FULL: Final = "spool-full"
+SECOND: Final = "second-spool"
+
+
+class Spools:
+    """The spools of a device, in the order in which they are used."""
+
+    def __init__(
+        self,
+        spools: Sequence[Spool],
+        *,
+        min_free_bytes: int,
+        alarm: Callable[[str, str], None],
+        clear: Callable[[str], None],
+    ) -> None:
+        self._spools = tuple(spools)
+        self._min_free_bytes = min_free_bytes
+        self._alarm = alarm
+        self._clear = clear
+        self._failed: set[Path] = set()
+
+    @property
+    def all(self) -> tuple[Spool, ...]:
+        """Every spool, trusted or not."""
+        return self._spools
+
+    @property
+    def first(self) -> Spool:
+        """The one where status and locks are."""
+        return self._spools[0]
+
+    def distrust(self, spool: Spool, error: SpoolError) -> None:
+        """Put no recording there any more: its disk refused, other than for being full."""
+        if not error.full and spool.root not in self._failed:
+            self._failed.add(spool.root)
+            words = f"{error}: nothing is recorded there until the disk is repaired and the agent restarted"
+            self._alarm(FAILED, words)
+
+    def usable(self, *, other_than: Spool | None = None) -> Iterator[Spool]:
+        """Yield the spools that a recording may go to now, the best first."""
+        for spool in self._spools:
+            if spool is not other_than and spool.root not in self._failed and self._has_room(spool):
+                yield spool
+
+    def why_not(self) -> str | None:
+        """Return the code that says why nothing can be recorded, None where something can; set the alarms."""
+        chosen = next(self.usable(), None)
+        if chosen is not None:
+            self._clear(FULL)
+        if chosen is not None and chosen is not self.first:
+            self._alarm(
+                SECOND, f"recordings go to {chosen.root}, the second folder: see to {self.first.root}"
+            )
+        elif chosen is not None:
+            self._clear(SECOND)
+        if chosen is not None:
+            return None
+        return FAILED if all(spool.root in self._failed for spool in self._spools) else FULL
+
+    def _has_room(self, spool: Spool) -> bool:
+        try:
+            return spool.free_bytes() >= self._min_free_bytes
+        except SpoolError:
+            return False

@@ -1,0 +1,237 @@
+"""Stamps for the ledgers in a store: an authority outside says that they were there by now.
+
+For each device the newest checkpoint is looked at, the last line of its newest segment. If it has no stamp
+yet, the authority is asked for one, and its answer is checked and put as ``stamps/<device>/<size>.tsr``. A
+stamp on a checkpoint covers all entries before it, so the older checkpoints need none.
+
+Conventions: doing it again does nothing again. What is wrong with one device stops no other; after
+`MOST_FAILURES` failures in a row to reach the authority it is not asked any more, so that a night's run
+over a fleet ends. A stamp whose time is more than `CLOCK_TOLERANCE` from this machine's clock is not kept:
+one of the two is wrong, and a stamp, once stored, can't be replaced. Without roots an authority's answer is
+kept where all else fits, and it is said to be *not checked*; `verify` can check it later. Whether a
+checkpoint is that of its device is not looked at: that is for `verify`, and a stamp on a false one proves
+nothing.
+
+Names in the store that are no segment's are passed over.
+"""
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, Protocol
+
+from cryptography import x509
+
+from callseal.archive.errors import ArchiveError, AuthorityRefused, AuthorityUnreachable, ScratchFailed
+from callseal.seal.errors import LedgerError, RemoteError, SealError
+from callseal.seal.ledger.checkpoint import origin_of, parse_checkpoint, read_line
+from callseal.seal.stamp import MAX_STAMP_BYTES, Stamp, open_stamp, read_stamp, request
+from callseal.store.errors import StoreError, StoreMissing, StoreRefused, StoreUnreachable
+from callseal.store.interface import StoreReader, StoreWriter
+from callseal.store.names import LEDGER, ledger_name, parse_ledger_name, stamp_name
+
+MAX_SEGMENT_BYTES: Final = 16 * 1024 * 1024
+"""A segment has at most 100 entries (docs/format.md) of at most 64 KiB."""
+CLOCK_TOLERANCE: Final = timedelta(minutes=10)
+MOST_FAILURES: Final = 3
+
+NOT_CHECKED: Final = 15
+
+
+class Store(StoreReader, StoreWriter, Protocol):
+    """What is stamped: both halves of a store."""
+
+
+class Asked(Protocol):
+    """An authority."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages."""
+
+    def ask(self, question: bytes) -> bytes:
+        """Return the answer's bytes. Raises AuthorityUnreachable and AuthorityRefused."""
+
+
+class Outcome(StrEnum):
+    """What came of a device."""
+
+    STAMPED = "stamped"
+    ALREADY = "already"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceStamp:
+    """What came of one device.
+
+    `size` is that of its newest checkpoint, as far as it could be read; `stamp` is there unless it failed,
+    `problem` only then. `checked` says that one of the roots vouches for the authority.
+    """
+
+    device: str
+    size: int | None
+    outcome: Outcome
+    stamp: Stamp | None = None
+    checked: bool = False
+    problem: SealError | StoreError | ArchiveError | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0; 15 where something could not be read or checked; 20, 21, 30 for authority, store and disk."""
+        if self.problem is None:
+            return 0 if self.checked else NOT_CHECKED
+        # An altered segment or stamp is for `verify` to judge: here it is one that could not be stamped.
+        own = isinstance(self.problem, ArchiveError | StoreError) and self.problem.exit_code > NOT_CHECKED
+        return self.problem.exit_code if own else NOT_CHECKED
+
+
+class Stamper:
+    """Stamps what lies in one store. `nonce` gives a new random number of at most 64 bits, never 0."""
+
+    def __init__(
+        self,
+        store: Store,
+        authority: Asked,
+        roots: Sequence[x509.Certificate],
+        *,
+        now: Callable[[], datetime],
+        nonce: Callable[[], int],
+    ) -> None:
+        self._store = store
+        self._authority = authority
+        self._roots = tuple(roots)
+        self._now = now
+        self._nonce = nonce
+        self._failures = 0
+
+    def run(self) -> Iterator[DeviceStamp]:
+        """Yield what came of each device, sorted by device. StoreError where the store can't be listed."""
+        newest: dict[str, int] = {}
+        for item in self._store.list(LEDGER):
+            parsed = parse_ledger_name(item.name)
+            if parsed is not None:
+                device, first = parsed
+                newest[device] = max(first, newest.get(device, 0))
+        for device, first in sorted(newest.items()):
+            yield self._device(device, first)
+
+    def _device(self, device: str, first: int) -> DeviceStamp:
+        size = None
+        try:
+            size, note = self._checkpoint(device, first)
+            there = self._stored(device, size, note)
+            if there is not None:
+                return self._done(device, size, Outcome.ALREADY, there)
+            answer, stamp = self._ask(note)
+            try:
+                self._put(stamp_name(device, size), answer)
+            except StoreRefused:
+                # Somebody else stamped it meanwhile: theirs is as good, if it is one.
+                there = self._stored(device, size, note)
+                if there is None:
+                    raise
+                return self._done(device, size, Outcome.ALREADY, there)
+            return self._done(device, size, Outcome.STAMPED, stamp)
+        except (SealError, StoreError, ArchiveError) as problem:
+            return DeviceStamp(device=device, size=size, outcome=Outcome.FAILED, problem=problem)
+
+    def _done(self, device: str, size: int, outcome: Outcome, stamp: Stamp) -> DeviceStamp:
+        return DeviceStamp(device=device, size=size, outcome=outcome, stamp=stamp, checked=bool(self._roots))
+
+    def _checkpoint(self, device: str, first: int) -> tuple[int, bytes]:
+        """Return the size and the exact bytes of the checkpoint at the end of a segment."""
+        name = ledger_name(device, first)
+        data = self._read(name, MAX_SEGMENT_BYTES)
+        if len(data) > MAX_SEGMENT_BYTES:
+            raise LedgerError(f"{name}: more than the {MAX_SEGMENT_BYTES} bytes allowed")
+        lines, end, rest = data.rpartition(b"\n")
+        if not end or rest:
+            raise LedgerError(f"{name}: does not end with a whole line")
+        try:
+            note = read_line(lines.rpartition(b"\n")[2] + b"\n")
+            checkpoint = parse_checkpoint(note)
+        except LedgerError as problem:
+            raise LedgerError(f"{name}: its last line is no checkpoint: {problem}") from problem
+        if checkpoint.origin != origin_of(device) or checkpoint.size <= first:
+            raise LedgerError(f"{name}: its checkpoint is another device's, or over too few entries")
+        return checkpoint.size, note
+
+    def _stored(self, device: str, size: int, note: bytes) -> Stamp | None:
+        """Return the stamp that the store has already, None if it has none."""
+        name = stamp_name(device, size)
+        try:
+            data = self._read(name, MAX_STAMP_BYTES)
+        except StoreMissing:
+            return None
+        try:
+            return self._check(data, note, None)
+        except RemoteError as problem:
+            raise type(problem)(f"{name}: {problem}") from problem
+
+    def _ask(self, note: bytes) -> tuple[bytes, Stamp]:
+        name = self._authority.name
+        if self._failures >= MOST_FAILURES:
+            raise AuthorityUnreachable(f"{name}: not asked: it failed {self._failures} times in a row")
+        nonce = self._nonce()
+        try:
+            answer = self._authority.ask(request(note, nonce=nonce))
+        except AuthorityUnreachable:
+            self._failures += 1
+            raise
+        self._failures = 0
+        try:
+            stamp = self._check(answer, note, nonce)
+        except RemoteError as problem:
+            raise AuthorityRefused(f"{name}: {problem}; nothing was kept") from problem
+        ahead_s = (stamp.at - self._now()).total_seconds()
+        if abs(ahead_s) > CLOCK_TOLERANCE.total_seconds():
+            way = "ahead of" if ahead_s > 0 else "behind"
+            raise AuthorityRefused(
+                f"{name}: its clock is {abs(ahead_s):.0f} s {way} this machine's: one of the two is wrong;"
+                " nothing was kept"
+            )
+        return answer, stamp
+
+    def _check(self, data: bytes, note: bytes, nonce: int | None) -> Stamp:
+        if not self._roots:
+            return open_stamp(data, note, nonce=nonce)
+        return read_stamp(data, note, self._roots, nonce=nonce)
+
+    def _read(self, name: str, limit_bytes: int) -> bytes:
+        """Return up to one byte more than the limit, for the caller to refuse."""
+        data = bytearray()
+        try:
+            with self._store.get(name) as file:
+                while len(data) <= limit_bytes and (block := file.read(limit_bytes + 1 - len(data))):
+                    data += block
+        except StoreError:
+            raise
+        except OSError as problem:
+            raise StoreUnreachable(f"{name}: can't be read: {problem.strerror}") from problem
+        return bytes(data)
+
+    def _put(self, name: str, data: bytes) -> None:
+        with _file_of(data) as path:
+            self._store.put(name, path, hashlib.sha256(data).digest())
+
+
+@contextmanager
+def _file_of(data: bytes) -> Iterator[Path]:
+    """Give the bytes as a file for as long as it takes to store them; a stamp is public."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="callseal-")
+    except OSError as problem:
+        raise ScratchFailed(f"{tempfile.gettempdir()}: {problem.strerror}") from problem
+    with folder:
+        path = Path(folder.name) / "stamp.tsr"
+        try:
+            path.write_bytes(data)
+        except OSError as problem:
+            raise ScratchFailed(f"{path}: {problem.strerror}") from problem
+        yield path
