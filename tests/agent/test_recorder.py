@@ -1,6 +1,5 @@
 """The recorder: what a source hands in lies in the spool sealed, signed and whole, and nowhere else."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
@@ -21,6 +20,7 @@ from callseal.codecs.au import Encoding
 from callseal.seal.age import HybridIdentity, X25519Identity, fingerprint
 from callseal.seal.errors import NoIdentityMatch
 from callseal.seal.manifest import Direction, Origin, Result
+from callseal.seal.tail import read_slots
 from callseal.seal.vcon import open_vcon
 from callseal.seal.verify import LocalFolder, verify_recording
 from support.recorded_calls import (
@@ -40,6 +40,7 @@ from support.recorded_calls import (
     block,
     bodies,
     coded,
+    is_sealed,
     open_bundle,
     recipients,
     record_call,
@@ -93,7 +94,7 @@ def test_a_recording_verifies_and_gives_back_every_sample(
     report = verify_recording(LocalFolder(folder), LocalFolder(folder).prefix, OWNER.trust)
     opened = open_bundle(folder, identity)
 
-    assert report.ok, report.findings
+    assert is_sealed(report), report.findings
     assert desk.results == [Result.OK]
     assert desk.alarms == []
     assert opened.inner[: au.HEADER_BYTES] == bytes(
@@ -183,16 +184,33 @@ def test_the_sound_reaches_the_disk_while_the_call_runs(desk: Desk) -> None:
     assert path.stat().st_size == header_bytes + 2 * (65_536 + 16)
 
 
-def test_what_was_written_is_made_durable_as_often_as_the_settings_say(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    synced: list[float] = []
+def test_the_chunk_that_is_not_full_is_kept_safe_as_often_as_the_settings_say(tmp_path: Path) -> None:
     with recording_desk(tmp_path / "spool", flush_s=0.5) as desk:
-        monkeypatch.setattr(os, "fdatasync", lambda _fd: synced.append(desk.clock.elapsed_s))
+        recording = desk.recorder.open(QUIET, PCM16)
+        tail = desk.spool.root / "open" / str(recording) / "tail"
+        kept = []
 
-        record_call(desk, samples=talk(2 * RATE_HZ))
+        for step in range(20):
+            desk.clock.elapsed_s += 0.1
+            desk.recorder.write(block(recording, step * 800, talk(800)))
+            kept.append(len(read_slots(tail.read_bytes())) and read_slots(tail.read_bytes())[0].number)
 
-    assert synced == [0.5, 1.0, 1.5, 2.0]
+    assert kept == [0] * 4 + [1] * 5 + [2] * 5 + [3] * 5 + [4]
+
+
+def test_a_source_that_falls_silent_loses_nothing_that_it_had_said(tmp_path: Path) -> None:
+    """Between two deliveries the clock alone makes safe what has come."""
+    with recording_desk(tmp_path / "spool", flush_s=0.5) as desk:
+        recording = desk.recorder.open(QUIET, PCM16)
+        desk.recorder.write(block(recording, 0, talk(800)))
+        tail = desk.spool.root / "open" / str(recording) / "tail"
+        before = read_slots(tail.read_bytes())
+        desk.clock.elapsed_s += 0.5
+
+        desk.recorder.tick()
+
+        assert before == ()
+        assert [slot.number for slot in read_slots(tail.read_bytes())] == [1]
 
 
 def test_the_metadata_is_in_the_spool_from_the_beginning_and_follows_every_event(desk: Desk) -> None:

@@ -94,28 +94,25 @@ def test_what_was_written_before_the_disk_was_full_stays_for_recovery(desk: Desk
         desk.recorder.write(block(recording, second * RATE_HZ, SECOND))
     desk.recorder.close(recording, HANGUP)
 
-    assert desk.spool.quarantine_unfinished() == [recording]
-
-    audio = desk.spool.root / "quarantine" / str(recording) / "audio.age"
-    assert audio.stat().st_size > 500_000
+    assert [bundle.id for bundle in desk.spool.unfinished()] == [recording]
+    assert (desk.spool.root / "open" / str(recording) / "audio.age").stat().st_size > 500_000
 
 
-def test_a_recording_that_could_not_begin_is_failed_and_takes_a_whole_call_without_a_word(
+def test_a_recording_that_can_not_begin_is_refused_with_an_alarm_and_a_trace(
     desk: Desk, small_disk: Path
 ) -> None:
-    """The folder needs no room on this file system, the first byte does."""
+    """Who asks can then do what the settings say; the ledger tells of it once there is room."""
     filler = _fill(small_disk)
-    recording = desk.recorder.open(QUIET, ULAW)
-    alarmed = list(desk.alarms)
-    codes = encode(SECOND, Law.MU)
 
-    for minute in (0, 59, 118):  # far apart: a recorder that lost count would call this a leap
-        desk.recorder.write(block(recording, minute * 60 * RATE_HZ, codes))
+    with pytest.raises(SpoolError, match="No space left"):
+        desk.recorder.open(QUIET, ULAW)
     filler.unlink()
-    desk.recorder.close(recording, HANGUP)
+    desk.clock.elapsed_s += 10
+    desk.ledger.tick(0)
 
-    assert [code for code, _ in alarmed] == ["write-failed"]
-    assert desk.results == [Result.FAILED]
+    assert {code for code, _ in desk.alarms} == {"ledger-failed", "write-failed"}
+    assert desk.ledger.open_recordings() == ()
+    assert desk.ready() == []
 
 
 def test_metadata_that_can_not_be_written_does_not_stop_the_sound(desk: Desk, small_disk: Path) -> None:
@@ -192,7 +189,7 @@ def moved_desk(tmp_path: Path) -> Iterator[Desk]:
 def test_without_a_place_to_begin_opening_and_exempting_raise_the_disks_error(moved_desk: Desk) -> None:
     with pytest.raises(SpoolError, match="open"):
         moved_desk.recorder.open(QUIET, ULAW)
-    with pytest.raises(SpoolError, match="open"):
+    with pytest.raises(SpoolError, match="its disk has failed"):
         moved_desk.recorder.exempt(CALL, HANGUP)
 
 
@@ -205,7 +202,7 @@ def test_audio_that_can_not_be_destroyed_is_alarmed_and_never_sent(tmp_path: Pat
 
         desk.recorder.discard(recording, replace(HANGUP, reasons=("refused",)))
 
-        assert {code for code, _ in desk.alarms} == {"write-failed"}
+        assert {code for code, _ in desk.alarms} == {"spool-failed", "write-failed"}
         assert desk.results == [Result.FAILED]
         assert desk.ready() == []
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from callseal.seal.age import parse_recipient
+from callseal.seal.enrolment import key_fingerprint
 from callseal.seal.keyfile import read_identities
 from callseal.seal.keys import (
     Role,
@@ -23,16 +24,14 @@ from callseal.seal.secret import Secret
 from support.age_peers import need
 from support.bundle import PASSPHRASE, Archive
 from support.commands import Commands
+from support.organisation_cli import certify, make_root, passphrase_in
 
 SECRET_WORDS = ("AGE-SECRET-KEY", "PRIVATE KEY")
 
 
 @pytest.fixture
 def passphrase(tmp_path: Path) -> Path:
-    path = tmp_path / "passphrase"
-    path.touch(mode=0o600)
-    path.write_text(PASSPHRASE + "\n")
-    return path
+    return passphrase_in(tmp_path)
 
 
 def test_a_new_key_is_post_quantum_and_locked(callseal: Commands, tmp_path: Path, passphrase: Path) -> None:
@@ -153,23 +152,6 @@ def test_options_that_do_not_go_together_are_refused(
 # --- the organisation's root ------------------------------------------------------------------------
 
 
-def make_root(callseal: Commands, folder: Path, passphrase: Path) -> Path:
-    root = folder / "root.key"
-    ran = callseal(
-        "keys",
-        "new",
-        "--signing",
-        "--organisation",
-        "Example Insurance",
-        "-o",
-        root,
-        "--passphrase-file",
-        passphrase,
-    )
-    assert ran.code == 0, ran.err
-    return root
-
-
 def test_a_root_certifies_a_device_by_its_public_half(
     callseal: Commands, tmp_path: Path, passphrase: Path
 ) -> None:
@@ -228,6 +210,33 @@ def test_a_role_can_be_chosen(callseal: Commands, tmp_path: Path, passphrase: Pa
     chain = chain_der(read_certificates(tmp_path / "c.pem"))
     assert ran.code == 0
     assert trust.check(chain, at=datetime.now(UTC), role=Role.CUSTODIAN).role is Role.CUSTODIAN
+
+
+def test_a_root_certifies_a_request_and_shows_what_to_compare(
+    callseal: Commands, tmp_path: Path, passphrase: Path
+) -> None:
+    root = make_root(callseal, tmp_path, passphrase)
+    callseal("init", "--dir", tmp_path, "--site", "bj", "--pbx", "sip:pbx.example")
+    callseal("enroll", "--config", tmp_path / "callseal.toml", "-o", tmp_path / "device.csr")
+
+    ran = certify(callseal, tmp_path / "device.csr", root, passphrase, tmp_path / "device.pem")
+
+    key = read_signing_key(tmp_path / "device.key").public_key()
+    assert ran.code == 0
+    assert read_certificates(tmp_path / "device.pem")[0].public_key() == key
+    assert f"fingerprint: {key_fingerprint(key)}" in ran.out.splitlines()
+
+
+def test_a_new_root_shows_the_fingerprint_that_devices_will_compare(
+    callseal: Commands, tmp_path: Path, passphrase: Path
+) -> None:
+    options = ("--signing", "--organisation", "X", "--passphrase-file", passphrase)
+
+    ran = callseal("keys", "new", *options, "-o", tmp_path / "root.key")
+
+    shown = callseal("keys", "show", tmp_path / "root.key.pem")
+    (line,) = [line for line in ran.err.splitlines() if line.startswith("fingerprint: ")]
+    assert line.removeprefix("fingerprint: ") in shown.out
 
 
 def test_a_wrong_passphrase_certifies_nothing(callseal: Commands, tmp_path: Path, passphrase: Path) -> None:
@@ -294,18 +303,41 @@ def test_a_private_key_shows_its_recipient_and_fingerprint(
     assert "sha256:" in ran.out
 
 
-def test_a_device_shows_the_same_id_by_key_certificate_and_public_half(
+def test_a_device_shows_the_same_id_by_key_request_and_public_half(
     callseal: Commands, tmp_path: Path
 ) -> None:
     callseal("init", "--dir", tmp_path, "--site", "bj", "--pbx", "sip:pbx.example")
-    name = device_id(read_signing_key(tmp_path / "device.key").public_key())
+    callseal("enroll", "--config", tmp_path / "callseal.toml", "-o", tmp_path / "device.csr")
+    key = read_signing_key(tmp_path / "device.key").public_key()
+    files = ("device.key", "device.pub", "device.csr")
 
-    shown = [callseal("keys", "show", tmp_path / file).out for file in ("device.key", "device.pub")]
+    shown = [callseal("keys", "show", tmp_path / file).out for file in files]
 
-    assert all(name in one for one in shown)
+    assert all(device_id(key) in one and key_fingerprint(key) in one for one in shown)
 
 
-@pytest.mark.parametrize("data", [b"", b"hello\n", b"\xff\xfe\x00", b"-----BEGIN PUBLIC KEY-----\n"])
+def test_a_request_shows_the_site_that_it_asks_for(callseal: Commands, tmp_path: Path) -> None:
+    callseal("init", "--dir", tmp_path, "--site", "bj", "--pbx", "sip:pbx.example")
+    callseal("enroll", "--config", tmp_path / "callseal.toml", "-o", tmp_path / "device.csr")
+
+    document = json.loads(callseal("keys", "show", tmp_path / "device.csr", "--json").out)
+
+    assert document["kind"] == "request"
+    assert list(document["keys"][0]) == ["device", "fingerprint", "site"]
+    assert document["keys"][0]["site"] == "bj"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"hello\n",
+        b"\xff\xfe\x00",
+        b"-----BEGIN PUBLIC KEY-----\n",
+        b"-----BEGIN CERTIFICATE REQUEST-----\n",
+        b"-----BEGIN X509 CRL-----\n",
+    ],
+)
 def test_what_is_no_key_file_is_refused(callseal: Commands, tmp_path: Path, data: bytes) -> None:
     (tmp_path / "k").write_bytes(data)
 

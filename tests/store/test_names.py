@@ -9,11 +9,21 @@ from hypothesis import strategies as st
 
 from callseal.store.errors import StoreRefused
 from callseal.store.names import (
+    LEDGER,
+    MAX_NUMBER,
+    RECEIPTS,
+    STAMPS,
     RecordingName,
     check_name,
     device_prefix,
+    ledger_name,
+    parse_ledger_name,
+    parse_receipt_name,
     parse_recording_name,
+    parse_stamp_name,
+    receipt_name,
     recording_name,
+    stamp_name,
 )
 
 DEVICE = "dev-eh7ddx5bksrg"
@@ -126,3 +136,85 @@ def test_a_time_without_a_zone_has_no_day() -> None:
 def test_what_no_recording_has_is_not_named(name: str) -> None:
     with pytest.raises(ValueError, match="no object"):
         RecordingName(device=DEVICE, day=date(2026, 11, 21), id=ID).object(name)
+
+
+def test_segments_stamps_and_receipts_lie_under_their_device() -> None:
+    assert ledger_name(DEVICE, 0) == f"{LEDGER}{DEVICE}/0.jsonl"
+    assert stamp_name(DEVICE, 100) == f"{STAMPS}{DEVICE}/100.tsr"
+    assert receipt_name(DEVICE, ID) == f"{RECEIPTS}{DEVICE}/{ID}.json"
+
+
+@given(st.from_regex(r"dev-[a-z2-7]{12}", fullmatch=True), st.integers(1, MAX_NUMBER), st.uuids())
+def test_any_segment_stamp_and_receipt_can_be_parsed(device: str, number: int, recording: UUID) -> None:
+    names = ledger_name(device, number), stamp_name(device, number), receipt_name(device, recording)
+
+    assert parse_ledger_name(names[0]) == (device, number)
+    assert parse_stamp_name(names[1]) == (device, number)
+    assert parse_receipt_name(names[2]) == (device, recording)
+    for name in names:
+        check_name(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "ledger/",
+        "ledger/.jsonl",
+        f"ledger/{DEVICE}/",
+        f"ledger/{DEVICE}/.jsonl",
+        f"ledger/{DEVICE}/00.jsonl",
+        f"ledger/{DEVICE}/-1.jsonl",
+        f"ledger/{DEVICE}/+1.jsonl",
+        f"ledger/{DEVICE}/1_0.jsonl",
+        f"ledger/{DEVICE}/１.jsonl",
+        f"ledger/{DEVICE}/9007199254740992.jsonl",
+        f"ledger/{DEVICE}/1.jsonl/2.jsonl",
+        f"ledger/{DEVICE}/1.json",
+        f"ledger/{DEVICE.upper()}/1.jsonl",
+        f"ledger/{DEVICE}x/1.jsonl",
+        f"/ledger/{DEVICE}/1.jsonl",
+        f"stamps/{DEVICE}/0.tsr",
+        f"stamps/{DEVICE}/01.tsr",
+        f"stamps/{DEVICE}/1.jsonl",
+        f"receipts/{DEVICE}/1.json",
+        f"receipts/{DEVICE}/{str(ID).upper()}.json",
+        f"receipts/{DEVICE}/{ID.hex}.json",
+        f"receipts/{DEVICE}/{{{ID}}}.json",
+        f"receipts/{DEVICE}/{ID}.json/",
+        f"receipts/../{ID}.json",
+    ],
+)
+def test_any_other_name_is_no_segments_stamps_or_receipts(name: str) -> None:
+    assert parse_ledger_name(name) is None
+    assert parse_stamp_name(name) is None
+    assert parse_receipt_name(name) is None
+
+
+@given(st.text(max_size=80))
+def test_any_text_is_a_segments_stamps_or_receipts_name_or_not(name: str) -> None:
+    ledger, stamp, receipt = parse_ledger_name(name), parse_stamp_name(name), parse_receipt_name(name)
+
+    assert ledger is None or ledger_name(*ledger) == name
+    assert stamp is None or stamp_name(*stamp) == name
+    assert receipt is None or receipt_name(*receipt) == name
+
+
+@pytest.mark.parametrize("number", [-1, MAX_NUMBER + 1])
+def test_a_number_out_of_range_has_no_name(number: int) -> None:
+    with pytest.raises(ValueError, match="number"):
+        ledger_name(DEVICE, number)
+
+
+def test_a_checkpoint_over_nothing_has_no_stamp() -> None:
+    with pytest.raises(ValueError, match="one entry or more"):
+        stamp_name(DEVICE, 0)
+
+
+def test_a_malformed_device_has_no_ledger_stamp_or_receipt() -> None:
+    with pytest.raises(ValueError, match="device"):
+        ledger_name("../x", 0)
+    with pytest.raises(ValueError, match="device"):
+        stamp_name("../x", 1)
+    with pytest.raises(ValueError, match="device"):
+        receipt_name("../x", ID)

@@ -7,7 +7,8 @@ ready to the store. The clock stands: recording n is the call of n minutes after
 
 import hashlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy as np
 from cryptography import x509
 from numpy.typing import NDArray
 
+from callseal.agent.binding import Policy
 from callseal.agent.call import (
     Answered,
     AudioFormat,
@@ -30,16 +32,21 @@ from callseal.agent.call import (
     Party,
 )
 from callseal.agent.checks import Limits
-from callseal.agent.recorder import Policy, Signer, SpoolRecorder
+from callseal.agent.chronicle import Chronicle
+from callseal.agent.recorder import SpoolRecorder
+from callseal.agent.spools import Spools
 from callseal.codecs import g711
 from callseal.codecs.au import Encoding
 from callseal.seal.age import HybridIdentity, Identity, X25519Identity
+from callseal.seal.device import DeviceSigner
 from callseal.seal.keyfile import write_identity
 from callseal.seal.keys import Role, chain_der, self_signed, write_certificates, write_signing_key
 from callseal.seal.secret import Secret
 from callseal.seal.spool import Bundle, Spool
 from callseal.store.directory import DirectoryStore
+from callseal.uploader.ledger import send_segment, waiting
 from callseal.uploader.worker import Target, send
+from support.ledgers import chronicle, clocks_of
 from support.sealed_recordings import STARTED_AT, Organisation, organisation
 
 RATE_HZ: Final = 8000
@@ -194,8 +201,8 @@ def record(
 ) -> UUID:
     """Let a call pass through the recorder; return the recording, which is then ready."""
     started_at = STARTED_AT + timedelta(minutes=number)
-    recorder, spool = _recorder(office, number, certified=certified)
-    with spool.lock():
+    recorder, spool, ledger = _recorder(office, number, certified=certified)
+    with spool.lock(), _running(ledger, office):
         recording = recorder.open(
             _call(started_at, direction, business, customer),
             AudioFormat(encoding=Encoding.ALAW, rate_hz=RATE_HZ),
@@ -211,16 +218,18 @@ def record(
 def record_exempt(office: Office, number: int = 0) -> UUID:
     """Let a call pass that a rule exempts; return its trace."""
     started_at = STARTED_AT + timedelta(minutes=number)
-    recorder, spool = _recorder(office, number, certified=True)
-    with spool.lock():
+    recorder, spool, ledger = _recorder(office, number, certified=True)
+    with spool.lock(), _running(ledger, office):
         end = EndReason(ending=Ending.HANGUP, at=started_at + timedelta(seconds=5), reasons=("rule-never",))
         return recorder.exempt(_call(started_at, "outbound", "service", CUSTOMER), end)
 
 
 def upload(office: Office, recordings: Sequence[UUID]) -> None:
-    """Bring recordings to the store; they stay in the spool."""
+    """Bring recordings to the store, and all of the ledger; they stay in the spool."""
     spool = Spool(office.spool_path)
     target = Target(name=STORE_NAME, writer=DirectoryStore(office.store_path))
+    for segment in waiting(spool, STORE_NAME):
+        send_segment(segment, target)
     for recording in recordings:
         bundle = Bundle(id=recording, path=office.bundle(recording))
         send(spool, bundle, target, now=STARTED_AT)
@@ -240,15 +249,26 @@ def only(folder: Path, pattern: str) -> Path:
     return found
 
 
-def _recorder(office: Office, number: int, *, certified: bool) -> tuple[SpoolRecorder, Spool]:
+@contextmanager
+def _running(ledger: Chronicle, office: Office) -> Iterator[None]:
+    """Let an agent begin, and end in order: all that it noted is published then."""
+    ledger.started("callseal/test", hashlib.sha256(b"settings").digest(), office.organisation.chain)
+    yield
+    ledger.stopped(0)
+
+
+def _recorder(office: Office, number: int, *, certified: bool) -> tuple[SpoolRecorder, Spool, Chronicle]:
     spool = Spool(office.spool_path)
     owner = office.organisation
     now = STARTED_AT + timedelta(minutes=number)
     own = self_signed(owner.device_key, role=Role.DEVICE, now=now, years=1)
+    clocks = clocks_of(lambda: now, lambda: number * 60.0)
+    ledger = chronicle([spool.ledger_path], owner.device_key, clocks, alarm=_no_alarm)
     recorder = SpoolRecorder(
-        spool=spool,
+        spools=Spools([spool], min_free_bytes=0, alarm=_no_alarm, clear=lambda _code: None),
+        ledger=ledger,
         recipients=[office.reader.recipient, office.recovery.recipient],
-        signer=Signer(
+        signer=DeviceSigner(
             device=owner.device,
             key=owner.device_key,
             chain=owner.chain if certified else chain_der([own]),
@@ -268,7 +288,7 @@ def _recorder(office: Office, number: int, *, certified: bool) -> tuple[SpoolRec
         alarm=_no_alarm,
         finished=lambda _result: None,
     )
-    return recorder, spool
+    return recorder, spool, ledger
 
 
 def _no_alarm(code: str, words: str) -> None:

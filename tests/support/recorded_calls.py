@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,16 +12,22 @@ import numpy as np
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from numpy.typing import NDArray
 
+from callseal.agent.binding import Policy
 from callseal.agent.call import Answered, AudioFormat, Block, Call, Ending, EndReason, Event, Party
 from callseal.agent.checks import Limits
-from callseal.agent.recorder import Policy, Signer, SpoolRecorder
+from callseal.agent.chronicle import Chronicle
+from callseal.agent.recorder import SpoolRecorder
+from callseal.agent.spools import Spools
 from callseal.codecs import au, g711
 from callseal.codecs.au import Encoding
 from callseal.seal.age import HybridIdentity, Identity, Recipient, X25519Identity, decrypt
+from callseal.seal.device import DeviceSigner
 from callseal.seal.fields import JsonObject
 from callseal.seal.manifest import Manifest, Result, parse
 from callseal.seal.spool import Spool
 from callseal.seal.vcon import open_vcon
+from callseal.seal.verify import Check, Outcome, Report
+from support.ledgers import chronicle, clocks_of
 from support.sealed_recordings import STARTED_AT, organisation
 
 RATE_HZ = 8000
@@ -73,6 +79,8 @@ class Desk:
     """A recorder and all that it said."""
 
     spool: Spool
+    spools: Spools
+    ledger: Chronicle
     recorder: SpoolRecorder
     clock: Clock
     alarms: list[tuple[str, str]] = field(default_factory=list)
@@ -85,17 +93,33 @@ class Desk:
 
 @contextmanager
 def recording_desk(
-    root: Path, keys: Sequence[Recipient] = recipients(CLASSIC), flush_s: float = 0.5
+    root: Path,
+    keys: Sequence[Recipient] = recipients(CLASSIC),
+    flush_s: float = 0.5,
+    second: Path | None = None,
 ) -> Iterator[Desk]:
-    """Run a recorder on a new spool in `root`."""
+    """Run a recorder on a new spool in `root`, and another in `second` for when that one fails."""
     spool, clock = Spool(root), Clock()
     alarms: list[tuple[str, str]] = []
     results: list[Result] = []
     random = np.random.default_rng(0)
+    ledger = chronicle(
+        [spool.ledger_path],
+        OWNER.device_key,
+        clocks_of(clock.now, lambda: clock.elapsed_s),
+        alarm=lambda code, words: alarms.append((code, words)),
+    )
+    spools = Spools(
+        [spool, *([] if second is None else [Spool(second)])],
+        min_free_bytes=0,
+        alarm=lambda code, words: alarms.append((code, words)),
+        clear=lambda _code: None,
+    )
     recorder = SpoolRecorder(
-        spool=spool,
+        spools=spools,
+        ledger=ledger,
         recipients=keys,
-        signer=Signer(device=OWNER.device, key=OWNER.device_key, chain=OWNER.chain),
+        signer=DeviceSigner(device=OWNER.device, key=OWNER.device_key, chain=OWNER.chain),
         policy=Policy(
             site="bj", stores=("primary",), flush_s=flush_s, limits=LIMITS, software="callseal/0.0.0"
         ),
@@ -105,8 +129,19 @@ def recording_desk(
         alarm=lambda code, words: alarms.append((code, words)),
         finished=results.append,
     )
-    with spool.lock():
-        yield Desk(spool=spool, recorder=recorder, clock=clock, alarms=alarms, results=results)
+    with ExitStack() as locks:
+        for one in spools.all:
+            locks.enter_context(one.lock())
+        yield Desk(
+            spool=spool,
+            spools=spools,
+            ledger=ledger,
+            recorder=recorder,
+            clock=clock,
+            alarms=alarms,
+            results=results,
+        )
+        ledger.stopped(0)
 
 
 def block(recording: UUID, start_samples: int, frames: "NDArray[np.uint8] | NDArray[np.int16]") -> Block:
@@ -204,3 +239,9 @@ def bodies(vcon: JsonObject, kind: str, key: str, value: str) -> list[JsonObject
 def utc(text: str) -> datetime:
     """Read a time of the metadata."""
     return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def is_sealed(report: Report) -> bool:
+    """Tell whether all is well with a bundle as such; what its device's ledger says is another question."""
+    wrong = [finding for finding in report.findings if finding.exit_code]
+    return all(finding.check is Check.LEDGER and finding.outcome is Outcome.NOT_CHECKED for finding in wrong)

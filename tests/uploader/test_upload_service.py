@@ -41,7 +41,7 @@ def uploader(spool: Spool, *stores: tuple[str, StoreWriter], scan_s: float = NEV
 
     def target() -> None:
         try:
-            run(spool.root, stores, scan_s, stop)
+            run([spool.root], stores, scan_s, stop)
         except Exception as problem:  # noqa: BLE001 - shown below, in the thread that can fail the test
             failures.append(problem)
 
@@ -201,7 +201,7 @@ def test_two_uploaders_do_not_work_in_one_spool(spool: Spool, tmp_path: Path) ->
         eventually(waiting(spool, 0), "the first is up")
 
         with pytest.raises(SpoolInUse, match="uploader"):
-            run(spool.root, [("primary", store)], NEVER_S, threading.Event())
+            run([spool.root], [("primary", store)], NEVER_S, threading.Event())
 
 
 PROGRAM = """

@@ -102,11 +102,8 @@ class Binder:
         """Seal what is known so far, in place of what was known before."""
         self._seal_vcon(entry, self._facts(entry))
 
-    def complete(self, entry: Recording, found: Outcome) -> None:
-        """Make the recording complete, note its end, and move it to ``ready/``.
-
-        Whatever ends this early, a power cut too, is carried on by the next recovery.
-        """
+    def describe(self, entry: Recording, found: Outcome) -> SealedObject:
+        """Seal what the recording came to, in place of what was known before."""
         facts = dataclasses.replace(
             self._facts(entry),
             end=found.end,
@@ -114,15 +111,22 @@ class Binder:
             reasons=found.reasons,
             verdict=found.verdict,
         )
-        objects: list[ManifestObject] = []
         if found.audio is not None and facts.audio is not None:
-            sound = _object(AUDIO, found.audio)
             described = dataclasses.replace(
-                facts.audio, object_name=sound.name, plaintext_sha512=found.audio.plaintext_sha512
+                facts.audio,
+                object_name=_object(AUDIO, found.audio).name,
+                plaintext_sha512=found.audio.plaintext_sha512,
             )
             facts = dataclasses.replace(facts, audio=described)
-            objects.append(sound)
-        objects.append(_object(CALL, self._seal_vcon(entry, facts)))
+        return self._seal_vcon(entry, facts)
+
+    def complete(self, entry: Recording, found: Outcome) -> None:
+        """Make the recording complete, note its end, and move it to ``ready/``.
+
+        Whatever ends this early, a power cut too, is carried on by the next recovery.
+        """
+        objects = [] if found.audio is None else [_object(AUDIO, found.audio)]
+        objects.append(_object(CALL, self.describe(entry, found)))
         manifest = self._manifest(entry, found, tuple(objects))
         entry.bundle.bind(manifest, self._signer.sign(manifest))
         self._ledger.note(

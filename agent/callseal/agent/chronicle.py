@@ -1,13 +1,15 @@
 """The agent's side of the ledger: notes what happens, says that it is there, publishes on time.
 
-A ledger that can't be written stops no call: it is an alarm, and every later check of the recordings says
-that the chain does not know them.
+A ledger that can't be written stops no call: it is an alarm, and what is to be noted waits. Where the disk
+was only full it is written once there is room again; where it failed, the chain does not know of it, which
+every later check of the recordings says.
 
 Conventions: the methods wait for each other, whatever thread they are called from. `alarm` takes a code and
 words, `clear` a code.
 """
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 from uuid import UUID
@@ -16,12 +18,15 @@ import structlog
 
 from callseal.agent.serial import serial
 from callseal.seal.errors import SpoolError
-from callseal.seal.ledger.clock import Clocks, stepped_ms
+from callseal.seal.ledger.clock import Clocks
 from callseal.seal.ledger.entry import Kind
 from callseal.seal.ledger.journal import Journal
 from callseal.seal.manifest import LedgerPlace
 
 FAILED: Final = "ledger-failed"
+MAX_WAITING: Final = 10_000
+"""Entries that wait for a disk; beyond that the oldest are given up."""
+REOPEN_EVERY_MS: Final = 5_000
 
 log = structlog.get_logger("callseal.ledger")
 
@@ -31,7 +36,7 @@ class Chronicle:
 
     def __init__(
         self,
-        journal: Journal,
+        open_journal: Callable[[], Journal],
         *,
         clocks: Callable[[], Clocks],
         heartbeat_s: float,
@@ -39,15 +44,18 @@ class Chronicle:
         alarm: Callable[[str, str], None],
         clear: Callable[[str], None],
     ) -> None:
-        self._journal = journal
-        self._clocks = clocks
+        """Open the ledger; SpoolError if it can't be told where it goes on."""
         self.lock = threading.RLock()
-        self._seen = clocks()
+        self._open_journal = open_journal
+        self._journal = open_journal()
+        self._clocks = clocks
         self._heartbeat_ms = heartbeat_s * 1000
         self._publish_ms = publish_s * 1000
         self._alarm = alarm
         self._clear = clear
-        self._last_beat_ms = self._last_published_ms = self._seen.uptime_ms
+        self._last_beat_ms = self._last_published_ms = self._last_opened_ms = clocks().uptime_ms
+        self._waiting: deque[Callable[[Journal], object]] = deque(maxlen=MAX_WAITING)
+        self._broken: SpoolError | None = None
 
     @property
     def place(self) -> LedgerPlace | None:
@@ -81,8 +89,8 @@ class Chronicle:
         reasons: Sequence[str] = (),
     ) -> None:
         """Add an entry about a recording, durable when this returns; a failure is an alarm."""
-        self._try(
-            lambda: self._journal.append(
+        self._do(
+            lambda journal: journal.append(
                 kind, recording=recording, manifest=manifest, result=result, reasons=reasons
             )
         )
@@ -90,42 +98,59 @@ class Chronicle:
     @serial
     def started(self, software: str, settings: bytes, chain: tuple[bytes, ...]) -> None:
         """Note that the agent begins; `settings` is the SHA-256 of its settings file."""
-        self._try(lambda: self._journal.append(Kind.STARTED, software=software, settings=settings, x5c=chain))
-        self.publish()
+        self._do(
+            lambda journal: journal.append(Kind.STARTED, software=software, settings=settings, x5c=chain)
+        )
 
     @serial
     def stopped(self, code: int) -> None:
         """Note that the agent ends in order, and publish all that there is."""
-        self._try(lambda: self._journal.append(Kind.STOPPED, code=str(code)))
+        self._do(lambda journal: journal.append(Kind.STOPPED, code=str(code)))
         self.publish()
         self._journal.close()
 
     @serial
     def tick(self, running: int) -> None:
-        """Do what the time demands: note a clock that stepped, a heartbeat, publish."""
-        clocks = self._clocks()
-        by_ms = stepped_ms(self._seen, clocks)
-        self._seen = clocks
-        if by_ms:
-            log.warning("clock.stepped", by_ms=by_ms)
-            self._try(lambda: self._journal.append(Kind.CLOCK_STEPPED, by_ms=by_ms))
-        if clocks.uptime_ms - self._last_beat_ms >= self._heartbeat_ms:
-            self._last_beat_ms = clocks.uptime_ms
-            self._try(lambda: self._journal.append(Kind.HEARTBEAT, open_=running))
-        if clocks.uptime_ms - self._last_published_ms >= self._publish_ms:
+        """Do what the time demands: a heartbeat, publish, and what had to wait."""
+        uptime_ms = self._clocks().uptime_ms
+        if uptime_ms - self._last_beat_ms >= self._heartbeat_ms:
+            self._last_beat_ms = uptime_ms
+            self._do(lambda journal: journal.append(Kind.HEARTBEAT, open_=running))
+        if uptime_ms - self._last_published_ms >= self._publish_ms:
             self.publish()
+        elif self._waiting:
+            self._catch_up()
 
     @serial
     def publish(self) -> None:
         """Put new entries under a checkpoint, for the uploader to send."""
         self._last_published_ms = self._clocks().uptime_ms
-        self._try(self._journal.publish)
+        self._do(lambda journal: journal.publish())
 
-    def _try(self, act: Callable[[], object]) -> None:
+    def _do(self, act: Callable[[Journal], object]) -> None:
+        self._waiting.append(act)
+        self._catch_up()
+
+    def _catch_up(self) -> None:
         try:
-            act()
+            self._reopen()
+            while self._waiting:
+                self._waiting[0](self._journal)
+                self._waiting.popleft()
         except SpoolError as error:
-            log.error("ledger.failed", detail=str(error))  # noqa: TRY400
+            self._broken = error
+            log.error("ledger.failed", detail=str(error), waiting=len(self._waiting))  # noqa: TRY400
             self._alarm(FAILED, f"{error}: what happens now is not in the ledger")
         else:
             self._clear(FAILED)
+
+    def _reopen(self) -> None:
+        """Open the ledger anew where its disk was only full; raise again what closed it otherwise."""
+        if self._broken is None:
+            return
+        uptime_ms = self._clocks().uptime_ms
+        if not self._broken.full or uptime_ms - self._last_opened_ms < REOPEN_EVERY_MS:
+            raise self._broken
+        self._last_opened_ms = uptime_ms
+        self._journal = self._open_journal()
+        self._broken = None

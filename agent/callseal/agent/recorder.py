@@ -10,6 +10,7 @@ Conventions: a source calls from one thread, the service's clock from another; t
 other.
 """
 
+import contextlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -154,7 +155,7 @@ class SpoolRecorder:
         if entry.continues is not None:
             reasons.insert(0, _DISK_CHANGED)
         if audio is None:
-            self._lost(entry, (_WRITE_FAILED, *reasons))
+            self._lost(entry, end, (_WRITE_FAILED, *reasons))
             return
         harmless = [reason for reason in reasons if reason.startswith("unanswered-")]
         result = Result.OK if len(harmless) == len(reasons) else Result.DEGRADED
@@ -190,7 +191,7 @@ class SpoolRecorder:
         except SpoolError as error:
             # Sound that can't be removed keeps the bundle out of ready/: the next start destroys it.
             self._disk_failed(entry, error)
-            self._lost(entry, (_WRITE_FAILED, *end.reasons))
+            self._lost(entry, end, (_WRITE_FAILED, *end.reasons))
             return
         entry.format, entry.samples, entry.first_sample = None, 0, 0
         self._complete(entry, Outcome(end=end, result=Result.EXEMPT, reasons=end.reasons))
@@ -234,18 +235,25 @@ class SpoolRecorder:
         """Begin in the first spool that takes it; SpoolError if none does."""
         refused: SpoolError | None = None
         for spool in self._spools.usable():
+            recording = self._new_id()
             try:
-                return self._begin_in(spool, call, form, reasons=reasons)
+                return self._begin_in(spool, recording, call, form, reasons=reasons)
             except SpoolError as error:
+                if form is not None:
+                    self._note_failed(recording, (_WRITE_FAILED,))
                 log.error("recording.begin.failed", spool=str(spool.root), detail=str(error))  # noqa: TRY400
                 self._alarm(_WRITE_FAILED, f"{spool.root}: {error}")
                 self._spools.distrust(spool, error)
                 refused = error
         raise refused or SpoolError("no spool takes a recording: each is full, or its disk has failed")
 
+    def _new_id(self) -> UUID:
+        return uuid7(int(self._now().timestamp() * 1000), self._random(10))
+
     def _begin_in(
         self,
         spool: Spool,
+        recording: UUID,
         call: Call,
         form: AudioFormat | None,
         *,
@@ -253,8 +261,6 @@ class SpoolRecorder:
         going_on: Recording | None = None,
         first_sample: int = 0,
     ) -> Recording:
-        now = self._now()
-        recording = uuid7(int(now.timestamp() * 1000), self._random(10))
         if form is not None:
             # Before anything of the call is on the disk: who takes away the rest can't take away this.
             self._ledger.note(Kind.OPENED, recording=recording)
@@ -263,7 +269,7 @@ class SpoolRecorder:
             spool=spool,
             bundle=spool.begin(recording),
             call=call,
-            opened_at=now,
+            opened_at=self._now(),
             format=form,
             samples=first_sample,
             first_sample=first_sample,
@@ -336,19 +342,23 @@ class SpoolRecorder:
         entry.writer.abandon()
         self._staged.pop(entry.writer, None)
         for spool in self._spools.usable(other_than=entry.spool):
+            recording = self._new_id()
             try:
-                self._go_on(entry, entry.format, entry.writer.rescue(), spool)
+                self._go_on(entry, entry.format, entry.writer.rescue(), spool, recording)
             except SpoolError as second:
+                self._note_failed(recording, (_WRITE_FAILED,))
                 log.error("recording.go-on.failed", recording=str(entry.id), detail=str(second))  # noqa: TRY400
                 self._alarm(_WRITE_FAILED, f"recording {entry.id}: {second}")
                 self._spools.distrust(spool, second)
             else:
                 return
 
-    def _go_on(self, entry: Recording, form: AudioFormat, rescue: Rescue, spool: Spool) -> None:
+    def _go_on(
+        self, entry: Recording, form: AudioFormat, rescue: Rescue, spool: Spool, recording: UUID
+    ) -> None:
         """Turn a broken recording into one that goes on in another spool; its sources notice nothing."""
         first = entry.first_sample + frames_before(form, rescue.start_bytes)
-        fresh = self._begin_in(spool, entry.call, form, going_on=entry, first_sample=first)
+        fresh = self._begin_in(spool, recording, entry.call, form, going_on=entry, first_sample=first)
         inner = rescue.plaintext[au.HEADER_BYTES :] if rescue.start_bytes == 0 else rescue.plaintext
         header = au.AuHeader(encoding=form.encoding, rate_hz=form.rate_hz, channels=CHANNELS)
         if fresh.writer is not None:
@@ -357,21 +367,22 @@ class SpoolRecorder:
         fresh.measure(au.to_frames(inner, header))
         fresh.events = entry.events
         self._binder.save_metadata(fresh)
-        self._note_failed(entry, (_WRITE_FAILED,))
+        self._note_failed(entry.id, (_WRITE_FAILED,))
         log.warning("recording.goes-on", recording=str(entry.id), as_=str(fresh.id), spool=str(spool.root))
         entry.go_on_as(fresh)
 
-    def _lost(self, entry: Recording, reasons: tuple[str, ...]) -> None:
+    def _lost(self, entry: Recording, end: EndReason, reasons: tuple[str, ...]) -> None:
         """End a recording that can't be completed now: what was written stays for the next recovery."""
-        self._note_failed(entry, reasons)
+        reasons = tuple(dict.fromkeys(reasons))
+        self._note_failed(entry.id, reasons)
+        with contextlib.suppress(SealError):  # the disk may well refuse this too
+            self._binder.describe(entry, Outcome(end=end, result=Result.FAILED, reasons=reasons))
         self._incomplete(entry, "not finished; it stays in open/ and is recovered at the next start")
         self._finished(Result.FAILED)
         log.info("recording.closed", recording=str(entry.id), result="failed", reasons=list(reasons))
 
-    def _note_failed(self, entry: Recording, reasons: tuple[str, ...]) -> None:
-        self._ledger.note(
-            Kind.FAILED, recording=entry.id, result=Result.FAILED.value, reasons=tuple(dict.fromkeys(reasons))
-        )
+    def _note_failed(self, recording: UUID, reasons: tuple[str, ...]) -> None:
+        self._ledger.note(Kind.FAILED, recording=recording, result=Result.FAILED.value, reasons=reasons)
 
     # --- words and papers ---------------------------------------------------------------------------
 
@@ -380,9 +391,10 @@ class SpoolRecorder:
             return
         try:
             self._binder.save_metadata(entry)
-        except SpoolError as error:
-            self._disk_failed(entry, error)
         except SealError as error:
+            if isinstance(error, SpoolError) and next(self._spools.usable(other_than=entry.spool), None):
+                self._disk_failed(entry, error)
+                return
             # The sound goes on: the vCon is sealed anew at the next change, and at the end.
             log.error("recording.metadata.failed", recording=str(entry.id), detail=str(error))  # noqa: TRY400
             self._alarm(_WRITE_FAILED, f"recording {entry.id}: {error}")

@@ -105,21 +105,13 @@ def run(loaded: Loaded) -> int:
     recipients = read_recipients(settings.seal.recipients_file)
     signer, untrusted = identity.load(settings.device.key_file, settings.device.certificate_file, now())
     ready_to_play = programmes(settings)
-    folders = [settings.spool.path, settings.spool.second_path]
-    spools = tuple(Spool(folder) for folder in folders if folder is not None)
+    spools = tuple(Spool(folder) for folder in settings.spool.folders())
     with contextlib.ExitStack() as locks:
         for spool in spools:
             locks.enter_context(spool.lock())
-        journal = Journal(
-            [spool.ledger_path for spool in spools],
-            device=signer.device,
-            key=signer.key,
-            clocks=system_clocks,
-        )
         service = _Service(
             settings,
             spools=spools,
-            journal=journal,
             recipients=recipients,
             signer=signer,
             ready_to_play=ready_to_play,
@@ -144,7 +136,6 @@ class _Service:
         settings: Settings,
         *,
         spools: Sequence[Spool],
-        journal: Journal,
         recipients: tuple[Recipient, ...],
         signer: DeviceSigner,
         ready_to_play: dict[str, Programme],
@@ -162,7 +153,12 @@ class _Service:
             clear=self.alarms.clear,
         )
         self._chronicle = Chronicle(
-            journal,
+            lambda: Journal(
+                [spool.ledger_path for spool in spools],
+                device=signer.device,
+                key=signer.key,
+                clocks=system_clocks,
+            ),
             clocks=system_clocks,
             heartbeat_s=settings.ledger.heartbeat_s,
             publish_s=settings.ledger.publish_s,

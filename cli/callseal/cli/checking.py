@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from callseal.agent import announcement
 from callseal.agent.errors import AnnouncementError as SoundError
 from callseal.agent.errors import SourceError
+from callseal.agent.identity import key_path
 from callseal.agent.sources.bridge import reach
 from callseal.agent.sources.bridge.source import missing
 from callseal.cli.i18n import _, counted
@@ -40,6 +41,7 @@ from callseal.seal.keys import (
     read_certificates,
     read_signing_key,
 )
+from callseal.seal.revocation import Revocations, entries_of
 from callseal.store.directory import DirectoryStore
 from callseal.store.errors import StoreError
 from callseal.store.names import RECORDINGS
@@ -72,10 +74,12 @@ class Result:
 def check_settings(settings: Settings) -> Iterator[Result]:
     """Yield what all checks find."""
     yield from _recipients(settings.seal.recipients_file)
-    key, result = _device_key(settings.device.key_file)
+    key, result = _device_key(key_path(settings.device.key_file, os.environ))
     yield result
     trust, result = _roots(settings.trust.roots_file)
     yield result
+    trust, found = _revocations(settings.trust.revocations_file, trust, datetime.now(UTC))
+    yield from found
     yield _certificate(settings.device.certificate_file, key, trust)
     for item in settings.announcements:
         yield _announcement(item.name, item.language, item.file)
@@ -140,6 +144,24 @@ def _roots(path: Path) -> tuple[TrustStore, Result]:
         return trust, _warning("roots", path, words)
     names = ", ".join(root.subject.rfc4514_string() for root in trust.roots)
     return trust, _ok("roots", path, names)
+
+
+def _revocations(path: Path, trust: TrustStore, now: datetime) -> tuple[TrustStore, list[Result]]:
+    """Give the roots together with what they took back; nothing is said of a file that is not there."""
+    try:
+        trust = TrustStore(trust.roots, Revocations.from_file(path))
+    except KeyFileError as problem:
+        return trust, [_failed("revocations", path, _bare(problem))]
+    lists = trust.revocations.lists
+    if not lists:
+        return trust, []
+    number = sum(map(len, map(entries_of, lists)))
+    words = counted("{number} certificate taken back", "{number} certificates taken back", number)
+    words = words.format(number=number)
+    if trust.revocations.stale(now):
+        why = _("{found}; but a newer list should have come by now: fetch it, or have it renewed")
+        return trust, [_warning("revocations", path, why.format(found=words))]
+    return trust, [_ok("revocations", path, words)]
 
 
 def _certificate(path: Path, key: Ed25519PrivateKey | None, trust: TrustStore) -> Result:

@@ -34,7 +34,7 @@ from callseal.config.load import load
 from callseal.config.settings import Settings
 from callseal.seal.enrolment import check_certificate, key_fingerprint, request
 from callseal.seal.errors import KeyFileError
-from callseal.seal.keys import device_id, read_certificates, read_signing_key
+from callseal.seal.keys import chain_der, device_id, leaf_public_key, read_certificates, read_signing_key
 
 REQUEST_NAME: Final = "device.csr"
 
@@ -115,32 +115,30 @@ def _ask(settings: Settings, out: Path, *, replace: bool) -> None:
 def _install(settings: Settings, certificate: Path, root: Path, *, replace: bool) -> None:
     leaf = read_certificates(certificate)[0]
     issuer = _only(root)
-    root_key = issuer.public_key()
     key = read_signing_key(key_path(settings.device.key_file, os.environ))
     try:
         signer = check_certificate(leaf, issuer, key.public_key(), now=datetime.now(UTC))
     except KeyFileError as problem:
         raise KeyFileError(problem.message, path=certificate) from problem
     targets = (
-        (settings.trust.roots_file, issuer),
-        (settings.device.certificate_file, leaf),
+        (settings.trust.roots_file, issuer, issuer in _certificates(settings.trust.roots_file)),
+        # The agent signs with the first in the file, whatever follows it.
+        (settings.device.certificate_file, leaf, leaf in _certificates(settings.device.certificate_file)[:1]),
     )
     # Both are looked at before either is written: half an enrolment would be hard to understand.
-    for path, one in targets:
-        if not replace and is_there(path) and one not in _certificates(path):
+    for path, _one, there in targets:
+        if not (there or replace) and is_there(path):
             raise device_files.differs(path)
-    for path, one in targets:
-        if is_there(path) and one in _certificates(path):
-            made = Made(path=path, written=False)
-        else:
+    for path, one, there in targets:
+        if not there:
             device_files.replace_public(path, one.public_bytes(Encoding.PEM))
-            made = Made(path=path, written=True)
-        device_files.tell(made)
+        device_files.tell(Made(path=path, written=not there))
     output.line(
         _("{device}, vouched for until {end}").format(
             device=signer.device_id, end=leaf.not_valid_after_utc.date().isoformat()
         )
     )
+    root_key = leaf_public_key(chain_der([issuer]))
     output.line(_("root: {name}").format(name=issuer.subject.rfc4514_string()))
     output.line(_("fingerprint: {fingerprint}").format(fingerprint=key_fingerprint(root_key)))
     output.note(_("Compare the root's fingerprint too: this machine believes it from now on."))
@@ -156,7 +154,9 @@ def _only(path: Path) -> x509.Certificate:
 
 
 def _certificates(path: Path) -> Sequence[x509.Certificate]:
-    """Return what a file holds; a file of something else holds none."""
+    """Return what a file holds; one of something else, or a missing one, holds none."""
+    if not is_there(path):
+        return ()
     with readable(path):
         data = path.read_bytes()
     try:

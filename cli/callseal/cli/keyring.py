@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final, TypeAlias
 
+import typer
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -33,6 +34,18 @@ CERTIFICATE_SUFFIX: Final = ".pem"
 _FILE_LIMIT_BYTES: Final = 1024 * 1024
 _LOCKED_PEM: Final = b"-----BEGIN ENCRYPTED PRIVATE KEY-----"
 _AGE_FILE: Final = (b"age-encryption.org/", b"-----BEGIN AGE")
+
+
+Root: TypeAlias = Annotated[Path, typer.Option("--root", metavar="FILE", help=_("The root's private key."))]
+RootCertificate: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--root-certificate",
+        metavar="PEM",
+        help=_("The root's certificate; otherwise the root's file with .pem at its end."),
+        show_default=False,
+    ),
+]
 
 
 class Kind(StrEnum):

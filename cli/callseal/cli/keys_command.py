@@ -1,9 +1,14 @@
-"""``callseal keys``: makes, shows and certifies keys.
+"""``callseal keys``: makes, shows and certifies keys; what takes them back and re-wraps stands beside it.
 
-JSON of ``keys show --json``: ``type "callseal-keys/1", file, kind, keys[]``; kind is ``recipients``,
-``identities``, ``certificates``, ``signing-key`` or ``public-key``. A key of the first two has ``algorithm,
-recipient, fingerprint``; a certificate ``subject, issuer, device, not_before, not_after``; the others
-``device``. Nothing secret is ever among them.
+JSON of ``keys show --json``: ``type "callseal-keys/1", file, kind, keys[]``. A key has, by its kind,
+
+- ``recipients``, ``identities``: ``algorithm, recipient, fingerprint``;
+- ``signing-key``, ``public-key``: ``device, fingerprint``; ``request``: ``site`` too;
+- ``certificates``: ``subject, issuer, device, fingerprint, not_before, not_after``;
+- ``revocations``: ``issuer, number, issued_at, next_update`` of a list, and behind it ``device, serial,
+  since, reason`` of each of its entries.
+
+Nothing secret is ever among them.
 """
 
 from datetime import UTC, datetime
@@ -13,32 +18,28 @@ from typing import Annotated, Final
 
 import typer
 
-from callseal.cli import keyring, options, output, passphrase
+from callseal.cli import keyring, keys_revoke, keys_rewrap, options, output, passphrase
 from callseal.cli.commands import add
 from callseal.cli.disk import is_there
 from callseal.cli.errors import UsageFault
 from callseal.cli.i18n import _
 from callseal.seal.age import HybridIdentity, X25519Identity, fingerprint
+from callseal.seal.enrolment import key_fingerprint
 from callseal.seal.keyfile import write_identity
 from callseal.seal.keys import (
     Role,
     certify,
     create_root,
     device_id,
-    read_certificates,
-    read_signing_key,
     write_certificates,
     write_signing_key,
 )
-from callseal.seal.secret import Secret
 
 JSON_TYPE: Final = "callseal-keys/1"
 ROOT_YEARS: Final = 20
 """The root outlives the ten years that recordings are kept."""
 DEVICE_YEARS: Final = 3
 MAX_YEARS: Final = 50
-
-_CERTIFICATE_SUFFIX: Final = ".pem"
 
 Output = Annotated[
     Path,
@@ -69,9 +70,11 @@ def register(app: typer.Typer) -> None:
     add(app, "show", words, "callseal keys show recipients.txt")(_show)
     words = _(
         "Certify a device's key with the organisation's root.\n\nThe certificate goes back to the device."
-        " Only the public half, device.pub, needs to travel."
+        " Only the request, device.csr, or the public half, device.pub, needs to travel."
     )
-    add(app, "certify", words, "callseal keys certify device.pub --root root.key -o device.pem")(_certify)
+    add(app, "certify", words, "callseal keys certify device.csr --root root.key -o device.pem")(_certify)
+    keys_revoke.register(app)
+    keys_rewrap.register(app)
 
 
 def _new(
@@ -131,7 +134,7 @@ def _new(
 def _new_root(out: Path, organisation: str, years: int, passphrase_file: Path | None) -> None:
     if not organisation:
         raise UsageFault(_("--signing needs --organisation NAME"))
-    certificate_file = out.with_name(out.name + _CERTIFICATE_SUFFIX)
+    certificate_file = out.with_name(out.name + keyring.CERTIFICATE_SUFFIX)
     _refuse_taken(out)
     _refuse_taken(certificate_file)
     key, certificate = create_root(organisation, now=datetime.now(UTC), years=years)
@@ -141,6 +144,7 @@ def _new_root(out: Path, organisation: str, years: int, passphrase_file: Path | 
     output.line(
         _("written: {path} (its certificate: give it to whoever verifies)").format(path=certificate_file)
     )
+    output.note(_("fingerprint: {fingerprint}").format(fingerprint=key_fingerprint(key.public_key())))
 
 
 def _refuse_taken(path: Path) -> None:
@@ -168,19 +172,11 @@ def _show(
 
 def _certify(
     public: Annotated[
-        Path, typer.Argument(metavar="PUBLIC", help=_("The device's device.pub, or its key itself (PEM)."))
+        Path, typer.Argument(metavar="PUBLIC", help=_("The device's device.csr or device.pub."))
     ],
     *,
-    root: Annotated[Path, typer.Option("--root", metavar="FILE", help=_("The root's private key."))],
-    root_certificate: Annotated[
-        Path | None,
-        typer.Option(
-            "--root-certificate",
-            metavar="PEM",
-            help=_("The root's certificate; otherwise the root's file with .pem at its end."),
-            show_default=False,
-        ),
-    ] = None,
+    root: keyring.Root,
+    root_certificate: keyring.RootCertificate = None,
     out: Output,
     role: Annotated[
         CertifiedRole, typer.Option("--role", help=_("What the key may sign for."))
@@ -190,9 +186,7 @@ def _certify(
 ) -> None:
     _refuse_taken(out)
     key = keyring.read_public(public)
-    certificate_file = root_certificate or root.with_name(root.name + _CERTIFICATE_SUFFIX)
-    issuer = read_certificates(certificate_file)[0]
-    root_key = read_signing_key(root, _root_passphrase(root, passphrase_file))
+    root_key, issuer = keyring.read_root(root, root_certificate, passphrase_file)
     certificate = certify(root_key, issuer, key, role=Role(role.value), now=datetime.now(UTC), years=years)
     write_certificates(out, [certificate])
     output.line(
@@ -203,7 +197,5 @@ def _certify(
             end=certificate.not_valid_after_utc.date().isoformat(),
         )
     )
-
-
-def _root_passphrase(root: Path, passphrase_file: Path | None) -> Secret | None:
-    return passphrase.asked(root, passphrase_file)() if keyring.is_locked(root) else None
+    output.line(_("fingerprint: {fingerprint}").format(fingerprint=key_fingerprint(key)))
+    output.note(_("Compare it with what the device shows before you hand the certificate over."))

@@ -40,4 +40,4 @@ def _uploader(*, config: options.Config = None) -> None:
     logs.configure(settings.log)
     stop = threading.Event()
     service.stop_on_signals(stop)
-    service.run(settings.spool.path, stores_of(settings), settings.uploader.scan_s, stop)
+    service.run(settings.spool.folders(), stores_of(settings), settings.uploader.scan_s, stop)

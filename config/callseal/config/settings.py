@@ -179,6 +179,10 @@ class Spool(BaseModel):
         default=512, ge=16, le=1_000_000, description="Free space below which the spool counts as full."
     )
 
+    def folders(self) -> list[Path]:
+        """Give the folders, in the order in which they are used."""
+        return [self.path] if self.second_path is None else [self.path, self.second_path]
+
 
 class Ledger(BaseModel):
     """`[ledger]`: the signed chain of what happened on this machine."""

@@ -7,13 +7,13 @@ are different findings.
 Conventions: a certificate is bound by the signed attribute ``signingCertificate`` or its second version
 (RFC 5816), not by its name and number alone, which anyone can put on a certificate. Digests are SHA-256,
 SHA-384 or SHA-512; SHA-1 stands only where the first version of that attribute is defined by it. Signatures
-are RSA (PKCS #1 1.5 and PSS), ECDSA and Ed25519.
+are RSA (PKCS #1 1.5) and ECDSA: the chain is checked by OpenSSL's PKCS #7, which knows no others.
 
 The certificates in a token are a SET OF that need not be sorted (RFC 5652, section 5.1: only what is signed
 must be DER), and openssl's own authority leaves them unsorted. `sorted_certificates` puts them in the order
 that strict readers insist on; they are no part of what is signed.
 
-Source: RFC 5652, sections 5 and 11; RFC 5035 and RFC 5816 (ESSCertIDv2); RFC 8419 (Ed25519).
+Source: RFC 5652, sections 5 and 11; RFC 5035 and RFC 5816 (ESSCertIDv2).
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.utils import CryptographyDeprecationWarning
 
 from callseal.seal.der import (
@@ -66,11 +66,9 @@ _CONTENT_TYPE: Final = bytes.fromhex("2a864886f70d010903")
 _MESSAGE_DIGEST: Final = bytes.fromhex("2a864886f70d010904")
 _SIGNING_CERTIFICATE: Final = bytes.fromhex("2a864886f70d010910020c")
 _SIGNING_CERTIFICATE_V2: Final = bytes.fromhex("2a864886f70d010910022f")
-_RSA_PSS: Final = bytes.fromhex("2a864886f70d01010a")
 # Names of signatures, with the digest that is part of the name. id-ecPublicKey and rsaEncryption name none.
 _RSA_NAMES: Final = {
     bytes.fromhex("2a864886f70d010101"): None,
-    _RSA_PSS: None,
     bytes.fromhex("2a864886f70d01010b"): "sha256",
     bytes.fromhex("2a864886f70d01010c"): "sha384",
     bytes.fromhex("2a864886f70d01010d"): "sha512",
@@ -81,7 +79,6 @@ _ECDSA_NAMES: Final = {
     bytes.fromhex("2a8648ce3d040303"): "sha384",
     bytes.fromhex("2a8648ce3d040304"): "sha512",
 }
-_ED25519: Final = bytes.fromhex("2b6570")
 _DIGESTS: Final[dict[bytes, hashes.HashAlgorithm]] = {
     bytes.fromhex("608648016503040201"): hashes.SHA256(),
     bytes.fromhex("608648016503040202"): hashes.SHA384(),
@@ -273,16 +270,11 @@ def _verify(
 ) -> None:
     key = signer.public_key()
     if isinstance(key, rsa.RSAPublicKey) and _RSA_NAMES.get(algorithm, "") in {None, digest.name}:
-        scheme: padding.AsymmetricPadding = padding.PKCS1v15()
-        if algorithm == _RSA_PSS:
-            scheme = padding.PSS(mgf=padding.MGF1(digest), salt_length=padding.PSS.AUTO)
-        key.verify(signature, signed, scheme, digest)
+        key.verify(signature, signed, padding.PKCS1v15(), digest)
     elif isinstance(key, ec.EllipticCurvePublicKey) and _ECDSA_NAMES.get(algorithm, "") in {
         None,
         digest.name,
     }:
         key.verify(signature, signed, ec.ECDSA(digest))
-    elif isinstance(key, ed25519.Ed25519PublicKey) and algorithm == _ED25519:
-        key.verify(signature, signed)
     else:
         raise UnsupportedAlgorithm("a signing key of this kind")

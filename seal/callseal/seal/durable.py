@@ -42,14 +42,17 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def create_file(path: Path, data: bytes) -> None:
+def create_file(path: Path, data: bytes, *, step: Step = no_step) -> None:
     """Write a new file and its bytes; the caller syncs the folder, once for many files.
 
     Raises FileExistsError where the name is taken; a file that could not be written whole is removed again.
     """
+    step(f"create {path.name}")
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
     try:
+        step(f"write {path.name}")
         write_all(descriptor, data)
+        step(f"sync {path.name}")
         os.fsync(descriptor)
     except OSError:
         path.unlink(missing_ok=True)
@@ -64,10 +67,11 @@ def replace_file(path: Path, data: bytes, *, step: Step = no_step) -> None:
     One writer at a time: a temporary file that a killed writer left behind is overwritten.
     """
     temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
-    step("temporary file")
-    temporary.unlink(missing_ok=True)
-    create_file(temporary, data)
-    step("rename")
+    if temporary.exists():
+        step(f"remove {temporary.name}")
+        temporary.unlink()
+    create_file(temporary, data, step=step)
+    step(f"rename {temporary.name}")
     temporary.replace(path)
-    step("sync folder")
+    step(f"sync folder of {path.name}")
     sync_folder(path.parent)

@@ -22,6 +22,7 @@ holds the lock may begin recordings or take up unfinished ones.
 import errno
 import fcntl
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,6 +60,7 @@ AGENT: Final = "agent"
 FOLDERS: Final = ("open", "ready", "quarantine", "ledger", "status", "sent")
 FOLDER_MODE: Final = 0o700
 
+_SEGMENT: Final = re.compile(r"(0|[1-9][0-9]{0,15})\.jsonl")
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -339,6 +341,16 @@ class Spool:
             step("sync open")
             durable.sync_folder(folder)
         return [item.name for item in moved]
+
+    def segments(self, start: int = 0) -> list[tuple[int, Path]]:
+        """Return the finished segments of the ledger from entry `start` on, each by its first entry."""
+        with _disk(self.ledger_path):
+            found = [
+                (int(found.group(1)), path)
+                for path in self.ledger_path.iterdir()
+                if (found := _SEGMENT.fullmatch(path.name)) is not None
+            ]
+        return sorted(item for item in found if item[0] >= start)
 
     def quarantine_file(self, path: Path) -> None:
         """Move a file of an unfinished recording to ``quarantine/``, under both their names."""

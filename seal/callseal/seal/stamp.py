@@ -195,8 +195,8 @@ def _check_ambiguity(
     """Raise StampError where the chain could be checked for another certificate than the signer's.
 
     OpenSSL finds the signer by the issuer and number in the SignerInfo, which are not signed, and compares
-    names without regard to case. A second certificate of that number could come between, with the same key
-    and another purpose.
+    names without regard to case. A second certificate of that number and key, which nobody vouches for, would
+    let an authority show another name than the one that the root certified.
     """
     number = token.signer.serial_number
     known = {token.signer_der, *(root.public_bytes(Encoding.DER) for root in tsa_roots)}

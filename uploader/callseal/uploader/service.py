@@ -7,10 +7,12 @@ raises an alarm and stops no other. Nothing is ever deleted here.
 
 Conventions: one thread sends, oldest recording first; the watch only wakes it. Waits and retries run on the
 monotonic clock, times in the status on the wall clock. Alarms: ``store-unreachable``, ``store-refused``,
-``bundle-broken``, ``spool-failed``, ``watch-failed``, ``no-store``. A failure is logged once when it begins
-and once when it is over. `stop` ends the service between two puts; what was begun is finished next time.
+``bundle-broken``, ``ledger-refused``, ``spool-failed``, ``watch-failed``, ``no-store``. A failure is logged
+once when it begins and once when it is over. `stop` ends the service between two puts; what was begun is
+finished next time.
 """
 
+import contextlib
 import os
 import random
 import signal
@@ -26,7 +28,13 @@ from typing import Final
 from uuid import UUID
 
 import structlog
-from watchdog.events import DirCreatedEvent, DirMovedEvent, FileSystemEvent, FileSystemEventHandler
+from watchdog.events import (
+    DirCreatedEvent,
+    DirMovedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
@@ -36,6 +44,7 @@ from callseal.seal.spool import Bundle, Spool
 from callseal.seal.status import Alarm, State, Status
 from callseal.store.errors import StoreError
 from callseal.store.interface import StoreWriter
+from callseal.uploader import ledger
 from callseal.uploader.errors import BundleBroken
 from callseal.uploader.retry import Retry
 from callseal.uploader.worker import Target, marker_path, send
@@ -56,6 +65,7 @@ class _Delivery:
     retry: Retry = field(default_factory=Retry)
     sent: set[UUID] = field(default_factory=set)
     broken_until_s: dict[UUID, float] = field(default_factory=dict)
+    segments: set[tuple[Path, int]] = field(default_factory=set)
 
 
 class _Stopped(Exception):  # noqa: N818 - no error: the way out of a recording half sent
@@ -74,16 +84,21 @@ class _Waker(FileSystemEventHandler):
 
 
 def run(
-    spool_root: Path, stores: Sequence[tuple[str, StoreWriter]], scan_s: float, stop: threading.Event
+    spool_roots: Sequence[Path],
+    stores: Sequence[tuple[str, StoreWriter]],
+    scan_s: float,
+    stop: threading.Event,
 ) -> None:
-    """Send what is ready to every store until `stop` is set.
+    """Send what is ready in any of the spools to every store until `stop` is set.
 
     Raises SpoolError if the spool can't be used or another uploader works in it; after the start, whatever
     the disk or a store does is an alarm and no error.
     """
-    spool = Spool(spool_root)
-    with spool.lock(SERVICE):
-        _Service(spool, [Target(name=name, writer=writer) for name, writer in stores], scan_s, stop).run()
+    spools = [Spool(root) for root in spool_roots]
+    with contextlib.ExitStack() as locks:
+        for spool in spools:
+            locks.enter_context(spool.lock(SERVICE))
+        _Service(spools, [Target(name=name, writer=writer) for name, writer in stores], scan_s, stop).run()
 
 
 def stop_on_signals(stop: threading.Event) -> None:
@@ -97,8 +112,10 @@ def stop_on_signals(stop: threading.Event) -> None:
 
 
 class _Service:
-    def __init__(self, spool: Spool, targets: list[Target], scan_s: float, stop: threading.Event) -> None:
-        self._spool = spool
+    def __init__(
+        self, spools: Sequence[Spool], targets: list[Target], scan_s: float, stop: threading.Event
+    ) -> None:
+        self._spools = tuple(spools)
         self._deliveries = [_Delivery(target=target) for target in targets]
         self._scan_s = scan_s
         self._stop = stop
@@ -154,31 +171,78 @@ class _Service:
         return [item.retry.not_before_s for item in self._deliveries if item.retry.failures]
 
     def _scan(self) -> None:
+        bundles: list[Bundle] = []
+        for spool in self._spools:
+            # The ledger first: of a recording that a store has, it has the beginning too.
+            for delivery in self._deliveries:
+                self._deliver_ledger(spool, delivery)
+            bundles += self._scan_recordings(spool)
+        self._count(bundles)
+
+    def _scan_recordings(self, spool: Spool) -> list[Bundle]:
         try:
-            bundles = list(self._spool.ready())
+            bundles = list(spool.ready())
         except SpoolError as problem:
-            self._raise_alarm("spool-failed", "", str(problem))
-            return
-        self._clear_alarm("spool-failed", "")
+            self._raise_alarm("spool-failed", str(spool.root), str(problem))
+            return []
+        self._clear_alarm("spool-failed", str(spool.root))
         for bundle in bundles:
             for delivery in self._deliveries:
                 if self._stop.is_set():
                     raise _Stopped
-                self._deliver(bundle, delivery)
+                self._deliver(spool, bundle, delivery)
             if time.monotonic() >= self._status_due_s:
                 self._count(bundles)
                 self._say(State.READY)
-        self._count(bundles)
+        return bundles
 
-    def _deliver(self, bundle: Bundle, delivery: _Delivery) -> None:
+    def _deliver_ledger(self, spool: Spool, delivery: _Delivery) -> None:
+        name = delivery.target.name
+        try:
+            segments = ledger.waiting(spool, name)
+        except SpoolError as problem:
+            self._raise_alarm("spool-failed", str(spool.root), str(problem))
+            return
+        refused = False
+        for segment in segments:
+            key = spool.root, segment.first
+            if self._stop.is_set():
+                raise _Stopped
+            if key in delivery.segments or not delivery.retry.due(time.monotonic()):
+                continue
+            try:
+                ledger.send_segment(segment, delivery.target, step=self._step)
+            except (BundleBroken, StoreError) as problem:
+                if not problem.permanent:
+                    self._unreachable(delivery, str(problem))
+                    return
+                refused = True
+                self._raise_alarm("ledger-refused", f"{name} {segment.first}", str(problem))
+                continue
+            delivery.segments.add(key)
+            self._clear_alarm("ledger-refused", f"{name} {segment.first}")
+        # The newest one stays: it says where the next one begins.
+        done = [segment.first for segment in segments if (spool.root, segment.first) in delivery.segments]
+        if done and not refused and len(done) == len(segments):
+            self._note_ledger(spool, delivery, done[-1])
+
+    def _note_ledger(self, spool: Spool, delivery: _Delivery, below: int) -> None:
+        try:
+            ledger.note_sent(spool, delivery.target.name, below)
+        except SpoolError as problem:
+            self._raise_alarm("spool-failed", str(spool.root), str(problem))
+            return
+        delivery.segments = {key for key in delivery.segments if key[0] != spool.root or key[1] >= below}
+
+    def _deliver(self, spool: Spool, bundle: Bundle, delivery: _Delivery) -> None:
         now_s, name = time.monotonic(), delivery.target.name
         if bundle.id in delivery.sent or now_s < delivery.broken_until_s.get(bundle.id, 0.0):
             return
         if not delivery.retry.due(now_s):
             return
         try:
-            if not marker_path(self._spool, name, bundle.id).exists():
-                send(self._spool, bundle, delivery.target, now=datetime.now(UTC), step=self._step)
+            if not marker_path(spool, name, bundle.id).exists():
+                send(spool, bundle, delivery.target, now=datetime.now(UTC), step=self._step)
                 self._sent += 1
                 _LOG.info("upload.sent", store=name, recording=str(bundle.id))
         except SpoolError as problem:
@@ -190,9 +254,7 @@ class _Service:
             if problem.permanent:
                 self._failed(bundle, delivery, "store-refused", str(problem))
                 return
-            self._failures += 1
-            delivery.retry = delivery.retry.failed(time.monotonic(), random.random())  # noqa: S311 - only spreads load
-            self._raise_alarm("store-unreachable", name, str(problem))
+            self._unreachable(delivery, str(problem))
         else:
             delivery.sent.add(bundle.id)
             delivery.broken_until_s.pop(bundle.id, None)
@@ -201,6 +263,11 @@ class _Service:
             self._clear_alarm("spool-failed", name)
             for code in ("bundle-broken", "store-refused"):
                 self._clear_alarm(code, f"{name} {bundle.id}")
+
+    def _unreachable(self, delivery: _Delivery, detail: str) -> None:
+        self._failures += 1
+        delivery.retry = delivery.retry.failed(time.monotonic(), random.random())  # noqa: S311 - only spreads load
+        self._raise_alarm("store-unreachable", delivery.target.name, detail)
 
     def _failed(self, bundle: Bundle, delivery: _Delivery, code: str, detail: str) -> None:
         self._failures += 1
@@ -238,7 +305,10 @@ class _Service:
         observer = Observer()
         events: list[type[FileSystemEvent]] = [DirCreatedEvent, DirMovedEvent]
         try:
-            observer.schedule(_Waker(self._wake), str(self._spool.ready_path), event_filter=events)
+            for spool in self._spools:
+                waker = _Waker(self._wake)
+                observer.schedule(waker, str(spool.ready_path), event_filter=events)
+                observer.schedule(waker, str(spool.ledger_path), event_filter=[FileMovedEvent])
             observer.start()
         except OSError as problem:
             self._raise_alarm("watch-failed", "", f"{problem}; looking every {self._scan_s} s instead")
@@ -266,6 +336,6 @@ class _Service:
             version=self._version,
         )
         try:
-            service_status.write(self._spool.status_path, status)
+            service_status.write(self._spools[0].status_path, status)
         except SpoolError as problem:
             self._raise_alarm("spool-failed", "", str(problem))

@@ -51,7 +51,12 @@ class Clocks:
     @property
     def at_ms(self) -> int:
         """The wall clock in whole milliseconds since 1970."""
-        return (self.at - _EPOCH) // _MILLISECOND
+        return milliseconds(self.at)
+
+
+def milliseconds(at: datetime) -> int:
+    """Return the whole milliseconds from the beginning of 1970, UTC, to `at`."""
+    return (at - _EPOCH) // _MILLISECOND
 
 
 def from_milliseconds(at_ms: int) -> datetime:

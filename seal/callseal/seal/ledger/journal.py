@@ -19,6 +19,7 @@ import errno
 import os
 import threading
 from collections.abc import Callable, KeysView, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -70,22 +71,24 @@ class Journal:
         self._step = step
         self._lock = threading.Lock()
         self._state = found.state
-        self._head = found.head  # head.json as of the newest checkpoint
+        self._place = found.state.place
         self._folders = list(found.folders)
         self._failed: list[Path] = []
-        self._lines = found.lines
-        self._descriptor: int | None = None
+        self._lines = found.lines  # of the unfinished segment, its checkpoint among them while it is finished
+        self._descriptor: int | None = None  # None: the lines are not yet in the folder
+        self._head = found.head  # head.json as of the newest checkpoint, and where it is known to lie
+        self._head_folder: Path | None = None
         # What an earlier process left unpublished has waited long enough.
         self._published_ms: int | None = None if found.lines else clocks().uptime_ms
         if found.lines:
-            self._rewrite()  # which also drops a torn line behind them
+            self._write_anew()  # which also drops what a crash tore
         if found.finished:
             self._finish()
 
     @property
     def place(self) -> LedgerPlace | None:
         """The newest entry, None in a ledger without any."""
-        return self._state.place
+        return self._place
 
     @property
     def open_recordings(self) -> KeysView[UUID]:
@@ -130,10 +133,153 @@ class Journal:
             raise ValueError("the journal itself tells when the clock stepped")
         with self._lock:
             clocks = self._clocks()
-            by_ms = stepped_ms(self._state.clocks, clocks)
+            said = Entry(
+                device=self._device,
+                sequence=self._state.size,
+                previous=self._state.previous,
+                clocks=clocks,
+                kind=kind,
+                recording=recording,
+                manifest=manifest,
+                result=result,
+                reasons=tuple(reasons),
+                sample=sample,
+                software=software,
+                settings=settings,
+                x5c=tuple(x5c),
+                code=code,
+                open=open_,
+            )
+            if by_ms := stepped_ms(self._state.clocks, clocks):
+                self._append(
+                    Entry(
+                        device=self._device,
+                        sequence=self._state.size,
+                        previous=self._state.previous,
+                        clocks=clocks,
+                        kind=Kind.CLOCK_STEPPED,
+                        by_ms=by_ms,
+                    )
+                )
+                said = replace(said, sequence=self._state.size, previous=self._state.previous)
+            place = self._append(said)
+            if len(self._lines) >= MAX_SEGMENT_ENTRIES:
+                self._publish()
+            return place
 
-            def entry(kind: Kind, **fields: object) -> Entry: ...
+    def publish_due(self) -> bool:
+        """Tell whether there are new entries, and a minute has gone since the last checkpoint."""
+        with self._lock:
+            if not self._lines:
+                return False
+            since_ms = self._published_ms
+            return since_ms is None or self._clocks().uptime_ms - since_ms >= PUBLISH_INTERVAL_MS
 
-            return self._append(clocks)
+    def publish(self) -> Path | None:
+        """Finish the segment with a checkpoint and return it; None without new entries.
 
-    def publish_due(self) -> bool: ...
+        SpoolError if no folder takes it.
+        """
+        with self._lock:
+            return self._publish() if self._lines else None
+
+    def close(self) -> None:
+        """Let go of the files; what is not published yet is published at the next start."""
+        with self._lock:
+            self._release()
+            self._folders = []
+
+    def _append(self, said: Entry) -> LedgerPlace:
+        data = said.to_bytes()
+        self._write(sign_line(data, self._key))
+        self._state.take(data, said)
+        place = LedgerPlace(sequence=said.sequence, head=self._state.previous)
+        self._place = place
+        return place
+
+    def _publish(self) -> Path:
+        state = self._state
+        self._write(write_line(sign_checkpoint(self._device, state.size, state.tree.root(), self._key)))
+        return self._finish()
+
+    def _write(self, line: bytes) -> None:
+        """Make one more line of the unfinished segment durable, in this folder or another."""
+        self._current()
+        self._lines.append(line)
+        if self._descriptor is not None:
+            try:
+                self._step("write line")
+                durable.write_all(self._descriptor, line)
+                self._step("sync line")
+                os.fdatasync(self._descriptor)
+            except OSError as problem:
+                self._give_up(problem)
+            else:
+                return
+        self._write_anew()
+
+    def _write_anew(self) -> None:
+        """Put the whole unfinished segment into the first folder that takes it."""
+        while True:
+            folder = self._current()
+            try:
+                if self._head_folder != folder:
+                    durable.replace_file(folder / HEAD_NAME, self._head, step=self._step)
+                    self._head_folder = folder
+                path = folder / OPEN_NAME
+                durable.replace_file(path, b"".join(self._lines), step=self._step)
+                self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+            except OSError as problem:
+                self._give_up(problem)
+            else:
+                return
+
+    def _finish(self) -> Path:
+        """Give the segment, whose last line is its checkpoint, its final name."""
+        first = self._state.size - (len(self._lines) - 1)
+        while True:
+            folder = self._current()
+            path = folder / segment_name(first)
+            try:
+                self._release()
+                if path.exists():  # a finished segment never changes
+                    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+                self._step("finish segment")
+                (folder / OPEN_NAME).rename(path)
+                self._step("sync segment")
+                durable.sync_folder(folder)
+                head = self._state.to_bytes()
+                durable.replace_file(folder / HEAD_NAME, head, step=self._step)
+            except OSError as problem:
+                self._give_up(problem)
+                self._write_anew()
+            else:
+                break
+        self._head, self._lines = head, []
+        self._published_ms = self._clocks().uptime_ms
+        return path
+
+    def _current(self) -> Path:
+        if not self._folders:
+            failed = ", ".join(map(str, self._failed))
+            raise SpoolError(
+                f"the ledger is closed, or no folder takes it any more: {failed or 'none failed'}"
+            )
+        return self._folders[0]
+
+    def _give_up(self, problem: OSError) -> None:
+        """Leave the folder that refused; SpoolError if it was the last one."""
+        self._release()
+        folder = self._folders.pop(0)
+        self._failed.append(folder)
+        if not self._folders:
+            raise SpoolError(
+                f"{problem.filename or folder}: the disk refused: {problem.strerror}; the ledger can't be written"
+            ) from problem
+
+    def _release(self) -> None:
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            # The bytes are where fdatasync left them: what close(2) could report comes too late to act on.
+            with contextlib.suppress(OSError):
+                os.close(descriptor)

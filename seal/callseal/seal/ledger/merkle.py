@@ -67,6 +67,12 @@ class PackedHashes:
             raise ValueError(f"a hash is {HASH_SIZE_BYTES} bytes")
         self._data += value
 
+    def extend(self, data: bytes) -> None:
+        """Add several, given one behind the other; ValueError for another length."""
+        if len(data) % HASH_SIZE_BYTES:
+            raise ValueError(f"hashes are {HASH_SIZE_BYTES} bytes each")
+        self._data += data
+
     def to_bytes(self) -> bytes:
         """Return all hashes, one behind the other."""
         return bytes(self._data)

@@ -89,9 +89,7 @@ def recover(folders: Sequence[Path], *, device: str, key: Ed25519PublicKey) -> R
         raise SpoolError(f"{names}: {problem}; {_WHAT_TO_DO}") from problem
     best = max(shelves, key=lambda shelf: _merit(shelf, lines))
     others = [shelf.folder for shelf in shelves if shelf is not best]
-    return Recovered(
-        state=state, head=head, lines=lines, finished=finished, folders=(best.folder, *others)
-    )
+    return Recovered(state=state, head=head, lines=lines, finished=finished, folders=(best.folder, *others))
 
 
 def _read_shelf(folder: Path, device: str) -> _Shelf:
@@ -212,9 +210,7 @@ def _unfinished(shelves: list[_Shelf], size: int) -> list[bytes]:
 def _check_leftover(path: Path, first: int, lines: list[bytes], shelves: list[_Shelf]) -> None:
     for shelf in shelves:
         if first in shelf.segments and not _segment(shelf.segments[first]).startswith(b"".join(lines)):
-            raise SpoolError(
-                f"{path} and {shelf.segments[first]}: two histories; {_WHAT_TO_DO}"
-            )
+            raise SpoolError(f"{path} and {shelf.segments[first]}: two histories; {_WHAT_TO_DO}")
 
 
 def _first(path: Path, lines: list[bytes]) -> int:

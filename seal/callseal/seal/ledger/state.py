@@ -154,8 +154,6 @@ def _clocks(fields: Fields) -> Clocks:
 
 def _end(fields: Fields) -> tuple[UUID, tuple[Kind, bytes | None]]:
     manifest = (
-        None
-        if fields.is_null("manifest")
-        else fields.hexadecimal("manifest", size_bytes=HASH_SIZE_BYTES)
+        None if fields.is_null("manifest") else fields.hexadecimal("manifest", size_bytes=HASH_SIZE_BYTES)
     )
     return UUID(fields.text("recording", entry.ID_PATTERN)), (fields.choice("kind", Kind), manifest)
