@@ -1,5 +1,6 @@
 """A disk that refuses: the call goes on, the alarm comes at once, and the result says what happened."""
 
+import errno
 import os
 import shutil
 import stat
@@ -14,6 +15,7 @@ import pytest
 from callseal.codecs.g711 import Law, encode
 from callseal.seal.errors import SpoolError
 from callseal.seal.manifest import Result
+from callseal.seal.recovery import NotRecovered
 from callseal.seal.vcon import open_vcon
 from support.recorded_calls import (
     CALL,
@@ -28,6 +30,7 @@ from support.recorded_calls import (
     bodies,
     open_bundle,
     recording_desk,
+    recovery,
     talk,
     unsealed,
 )
@@ -219,3 +222,75 @@ def test_what_lies_in_the_spool_is_for_its_owner_only(tmp_path: Path) -> None:
         modes |= {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
 
     assert modes == {0o600}
+
+
+@pytest.fixture
+def two_disks(small_disk: Path, tmp_path: Path) -> Iterator[Desk]:
+    """Give a recorder whose second spool folder is on a disk with room."""
+    with recording_desk(small_disk / "spool", second=tmp_path / "second") as found:
+        yield found
+
+
+def test_a_call_goes_on_in_the_second_folder_and_nothing_of_it_is_lost(
+    two_disks: Desk, small_disk: Path
+) -> None:
+    """What the first disk never confirmed is in the second recording too: the two overlap, without a gap."""
+    desk, speech = two_disks, talk(60 * RATE_HZ)
+    first = desk.recorder.open(QUIET, PCM16)
+    desk.recorder.event(first, answered())
+    for second in range(60):  # 32 kB a second: the disk of 1 MiB is full after some 30
+        desk.clock.elapsed_s += 1
+        part = slice(second * RATE_HZ, (second + 1) * RATE_HZ)
+        desk.recorder.write(block(first, second * RATE_HZ, speech[part]))
+
+    desk.recorder.close(first, HANGUP)
+
+    (folder,) = [bundle.path for bundle in desk.spools.all[1].ready()]
+    document, _ = open_vcon(unsealed(next(folder.glob("call-*"))))
+    (call,) = bodies(document, "analysis", "type", "call")
+    at = call["continues"]["sample"]
+    opened = open_bundle(folder)
+    assert call["continues"]["id"] == str(first)
+    assert np.array_equal(opened.frames, speech[at:])
+    assert call["answered_at_sample"] == -at
+    assert desk.results == [Result.DEGRADED]
+    assert "disk-changed" in call["reasons"]
+    assert {code for code, _ in desk.alarms} >= {"write-failed"}
+
+    (stuck,) = recovery(desk).run()
+    subprocess.run(["mount", "-o", "remount,size=2m", small_disk], check=True)
+    (recovered,) = recovery(desk).run()
+
+    print(stuck, recovered)
+    (before,) = [bundle.path for bundle in desk.spool.ready()]
+    beginning = open_bundle(before).frames
+    assert isinstance(stuck, NotRecovered)
+    assert (stuck.id, recovered.id) == (first, first)
+    assert len(beginning) >= at
+    assert np.array_equal(beginning, speech[: len(beginning)])
+
+
+def test_a_disk_that_was_only_full_is_used_again_and_one_that_failed_is_not(
+    two_disks: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = two_disks
+    recording = desk.recorder.open(QUIET, PCM16)
+
+    really, disk = os.fdatasync, desk.spool.root.stat().st_dev
+
+    def refuse(descriptor: int) -> None:
+        if os.fstat(descriptor).st_dev == disk:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        really(descriptor)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fdatasync", refuse)
+        desk.recorder.write(block(recording, 0, SECOND))
+        desk.clock.elapsed_s += 1
+        desk.recorder.tick()
+    desk.recorder.close(recording, HANGUP)
+    after = desk.recorder.open(QUIET, PCM16)
+
+    assert (desk.spools.all[1].root / "open" / str(after)).is_dir()
+    assert "spool-failed" in {code for code, _ in desk.alarms}
+    desk.recorder.close(after, HANGUP)

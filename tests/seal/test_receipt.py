@@ -192,7 +192,7 @@ def test_no_object_stands_there_twice() -> None:
 def test_the_largest_receipt_can_be_read_again() -> None:
     version = "v" * MAX_VERSION
     objects = tuple(
-        ReceiptObject(name=f"{number:x}".rjust(MAX_NAME, "a"), version=version, size_bytes=1, sha256=HASH)
+        ReceiptObject(name=f"{number:x}".rjust(MAX_NAME, "x"), version=version, size_bytes=1, sha256=HASH)
         for number in range(MAX_OBJECTS)
     )
     largest = replace(RECEIPT, objects=objects)

@@ -20,11 +20,15 @@ from callseal.agent.recorder import SpoolRecorder
 from callseal.agent.spools import Spools
 from callseal.codecs import au, g711
 from callseal.codecs.au import Encoding
-from callseal.seal.age import HybridIdentity, Identity, Recipient, X25519Identity, decrypt
+from callseal.seal.age import HybridIdentity, Identity, Recipient, ScryptIdentity, X25519Identity, decrypt
 from callseal.seal.device import DeviceSigner
+from callseal.seal.durable import Step, no_step
+from callseal.seal.errors import PayloadError
 from callseal.seal.fields import JsonObject
 from callseal.seal.manifest import Manifest, Result, parse
+from callseal.seal.recovery import Recovery
 from callseal.seal.spool import Spool
+from callseal.seal.tail import open_passphrase
 from callseal.seal.vcon import open_vcon
 from callseal.seal.verify import Check, Outcome, Report
 from support.ledgers import chronicle, clocks_of
@@ -103,17 +107,17 @@ def recording_desk(
     alarms: list[tuple[str, str]] = []
     results: list[Result] = []
     random = np.random.default_rng(0)
-    ledger = chronicle(
-        [spool.ledger_path],
-        OWNER.device_key,
-        clocks_of(clock.now, lambda: clock.elapsed_s),
-        alarm=lambda code, words: alarms.append((code, words)),
-    )
     spools = Spools(
         [spool, *([] if second is None else [Spool(second)])],
         min_free_bytes=0,
         alarm=lambda code, words: alarms.append((code, words)),
         clear=lambda _code: None,
+    )
+    ledger = chronicle(
+        [one.ledger_path for one in spools.all],
+        OWNER.device_key,
+        clocks_of(clock.now, lambda: clock.elapsed_s),
+        alarm=lambda code, words: alarms.append((code, words)),
     )
     recorder = SpoolRecorder(
         spools=spools,
@@ -214,14 +218,44 @@ class Opened:
 def open_bundle(folder: Path, identity: Identity = CLASSIC) -> Opened:
     """Open a finished recording; what it holds is checked by whoever asks."""
     manifest = parse((folder / "manifest.json").read_bytes())
-    plain = {item.kind: unsealed(folder / item.name, identity) for item in manifest.objects}
-    vcon, _chain = open_vcon(plain["call"])
-    return Opened(manifest=manifest, vcon=vcon, inner=plain.get("audio", b""))
+    objects = {item.kind: item for item in manifest.objects}
+    vcon, _chain = open_vcon(unsealed(folder / objects["call"].name, identity))
+    inner = b""
+    if "audio" in objects:
+        cut = objects["audio"].plaintext_sha512 is None
+        inner = unsealed(folder / objects["audio"].name, identity, cut=cut)
+    if "tail" in objects:
+        passphrase = open_passphrase(unsealed(folder / objects["tailkey"].name, identity))
+        tail = unsealed(folder / objects["tail"].name, ScryptIdentity(passphrase=passphrase))
+        inner = inner[: objects["tail"].plaintext_offset] + tail
+    return Opened(manifest=manifest, vcon=vcon, inner=inner)
 
 
-def unsealed(path: Path, identity: Identity = CLASSIC) -> bytes:
-    """Decrypt one sealed file."""
-    return b"".join(decrypt(io.BytesIO(path.read_bytes()), [identity]))
+def unsealed(path: Path, identity: Identity = CLASSIC, *, cut: bool = False) -> bytes:
+    """Decrypt one sealed file; `cut` lets it end behind any whole chunk."""
+    plain = b""
+    try:
+        for piece in decrypt(io.BytesIO(path.read_bytes()), [identity]):
+            plain += piece
+    except PayloadError as problem:
+        if not (cut and problem.truncated):
+            raise
+    return plain
+
+
+def recovery(desk: Desk, *, step: Step = no_step) -> Recovery:
+    """Give what an agent that starts in this desk's spools does first."""
+    return Recovery(
+        spools=desk.spools.all,
+        recipients=recipients(CLASSIC),
+        signer=DeviceSigner(device=OWNER.device, key=OWNER.device_key, chain=OWNER.chain),
+        ledger=desk.ledger,
+        site="bj",
+        stores=("primary",),
+        software="callseal/0.0.0",
+        now=desk.clock.now,
+        step=step,
+    )
 
 
 def bodies(vcon: JsonObject, kind: str, key: str, value: str) -> list[JsonObject]:

@@ -21,6 +21,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from support.programs import needed
 
+QUERY_TYPE: Final = "application/timestamp-query"
 REPLY_TYPE: Final = "application/timestamp-reply"
 _CONFIG: Final = """
 [ts]
@@ -164,7 +165,8 @@ def serving(answer: Callable[[bytes], Reply | bytes]) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             question = self.rfile.read(int(self.headers["Content-Length"]))
-            found = answer(question)
+            right = self.headers["Content-Type"] == QUERY_TYPE
+            found = answer(question) if right else Reply(status=415)
             reply = found if isinstance(found, Reply) else Reply(body=found)
             self.send_response(reply.status)
             self.send_header("Content-Type", REPLY_TYPE)

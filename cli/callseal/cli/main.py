@@ -11,14 +11,21 @@ from typing import Final
 
 import typer
 
+from callseal.agent import memory
 from callseal.cli import faults, i18n
 from callseal.cli.commands import application
 
 PROGRAM: Final = "callseal"
 
+_HOLDS_SECRETS: Final = {"keys", "open"}
+"""Commands that have private keys or opened recordings in their memory; services see to it themselves."""
+
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
+    if _HOLDS_SECRETS & set(sys.argv[1:2]):
+        # A person's own limits seldom allow more than no dumps; what is refused here stops nobody.
+        memory.protect()
     sys.exit(run(sys.argv[1:], os.environ))
 
 

@@ -88,8 +88,7 @@ def open_manifest(copy: Copy, trust: TrustStore) -> Sealed:
     Raises AlteredObject, SignatureError, NotFound, NotChecked, StoreError. An untrusted signer is told, not
     raised.
     """
-    data = _fetch(copy, MANIFEST_NAME, MAX_SIZE_BYTES)
-    signature = _fetch(copy, SIGNATURE_NAME, SIGNATURE_SIZE_BYTES)
+    data, signature = manifest_files(copy)
     try:
         manifest = parse(data)
         verify_signature(data, signature, leaf_public_key(manifest.x5c))
@@ -107,6 +106,15 @@ def open_manifest(copy: Copy, trust: TrustStore) -> Sealed:
     except UntrustedSigner as problem:
         doubt = str(problem)
     return Sealed(copy=copy, manifest=manifest, signer=None if doubt else signer, doubt=doubt)
+
+
+def manifest_files(copy: Copy) -> tuple[bytes, bytes]:
+    """Return the exact bytes of a recording's manifest and of its signature, neither of them checked.
+
+    Raises AlteredObject, NotChecked, StoreError.
+    """
+    data = _fetch(copy, MANIFEST_NAME, MAX_SIZE_BYTES)
+    return data, _fetch(copy, SIGNATURE_NAME, SIGNATURE_SIZE_BYTES)
 
 
 def open_call(sealed: Sealed, identities: Sequence[Identity]) -> JsonObject:
@@ -160,19 +168,42 @@ def _open_tail(
     sealed: Sealed, tail: ManifestObject, position_bytes: int, identities: Sequence[Identity]
 ) -> Iterator[bytes]:
     """Yield what belongs behind the first `position_bytes` of the inner file."""
-    key = sealed.object(TAIL_KEY)
-    if key is None or key.size_bytes > MAX_CALL_BYTES:
-        raise _altered(tail.name, _("the object that holds its key is missing"))
-    try:
-        passphrase = open_passphrase(b"".join(open_object(sealed, key, identities)))
-    except KeyFileError as problem:
-        raise _altered(key.name, str(problem)) from problem
+    identity = tail_identity(sealed, tail, identities)
     gap_bytes = (tail.plaintext_offset or 0) - position_bytes
     if not 0 <= gap_bytes <= MAX_GAP_BYTES:
         raise _altered(tail.name, _("it does not go on where the sealed file ends"))
     # A disk that lost what it had promised to keep: the place of what comes after is known all the same.
     yield _SILENT_BYTES.get(sealed.manifest.encoding or 0, b"\0") * gap_bytes
-    yield from open_object(sealed, tail, [ScryptIdentity(passphrase=passphrase)])
+    yield from open_object(sealed, tail, [identity])
+
+
+def tail_identity(sealed: Sealed, tail: ManifestObject, identities: Sequence[Identity]) -> ScryptIdentity:
+    """Return what opens the tail of a recovered recording; raises as `open_call`."""
+    key = sealed.object(TAIL_KEY)
+    if key is None or key.size_bytes > MAX_CALL_BYTES:
+        raise _altered(tail.name, _("the object that holds its key is missing"))
+    try:
+        return ScryptIdentity(passphrase=open_passphrase(b"".join(open_object(sealed, key, identities))))
+    except KeyFileError as problem:
+        raise _altered(key.name, str(problem)) from problem
+
+
+def sealed_bytes(sealed: Sealed, item: ManifestObject) -> Iterator[bytes]:
+    """Yield one object as it lies there, sealed; vouched for once the iterator has come to its end.
+
+    Raises AlteredObject, NotChecked, StoreError.
+    """
+    with contextlib.closing(_get(sealed.copy, item.name)) as file:
+        hashing = _Hashing(file, item.size_bytes)
+        try:
+            while block := hashing.read(_BLOCK_SIZE_BYTES):
+                yield block
+        except StoreError:
+            raise
+        except OSError as problem:
+            raise _unread(sealed.copy, item.name, problem) from problem
+    if not hashing.fits(item):
+        raise _altered(item.name, _("its SHA-256 is not the one in the manifest"))
 
 
 def open_object(

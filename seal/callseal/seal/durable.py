@@ -67,7 +67,7 @@ def replace_file(path: Path, data: bytes, *, step: Step = no_step) -> None:
     One writer at a time: a temporary file that a killed writer left behind is overwritten.
     """
     temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
-    if temporary.exists():
+    if os.path.lexists(temporary):
         step(f"remove {temporary.name}")
         temporary.unlink()
     create_file(temporary, data, step=step)

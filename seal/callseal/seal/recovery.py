@@ -20,6 +20,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Final, Protocol
@@ -53,6 +54,7 @@ from callseal.seal.spool import (
     TAIL_OBJECT_NAME,
     VCON_NAME,
     WORKING_NAMES,
+    Bundle,
     OpenBundle,
     Spool,
 )
@@ -146,33 +148,47 @@ class Recovery:
 
     def run(self) -> list[Recovered | NotRecovered]:
         """Recover everything, and say what became of each recording."""
-        found = [self._try(bundle, spool) for spool in self._spools for bundle in spool.unfinished()]
+        found = [
+            self._try(bundle.id, partial(self._recover, bundle, spool))
+            for spool in self._spools
+            for bundle in spool.unfinished()
+        ]
         ready = {bundle.id: bundle for spool in self._spools for bundle in spool.ready()}
         stuck = {item.id for item in found if isinstance(item, NotRecovered)}
         for recording in sorted(set(self._ledger.open_recordings()) - stuck):
             if recording in ready:
-                manifest = mf.parse(ready[recording].manifest_bytes())
-                self._note(manifest)
+                found.append(self._try(recording, partial(self._note_ready, ready[recording])))
             else:
-                spool = self._spools[0]
-                found.append(self._try(spool.begin(recording), spool))
-        return found
+                found.append(self._try(recording, partial(self._begin_again, recording)))
+        return [item for item in found if item is not None]
 
-    def _try(self, bundle: OpenBundle, spool: Spool) -> Recovered | NotRecovered:
+    def _try(self, recording: UUID, act: Callable[[], Recovered | None]) -> Recovered | NotRecovered | None:
         try:
-            return self._recover(bundle, spool)
+            return act()
         except SealError as problem:
-            return NotRecovered(id=bundle.id, problem=problem)
+            return NotRecovered(id=recording, problem=problem)
         except OSError as problem:
-            words = f"{problem.filename or bundle.path}: {problem.strerror}"
-            return NotRecovered(id=bundle.id, problem=SpoolError(words))
+            words = f"{problem.filename or recording}: {problem.strerror}"
+            return NotRecovered(id=recording, problem=SpoolError(words))
+
+    def _begin_again(self, recording: UUID) -> Recovered:
+        """Leave the trace of a recording of which only the ledger knows."""
+        spool = self._spools[0]
+        return self._recover(spool.begin(recording, step=self._step), spool)
+
+    def _note_ready(self, bundle: Bundle) -> None:
+        """Tell a ledger that could not be told then how a recording ended."""
+        self._note(mf.parse(bundle.manifest_bytes()))
 
     def _recover(self, bundle: OpenBundle, spool: Spool) -> Recovered:
         manifest = self._bound(bundle)
         carried_on = manifest is not None
         if manifest is None:
             bundle.unbind(step=self._step)
-            manifest = self._manifest(bundle, spool)
+            try:
+                manifest = self._manifest(bundle, spool)
+            except (ValueError, OverflowError) as problem:
+                raise ManifestError(f"{bundle.path / STATE_NAME}: fits no manifest: {problem}") from problem
         bundle.bind(manifest, self._signer.sign(manifest), step=self._step)
         self._note(manifest)
         bundle.release(step=self._step)
@@ -232,13 +248,15 @@ class Recovery:
         elif not samples:
             result = Result.FAILED
             for item in objects:
-                (bundle.path / WORKING_NAMES[item.kind]).unlink(missing_ok=True)
+                name = WORKING_NAMES[item.kind]
+                self._step(f"remove {name}")
+                (bundle.path / name).unlink()
             objects = []
         if state.continues is not None:
             reasons = (*reasons, "disk-changed")
         if not (bundle.path / VCON_NAME).exists():
             self._seal_bare_vcon(bundle, state)
-        objects.append(_described(bundle.path / VCON_NAME, "call"))
+        objects.append(self._described(bundle.path / VCON_NAME, "call"))
         sound = samples > 0 and state.rate_hz is not None
         lasted = timedelta(seconds=samples / state.rate_hz) if sound and state.rate_hz else timedelta()
         return Manifest(
@@ -272,7 +290,7 @@ class Recovery:
             if state.id == bundle.id:
                 return state
         # The agent died before it could write one, so that there is no audio either: the id tells the time.
-        began = datetime.fromtimestamp((bundle.id.int >> 80) / 1000, UTC)
+        began = _time_of(bundle.id)
         return RecordingState(
             id=bundle.id,
             device=self._signer.device,
@@ -297,12 +315,17 @@ class Recovery:
         if not path.exists():
             return [], 0
         chunks = self._cut(path)
+        if chunks is None and not (bundle.path / TAIL_NAME).exists():
+            # The agent died while it made the file; the tail follows, and only then any sound.
+            self._step(f"remove {path.name}")
+            path.unlink()
+            return [], 0
         if chunks is None:
             # Its header was on the disk before any sound was taken: a disk has lost it. Nothing can be read
             # without it, but that is not for this program to decide.
-            spool.quarantine_file(path)
+            spool.quarantine_file(path, step=self._step)
             return [], 0
-        objects = [_described(path, "audio")]
+        objects = [self._described(path, "audio")]
         size_bytes = chunks * CHUNK_SIZE_BYTES
         slot = self._slot(bundle, chunks)
         key = bundle.path / TAIL_KEY_NAME
@@ -310,7 +333,7 @@ class Recovery:
             tail = bundle.path / TAIL_OBJECT_NAME
             durable.replace_file(tail, slot.age_file, step=self._step)
             offset = slot.chunk * CHUNK_SIZE_BYTES
-            objects += [_described(tail, "tail", offset=offset), _described(key, "tailkey")]
+            objects += [self._described(tail, "tail", offset=offset), self._described(key, "tailkey")]
             size_bytes = offset + _plaintext_size_bytes(slot.age_file)
         return objects, size_bytes
 
@@ -319,6 +342,7 @@ class Recovery:
         with path.open("r+b") as file:
             # What a killed agent handed to the kernel is brought to the disk; what the kernel holds and could
             # not bring there must not be taken for the file's content: it is read again from the disk.
+            self._step("sync audio")
             os.fsync(file.fileno())
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
             try:
@@ -333,6 +357,7 @@ class Recovery:
             if end != size_bytes:
                 self._step("cut audio")
                 os.ftruncate(file.fileno(), end)
+                self._step("sync cut audio")
                 os.fsync(file.fileno())
         return chunks
 
@@ -341,6 +366,7 @@ class Recovery:
         if not path.exists():
             return None
         with path.open("rb") as file:
+            self._step("sync tail")
             os.fsync(file.fileno())
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
             return choose_slot(read_slots(file.read(SLOTS * SLOT_SIZE_BYTES)), chunks)
@@ -353,8 +379,31 @@ class Recovery:
             dialog=(Dialog(type=DialogType.RECORDING, start=state.started_at),),
         )
         signed = sign_vcon(vcon, self._signer.key, self._signer.chain)
-        self._step("seal vCon")
-        seal_bytes(bundle.vcon_path, signed, self._recipients)
+        seal_bytes(bundle.vcon_path, signed, self._recipients, step=self._step)
+
+    def _described(self, path: Path, kind: str, *, offset: int | None = None) -> ManifestObject:
+        digest, size_bytes = hashlib.sha256(), 0
+        with path.open("rb") as file:
+            self._step(f"sync {path.name}")
+            os.fsync(file.fileno())
+            while block := file.read(_BLOCK_SIZE_BYTES):
+                digest.update(block)
+                size_bytes += len(block)
+        sha256 = digest.digest()
+        return ManifestObject(
+            name=object_name(kind, sha256),
+            size_bytes=size_bytes,
+            sha256=sha256,
+            plaintext_sha512=None,
+            plaintext_offset=offset,
+        )
+
+
+def _time_of(recording: UUID) -> datetime:
+    try:
+        return datetime.fromtimestamp((recording.int >> 80) / 1000, UTC)
+    except (ValueError, OverflowError) as problem:
+        raise ManifestError(f"recording {recording}: its id tells no time, and it has no state") from problem
 
 
 def end_kind(manifest: Manifest, *, opened: bool) -> Kind:
@@ -373,23 +422,6 @@ def _is_there(folder: Path, item: ManifestObject) -> bool:
             with path.open("rb") as file:
                 return hashlib.file_digest(file, "sha256").digest() == item.sha256
     return False
-
-
-def _described(path: Path, kind: str, *, offset: int | None = None) -> ManifestObject:
-    digest, size_bytes = hashlib.sha256(), 0
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-        while block := file.read(_BLOCK_SIZE_BYTES):
-            digest.update(block)
-            size_bytes += len(block)
-    sha256 = digest.digest()
-    return ManifestObject(
-        name=object_name(kind, sha256),
-        size_bytes=size_bytes,
-        sha256=sha256,
-        plaintext_sha512=None,
-        plaintext_offset=offset,
-    )
 
 
 def _plaintext_size_bytes(age_file: bytes) -> int:

@@ -153,12 +153,15 @@ class OpenBundle:
             step("sync folder")
             durable.sync_folder(self._path)
 
-    def discard(self) -> None:
+    def discard(self, *, step: Step = no_step) -> None:
         """Remove the recording as if it had never been begun; for a call that turned out to be none."""
         with _disk(self._path):
-            for item in self._path.iterdir():
+            for item in sorted(self._path.iterdir()):
+                step(f"remove {item.name}")
                 item.unlink()
+            step("remove folder")
             self._path.rmdir()
+            step("sync open")
             durable.sync_folder(self._path.parent)
 
     def bind(self, manifest: Manifest, signature: bytes, *, step: Step = no_step) -> None:
@@ -170,9 +173,7 @@ class OpenBundle:
         """
         self._check(manifest)
         with _disk(self._path):
-            step("write signature")
             durable.replace_file(self._path / SIGNATURE_NAME, signature, step=step)
-            step("write manifest")
             durable.replace_file(self._path / MANIFEST_NAME, manifest.to_bytes(), step=step)
             for item in manifest.objects:
                 now = self._path / WORKING_NAMES.get(item.kind, item.name)
@@ -188,14 +189,12 @@ class OpenBundle:
         with _disk(self._path):
             step("remove manifest")
             (self._path / MANIFEST_NAME).unlink(missing_ok=True)
+            step("remove signature")
             (self._path / SIGNATURE_NAME).unlink(missing_ok=True)
             for item in sorted(self._path.iterdir()):
                 working = WORKING_NAMES.get(item.name.partition("-")[0])
-                if (
-                    working
-                    and item.name not in WORKING_NAMES.values()
-                    and not (self._path / working).exists()
-                ):
+                named = item.suffix != durable.TEMPORARY_SUFFIX and item.name not in WORKING_NAMES.values()
+                if working and named and not (self._path / working).exists():
                     step(f"rename {item.name}")
                     item.rename(self._path / working)
             step("sync folder")
@@ -307,14 +306,16 @@ class Spool:
             self._held.discard(service)
             os.close(descriptor)
 
-    def begin(self, recording: UUID) -> OpenBundle:
+    def begin(self, recording: UUID, *, step: Step = no_step) -> OpenBundle:
         """Make ``open/<id>/``; SpoolError if there is one, in any state."""
         self._needs_lock()
         path = self._root / "open" / str(recording)
         with _disk(path):
             if any((self._root / name / path.name).exists() for name in ("ready", "quarantine")):
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+            step("make folder")
             path.mkdir(mode=FOLDER_MODE)
+            step("sync open")
             durable.sync_folder(path.parent)
         return OpenBundle(recording, path, self.ready_path)
 
@@ -352,13 +353,16 @@ class Spool:
             ]
         return sorted(item for item in found if item[0] >= start)
 
-    def quarantine_file(self, path: Path) -> None:
+    def quarantine_file(self, path: Path, *, step: Step = no_step) -> None:
         """Move a file of an unfinished recording to ``quarantine/``, under both their names."""
         self._needs_lock()
         quarantine = self._root / "quarantine"
         with _disk(path):
+            step(f"move {path.name}")
             path.rename(_free_name(quarantine, f"{path.parent.name}-{path.name}"))
+            step("sync quarantine")
             durable.sync_folder(quarantine)
+            step("sync folder")
             durable.sync_folder(path.parent)
 
     def quarantined(self) -> list[UUID]:

@@ -15,9 +15,10 @@ passphrase of 256 random bits for this one call, which lies beside it, sealed to
 age file has a scrypt stanza with the lowest work factor, for there is nothing to guess. While the call runs
 the passphrase is in this process's memory, as is the file key of the sealed file; then it is forgotten.
 
-Conventions: integers are big-endian. The slot that was last known to be on the disk is never written over
-before another one is, nor is the newest: a torn writing costs what was said since the one before, and no
-more. A slot's header is public, says nothing about the call, and lets recovery choose without any key.
+Conventions: integers are big-endian; writings are numbered from 1. The slot that was last known to be on the
+disk is never written over before another one is, nor is the newest: a torn writing costs what was said since
+the one before, and no more. A slot's header is public, says nothing about the call, and lets recovery choose
+without any key.
 
 Source: docs/format.md; docs/adr/007.
 """
@@ -49,6 +50,7 @@ _HASH_SIZE_BYTES: Final = 32
 _AGE_START: Final = _HEADER.size + _HASH_SIZE_BYTES
 _WORK_FACTOR: Final = 1
 _PASSPHRASE_SIZE_BYTES: Final = 32
+_NOTHING: Final = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +63,7 @@ class Slot:
 
 
 class TailFile:
-    """The tail of one recording: `put` as often as wanted, `synced` or `sync` once it is on the disk.
+    """The tail of one recording: `put` as often as wanted, `synced` or `sync` to say that it is on the disk.
 
     Every method lets OSError through; after one the tail is of no more use, and what it held still is.
     """
@@ -84,17 +86,19 @@ class TailFile:
         self._step = step
         passphrase = Secret(secrets.token_urlsafe(_PASSPHRASE_SIZE_BYTES))
         self._recipient = ScryptRecipient(passphrase=passphrase, work_factor=_WORK_FACTOR)
-        self._number = 0
-        self._newest = SLOTS - 1
-        self._durable = SLOTS - 1
-        step("write tail key")
-        durable.create_file(self._key_path, _seal(recipients, passphrase.reveal_bytes() + b"\n"))
+        self._newest = 0
+        self._durable = 0
+        self._slots = [_NOTHING] * SLOTS
+        key = _seal(recipients, passphrase.reveal_bytes() + b"\n")
+        durable.create_file(self._key_path, key, step=step)
         step("create tail")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         self._descriptor = os.open(self._path, flags, durable.FILE_MODE)
         if preallocate:
             try:
+                step("write tail")
                 durable.write_all(self._descriptor, bytes(SLOTS * SLOT_SIZE_BYTES))
+                step("sync tail")
                 os.fsync(self._descriptor)
             except OSError:
                 self.release()
@@ -103,33 +107,37 @@ class TailFile:
     def put(self, chunk: int, plaintext: bytes | bytearray | memoryview) -> int:
         """Seal the beginning of chunk number `chunk` into a slot, and return how many bytes were written."""
         age_file = _seal([self._recipient], plaintext)
-        head = _HEADER.pack(_MAGIC, self._number + 1, chunk, len(age_file))
-        slot = next(index for index in range(SLOTS) if index not in {self._newest, self._durable})
+        number = self._newest + 1
+        head = _HEADER.pack(_MAGIC, number, chunk, len(age_file))
         data = b"".join((head, hashlib.sha256(head + age_file).digest(), age_file))
+        keep = {self._newest, self._durable}
+        slot = next(index for index, held in enumerate(self._slots) if held not in keep)
+        self._slots[slot] = _NOTHING
         self._step("write tail")
         written = 0
         while written < len(data):
             written += os.pwrite(self._descriptor, data[written:], slot * SLOT_SIZE_BYTES + written)
-        self._number += 1
-        self._newest = slot
+        self._slots[slot] = self._newest = number
         return written
 
     @property
     def newest(self) -> int:
-        """The slot written last: what to give to `synced` when a sync that began after it has ended."""
+        """The number of the last writing: what to give to `synced` when a sync begun after it has ended."""
         return self._newest
 
     @property
     def dirty(self) -> bool:
-        """Whether the newest slot is not known to be on the disk."""
+        """Whether the last writing is not known to be on the disk."""
         return self._newest != self._durable
 
-    def synced(self, slot: int) -> None:
-        """Note that this slot is on the disk: from now on another one may be written over."""
-        self._durable = slot
+    def synced(self, number: int) -> None:
+        """Note that this writing is on the disk: from now on an older one may be written over."""
+        # A sync may last so long that its slot has been written over meanwhile: then nothing is known of it.
+        if number > self._durable and number in self._slots:
+            self._durable = number
 
     def sync(self) -> None:
-        """Bring the newest slot to the disk."""
+        """Bring the last writing to the disk."""
         self._step("sync tail")
         os.fdatasync(self._descriptor)
         self.synced(self._newest)

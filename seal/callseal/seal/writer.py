@@ -55,7 +55,7 @@ class Staged:
     """How far a writer had come when it was asked; what `SealedFile.synced` takes."""
 
     chunks: int
-    slot: int
+    writing: int
 
 
 class SealedWriter(Protocol):
@@ -107,7 +107,7 @@ class SealedFile:
             step("sync sealed file")
             os.fsync(self._descriptor)
             self._tail = TailFile(path.parent, recipients, preallocate=preallocate, step=step)
-            step("sync folder")
+            step("sync folder of sealed file")
             durable.sync_folder(path.parent)
         except OSError as problem:
             raise self._died(problem) from problem
@@ -170,13 +170,13 @@ class SealedFile:
             self._stage()
         except OSError as problem:
             raise self._died(problem) from problem
-        return Staged(chunks=self._encryptor.chunk, slot=-1 if self._tail is None else self._tail.newest)
+        return Staged(chunks=self._encryptor.chunk, writing=0 if self._tail is None else self._tail.newest)
 
     def synced(self, staged: Staged) -> None:
         """Note that what was staged is on the disk: a sync of all that is there began after it, and ended."""
         self._note_synced(staged.chunks)
         if self._tail is not None:
-            self._tail.synced(staged.slot)
+            self._tail.synced(staged.writing)
 
     def close(self) -> SealedObject:
         """Write the last chunk, make the file durable, and say what it is.
@@ -222,8 +222,9 @@ class SealedFile:
             self._staged_bytes = self._plaintext_size_bytes
 
     def _note_synced(self, chunks: int) -> None:
-        del self._unsynced[: (chunks - self._synced_chunks) * CHUNK_SIZE_BYTES]
-        self._synced_chunks = chunks
+        more = max(0, chunks - self._synced_chunks)
+        del self._unsynced[: more * CHUNK_SIZE_BYTES]
+        self._synced_chunks += more
 
     def _append(self, sealed: bytes) -> None:
         if self._descriptor is not None and sealed:
@@ -251,7 +252,9 @@ class SealedFile:
                 os.close(descriptor)
 
 
-def seal_bytes(path: Path, data: bytes, recipients: Sequence[Recipient]) -> SealedObject:
+def seal_bytes(
+    path: Path, data: bytes, recipients: Sequence[Recipient], *, step: Step = no_step
+) -> SealedObject:
     """Seal `data` into the file `path`, whole or not at all, in place of what may be there.
 
     For the vCon, which is sealed anew at every change, each time with a new file key: age.md forbids one key
@@ -260,7 +263,7 @@ def seal_bytes(path: Path, data: bytes, recipients: Sequence[Recipient]) -> Seal
     encryptor = Encryptor(recipients)
     sealed = b"".join((encryptor.header(), encryptor.update(data), encryptor.finish()))
     try:
-        durable.replace_file(path, sealed)
+        durable.replace_file(path, sealed, step=step)
     except OSError as problem:
         raise SpoolError(f"{path}: the disk refused: {problem.strerror}") from problem
     return SealedObject(

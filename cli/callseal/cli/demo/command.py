@@ -120,6 +120,8 @@ def demo(out: Path | None) -> int:
         _say(_("Waiting until both recordings are in the store"))
         copies = _wait_for_store(office, 2)
         _say(_("Stopping the services"))
+        office.stop(AGENT)
+        _wait_for_ledger(office)
     _say(_("Verifying and opening the recordings"))
     return _show(office, [_read_back(office, copy) for copy in copies])
 
@@ -233,6 +235,16 @@ def _wait_for_store(office: Office, count: int) -> list[Copy]:
                     found=len(copies), count=count, log=office.log_tail(UPLOADER)
                 )
             )
+        time.sleep(_POLL_S)
+
+
+def _wait_for_ledger(office: Office) -> None:
+    """Wait until the store has the ledger to its end, as the agent left it when it stopped."""
+    deadline_s = time.monotonic() + _STORE_LIMIT_S
+    while office.ledger_waits():
+        if time.monotonic() > deadline_s:
+            words = _("the ledger did not come to the store; the uploader's log:\n{log}")
+            raise DemoFailed(words.format(log=office.log_tail(UPLOADER)))
         time.sleep(_POLL_S)
 
 

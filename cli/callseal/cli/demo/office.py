@@ -130,17 +130,22 @@ class Office:
             return ""
         return "\n".join(text.splitlines()[-lines:])
 
-    def stop(self) -> dict[str, int]:
-        """Stop the services in reverse order; gives their exit codes."""
+    def ledger_waits(self) -> bool:
+        """Tell whether segments of the ledger are not in the store yet."""
+        own = {path.name for path in (self.spool / "ledger").glob("*.jsonl")}
+        return not own <= {path.name for path in self.store_path.glob("ledger/*/*.jsonl")}
+
+    def stop(self, *services: str) -> dict[str, int]:
+        """Stop services, all of them in reverse order if none is named; gives their exit codes."""
         codes = {}
-        for name, process in reversed(self._services.items()):
+        for name in services or tuple(reversed(self._services)):
+            process = self._services.pop(name)
             process.terminate()
             try:
                 codes[name] = process.wait(_STOP_S)
             except subprocess.TimeoutExpired:
                 process.kill()
                 codes[name] = process.wait()
-        self._services.clear()
         return codes
 
     def __enter__(self) -> Self:

@@ -10,9 +10,8 @@ Conventions: findings instead of errors. Which signatures are checked, and why n
 be, is told in `walk`. Sequence numbers count from 0, a size is a number of entries. Pure.
 """
 
-from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -66,10 +65,10 @@ class Chain:
     clocks: Clocks | None
     leaves: PackedHashes
     hashes: PackedHashes
-    times_ms: array[int]
+    times_ms: Sequence[int]
     _authentic: bytes
     _covered: int
-    _checkpoint_sizes: array[int]
+    _checkpoint_sizes: Sequence[int]
     _checkpoint_roots: PackedHashes
     _checkpoint_notes: PackedHashes
     _opened: dict[bytes, int]

@@ -166,8 +166,8 @@ def _not_older(chain: Chain, entries: range, earliest: datetime, findings: Findi
     for sequence, at_ms in zip(entries, times_ms, strict=True):
         if NO_TIME < at_ms < limit_ms:
             words = (
-                f"entry {sequence} claims to be {_claim(chain, sequence)}, and stands behind entries that were"
-                f" time-stamped at {write_time(earliest)}: back-dated, or late in reaching the store"
+                f"entry {sequence} claims to be {_claim(chain, sequence)}, and stands behind entries that"
+                f" were time-stamped at {write_time(earliest)}: back-dated, or late in reaching the store"
             )
             findings.add(Code.BACKDATED, words, sequence=sequence, exit_code=NOT_CHECKED)
             return

@@ -274,7 +274,8 @@ class Journal:
         self._failed.append(folder)
         if not self._folders:
             raise SpoolError(
-                f"{problem.filename or folder}: the disk refused: {problem.strerror}; the ledger can't be written"
+                f"{problem.filename or folder}: the disk refused: {problem.strerror};"
+                " the ledger can't be written"
             ) from problem
 
     def _release(self) -> None:

@@ -103,8 +103,8 @@ def _read_shelf(folder: Path, device: str) -> _Shelf:
         data = _read(folder / OPEN_NAME, MAX_SEGMENT_BYTES)
     except OSError as problem:
         raise SpoolError(
-            f"{problem.filename or folder}: {problem.strerror}; the ledger may go on there, so that it can't be"
-            " told where it stands: bring the folder back, or take it out of the settings"
+            f"{problem.filename or folder}: {problem.strerror}; the ledger may go on there, so"
+            " that it can't be told where it stands: bring the folder back, or take it out of the settings"
         ) from problem
     try:
         head = None if head_data is None else read_head(head_data)
@@ -112,7 +112,8 @@ def _read_shelf(folder: Path, device: str) -> _Shelf:
         head = None  # then the segments say it, see _base
     if head is not None and head.device != device:
         raise SpoolError(
-            f"{folder}: the ledger of {head.device}, and this is {device}; give each device a spool of its own"
+            f"{folder}: the ledger of {head.device}, and this is {device};"
+            " give each device a spool of its own"
         )
     # A line is whole or torn by its line feed: the bytes behind the last one never were acknowledged.
     whole = (data or b"").rpartition(b"\n")[0]

@@ -139,30 +139,23 @@ class Walk:
                 self.findings.add(Code.NOT_COVERED, words, sequence=self.size, exit_code=NOTE)
             else:
                 self._altered(words, first)
-        begins, ended = None, False
-        for text in lines:
-            line = text + b"\n"
-            if ended:
-                self._altered(f"segment {first} goes on behind its checkpoint", first)
-            if line.startswith(checkpoint.LINE_PREFIX):
-                self._take_checkpoint(line, first)
-                ended = True
-                continue
-            try:
-                said = read_said(line)
-            except LedgerError as problem:
-                self._altered(f"segment {first}: {problem}", first)
-                self._lose_track()
-                continue
-            if begins is None:
-                begins = said.sequence
-                if begins != first:
-                    self._altered(f"segment {first} begins with entry {begins}", begins)
-            self._take_entry(said, line)
-        if begins is None:
+        kinds = [line.startswith(checkpoint.LINE_PREFIX) for line in lines]
+        if True in kinds[:-1]:
+            self._altered(f"segment {first} goes on behind its checkpoint", first)
+        if False not in kinds:
             self._altered(f"segment {first} has no entries", first)
-        if not ended and not last:
+        if not last and True not in kinds:
             self._altered(f"segment {first} has no checkpoint", first)
+        begun = False
+        for text, is_checkpoint in zip(lines, kinds, strict=True):
+            line = text + b"\n"
+            if is_checkpoint:
+                self._take_checkpoint(line, first)
+            elif (said := self._read(line, first)) is not None:
+                if not begun and said.sequence != first:
+                    self._altered(f"segment {first} begins with entry {said.sequence}", said.sequence)
+                begun = True
+                self._take_entry(said, line)
 
     def finish(self) -> None:
         """Settle what is not verified yet."""
@@ -175,6 +168,14 @@ class Walk:
                 exit_code=NOTE,
             )
         self._settle()
+
+    def _read(self, line: bytes, first: int) -> Said | None:
+        try:
+            return read_said(line)
+        except LedgerError as problem:
+            self._altered(f"segment {first}: {problem}", first)
+            self._lose_track()
+            return None
 
     def _take_entry(self, said: Said, line: bytes) -> None:
         if said.device != self._device:
@@ -263,11 +264,11 @@ class Walk:
             step_ms = 0
         told = said.by_ms is not None and said.by_ms == step_ms
         if (step_ms or said.by_ms is not None) and not told:
-            words = f"before entry {said.sequence} the clock was set by {step_ms} ms, and the ledger does not say so"
+            words = f"before entry {said.sequence} the clock was set by {step_ms} ms, and no entry says so"
             self.findings.add(Code.CLOCK_STEPPED, words, sequence=said.sequence, exit_code=ALTERED)
         if wall_ms <= -STEP_MS:
             at = write_time(from_milliseconds(said.at_ms))
-            words = f"entry {said.sequence} says {at}, {-wall_ms / 1000:.0f} s before the time of the one before it"
+            words = f"entry {said.sequence} says {at}, {-wall_ms / 1000:.0f} s before the one before it"
             exit_code = ALTERED if same_boot and not told else NOTE
             self.findings.add(Code.CLOCK_BACK, words, sequence=said.sequence, exit_code=exit_code)
         if passed_ms > SILENCE_MS and self._last_kind is not Kind.STOPPED:

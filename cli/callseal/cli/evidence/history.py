@@ -1,0 +1,251 @@
+"""What the device's ledger says of one recording, and the proof that it says so.
+
+An entry proves itself by its signature; the checkpoint, with the hashes of an inclusion proof, proves that it
+stands in the one history that the device vouched for at that size. Of all checkpoints that cover every entry
+about the recording the earliest that was time-stamped is taken, otherwise the earliest.
+
+Conventions: the whole ledger is checked on the way, since a proof needs all of its leaves. A ledger that
+contradicts the manifest is an `AlteredObject`: what its own ledger denies is no evidence. Everything that is
+merely missing is a gap.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from callseal.cli.errors import AlteredObject
+from callseal.cli.evidence.gaps import Code, Gap, gap
+from callseal.cli.evidence.sources import Kept
+from callseal.cli.i18n import _
+from callseal.seal.errors import LedgerError, RemoteError, SealError
+from callseal.seal.ledger import (
+    ENDS,
+    Chain,
+    Checkpoint,
+    Entry,
+    inclusion_proof,
+    leaf_hash,
+    open_checkpoint,
+    parse_entry,
+    root_from_inclusion,
+    split_line,
+    verify_chain,
+)
+from callseal.seal.ledger.checkpoint import parse_checkpoint, read_line
+from callseal.seal.ledger.entry import entry_hash, verify_signature
+from callseal.seal.manifest import MANIFEST_NAME, Manifest
+
+MAX_SEGMENT_BYTES: Final = 16 * 1024 * 1024
+MAX_ENTRIES: Final = 256
+"""About one recording: an ordinary one has two."""
+MAX_FAULTS: Final = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One hash of an inclusion proof, from the leaf upwards; `left` says on which side it stands."""
+
+    hash: bytes
+    left: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proved:
+    """An entry: its exact bytes, its signature, and its place under the checkpoint."""
+
+    data: bytes
+    signature: bytes
+    entry: Entry
+    proof: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """What the ledger says of a recording.
+
+    `end` is the number of the entry that ends it, `pinned` of the one that the manifest names (None where it
+    is not among `entries`). `note` is the checkpoint that the proofs lead to, and `size` how many entries
+    there are in all the ledger that was checked.
+    """
+
+    entries: tuple[Proved, ...]
+    end: int
+    pinned: int | None
+    note: bytes
+    checkpoint: Checkpoint
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """The history, as far as there is one, and what it lacks."""
+
+    history: History | None
+    gaps: tuple[Gap, ...]
+
+
+def find_history(
+    segments: Sequence[tuple[int, Kept]],
+    manifest: Manifest,
+    manifest_sha256: bytes,
+    key: Ed25519PublicKey,
+    *,
+    stamped: Mapping[int, object],
+    progress: Callable[[int], None],
+) -> Found:
+    """Read a ledger and return what it says of the recording.
+
+    `stamped` are the sizes of checkpoints that have a time stamp; `progress` hears how many entries were
+    read. Raises AlteredObject, StoreError, SpoolError.
+    """
+    if manifest.ledger is None:
+        return Found(history=None, gaps=(gap(Code.LEDGER_OLDER),))
+    if not segments:
+        return Found(history=None, gaps=(gap(Code.NO_LEDGER),))
+    collector = _Collector(manifest, stamped)
+    chain = verify_chain(
+        collector.segments(segments), device=manifest.device, public_key=key, progress=progress
+    )
+    about = _authentic(collector.entries.values(), chain, key)
+    _refuse_contradiction(about, chain, manifest, manifest_sha256)
+    gaps = _faults(chain)
+    ends = [one for one in about if one.entry.recording == manifest.id and one.entry.kind in ENDS]
+    if not ends or ends[-1].entry.manifest is None:
+        return Found(history=None, gaps=(*gaps, gap(Code.LEDGER_WITHOUT_END, size=str(chain.size))))
+    end = ends[-1].entry.sequence
+    for size in collector.sizes(end + 1):
+        note = collector.notes[size]
+        try:
+            checkpoint = open_checkpoint(note, key, manifest.device)
+            proved = tuple(_prove(one, chain, checkpoint) for one in about)
+        except (RemoteError, ValueError):
+            continue  # of another history, or damaged: the faults say what was found
+        pinned = {one.entry.sequence for one in proved} & {manifest.ledger.sequence}
+        history = History(
+            entries=proved,
+            end=end,
+            pinned=pinned.pop() if pinned else None,
+            note=note,
+            checkpoint=checkpoint,
+            size=chain.size,
+        )
+        return Found(history=history, gaps=gaps)
+    return Found(history=None, gaps=(*gaps, gap(Code.NO_PROOF)))
+
+
+class _Collector:
+    """Takes out of the segments, as they pass, the lines that matter for one recording."""
+
+    def __init__(self, manifest: Manifest, stamped: Mapping[int, object]) -> None:
+        self._id = str(manifest.id).encode()
+        self._recording = manifest.id
+        self._pinned = -1 if manifest.ledger is None else manifest.ledger.sequence
+        self._stamped = stamped
+        self._waiting = False
+        self.entries: dict[int, bytes] = {}
+        self.notes: dict[int, bytes] = {}
+
+    def segments(self, segments: Sequence[tuple[int, Kept]]) -> Iterator[tuple[int, bytes]]:
+        """Yield the segments for the check of the chain."""
+        for index, (first, kept) in enumerate(segments):
+            data = kept.read(MAX_SEGMENT_BYTES)
+            behind = segments[index + 1][0] if index + 1 < len(segments) else None
+            if self._id in data or (first <= self._pinned and (behind is None or self._pinned < behind)):
+                self._take_entries(data)
+            # A segment's checkpoint is over all that stands before the next segment's first entry.
+            if self._waiting or behind is None or behind in self._stamped:
+                self._take_note(data)
+            yield first, data
+
+    def sizes(self, least: int) -> list[int]:
+        """Return the checkpoints over so many entries or more, those with a time stamp first."""
+        fitting = [size for size in self.notes if size >= least]
+        return sorted(fitting, key=lambda size: (size not in self._stamped, size))
+
+    def _take_entries(self, data: bytes) -> None:
+        for line in data.splitlines(keepends=True):
+            try:
+                entry = parse_entry(split_line(line)[0])
+            except LedgerError:
+                continue  # the checkpoint, or what the check of the chain will speak of
+            if entry.recording != self._recording and entry.sequence != self._pinned:
+                continue
+            if len(self.entries) < MAX_ENTRIES:
+                self.entries.setdefault(entry.sequence, line)
+            self._waiting = True
+
+    def _take_note(self, data: bytes) -> None:
+        try:
+            note = read_line(data[data.rstrip(b"\n").rfind(b"\n") + 1 :])
+            self.notes[parse_checkpoint(note).size] = note
+        except LedgerError:
+            return
+        self._waiting = False
+
+
+def _authentic(lines: Sequence[bytes] | Iterator[bytes], chain: Chain, key: Ed25519PublicKey) -> list[Proved]:
+    """Return the entries whose signatures fit, and which stand in this chain under their numbers."""
+    found = []
+    for line in lines:
+        data, signature = split_line(line)
+        entry = parse_entry(data)
+        try:
+            verify_signature(data, signature, key)
+        except SealError:
+            continue
+        if chain.entry_hash(entry.sequence) == entry_hash(data):
+            found.append(Proved(data=data, signature=signature, entry=entry, proof=()))
+    return sorted(found, key=lambda one: one.entry.sequence)
+
+
+def _refuse_contradiction(
+    about: Sequence[Proved], chain: Chain, manifest: Manifest, manifest_sha256: bytes
+) -> None:
+    place = manifest.ledger
+    if place is not None:
+        head = chain.entry_hash(place.sequence)
+        if head is not None and chain.authentic(place.sequence) and head != place.head:
+            raise _contradicted(_("it names an entry of the ledger that is another one there"))
+    ends = [
+        one.entry for one in about if one.entry.recording == manifest.id and one.entry.kind in ENDS
+    ]
+    if ends and ends[-1].manifest not in {None, manifest_sha256}:
+        raise _contradicted(_("the ledger says that this recording has another manifest"))
+
+
+def _contradicted(why: str) -> AlteredObject:
+    words = _("{where}: ALTERED, nothing of it is given out: {why}").format(where=MANIFEST_NAME, why=why)
+    return AlteredObject(words, object_name=MANIFEST_NAME)
+
+
+def _faults(chain: Chain) -> tuple[Gap, ...]:
+    faults = [finding for finding in chain.findings if finding.exit_code]
+    if not faults:
+        return ()
+    words = "; ".join(finding.words for finding in faults[:MAX_FAULTS])
+    return (gap(Code.LEDGER_FAULTY, count=str(len(faults)), words=words),)
+
+
+def _prove(one: Proved, chain: Chain, checkpoint: Checkpoint) -> Proved:
+    """Return an entry with its proof; LedgerError or ValueError if it is not under this checkpoint."""
+    index, size = one.entry.sequence, checkpoint.size
+    hashes = inclusion_proof(chain.leaves, index, size)
+    if root_from_inclusion(leaf_hash(one.data), index, size, hashes) != checkpoint.root:
+        raise LedgerError("the checkpoint is not that of these entries")
+    steps = tuple(
+        Step(hash=item, left=left) for item, left in zip(hashes, _sides(index, size), strict=True)
+    )
+    return Proved(data=one.data, signature=one.signature, entry=one.entry, proof=steps)
+
+
+def _sides(index: int, size: int) -> list[bool]:
+    """Return on which side the hashes of a proof stand, from the leaf upwards (RFC 9162, 2.1.3.1)."""
+    sides = []
+    while size > 1:
+        half = 1 << (size - 1).bit_length() - 1
+        left = index >= half
+        sides.append(left)
+        index, size = (index - half, size - half) if left else (index, half)
+    return sides[::-1]
