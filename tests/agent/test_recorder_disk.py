@@ -261,7 +261,6 @@ def test_a_call_goes_on_in_the_second_folder_and_nothing_of_it_is_lost(
     subprocess.run(["mount", "-o", "remount,size=2m", small_disk], check=True)
     (recovered,) = recovery(desk).run()
 
-    print(stuck, recovered)
     (before,) = [bundle.path for bundle in desk.spool.ready()]
     beginning = open_bundle(before).frames
     assert isinstance(stuck, NotRecovered)

@@ -1,6 +1,7 @@
 """A checkpoint is a signed note that every witness of transparency logs can read."""
 
 import base64
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -9,7 +10,6 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
-from support.ledgers import device, device_key, public_key
 
 from callseal.seal.errors import LedgerError, SignatureError
 from callseal.seal.ledger import Checkpoint, open_checkpoint, sign_checkpoint, signature_of, signed_text
@@ -20,6 +20,7 @@ from callseal.seal.ledger.checkpoint import (
     read_line,
     write_line,
 )
+from support.ledgers import device, device_key, public_key
 
 ROOT = bytes(range(32))
 NOTE = sign_checkpoint(device(), 42, ROOT, device_key()).encode()
@@ -29,8 +30,8 @@ WITNESS = "— witness.example/w1 " + base64.b64encode(bytes(76)).decode() + "\n
 # The example of C2SP tlog-checkpoint.md and signed-note.md.
 EXAMPLE = (
     "example.com/behind-the-sofa\n20852163\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n\n"
-    "— example.com/behind-the-sofa Az3grlgtzPICa5OS8npVmf1Myq/5IZniMp+ZJurmRDeOoRDe4URYN7u5/Zhcyv2q1gGzGku9nTo+zyWE"
-    "+xeMcTOAYQ8=\n"
+    "— example.com/behind-the-sofa Az3grlgtzPICa5OS8npVmf1Myq/5IZniMp+ZJurmRDeOoRDe4URYN7u5/Zhcyv2q1gGzGku9n"
+    "To+zyWE+xeMcTOAYQ8=\n"
 ).encode()
 
 
@@ -74,8 +75,8 @@ def test_stock_openssl_checks_a_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "text").write_bytes(signed_text(NOTE))
     (tmp_path / "signature").write_bytes(signature_of(NOTE))
 
-    arguments = "-verify -pubin -inkey key -rawin -in text -sigfile signature".split()
-    run = subprocess.run(["openssl", "pkeyutl", *arguments], cwd=tmp_path, capture_output=True, check=True)
+    command = "openssl pkeyutl -verify -pubin -inkey key -rawin -in text -sigfile signature"
+    run = subprocess.run(shlex.split(command), cwd=tmp_path, capture_output=True, check=True)
 
     assert b"Verified Successfully" in run.stdout
 

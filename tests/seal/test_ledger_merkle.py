@@ -18,11 +18,8 @@ from callseal.seal.ledger.merkle import (
 
 # The test tree of the certificate-transparency reference implementation (merkle_tree_test): eight leaves,
 # the roots over the first 0 to 8 of them, and two paths.
-LEAVES = [
-    leaf_hash(bytes.fromhex(text))
-    for text in ("", "00", "10", "2021", "3031", "40414243", "5051525354555657")
-    + ("606162636465666768696a6b6c6d6e6f",)
-]
+INPUTS = "- 00 10 2021 3031 40414243 5051525354555657 606162636465666768696a6b6c6d6e6f"
+LEAVES = [leaf_hash(bytes.fromhex(text.strip("-"))) for text in INPUTS.split()]
 ROOTS = [
     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",

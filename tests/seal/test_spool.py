@@ -10,15 +10,15 @@ from subprocess import PIPE, Popen
 
 import pytest
 
-from callseal.seal.durable import Step
+from callseal.seal.durable import Step, no_step
 from callseal.seal.errors import SpoolError
 from callseal.seal.manifest import Manifest, sign
-from callseal.seal.spool import AUDIO_NAME, VCON_NAME, OpenBundle, Spool, SpoolInUse
-from callseal.seal.verify import LocalFolder, verify_recording
+from callseal.seal.spool import AUDIO_NAME, VCON_NAME, Bundle, OpenBundle, Spool, SpoolInUse
 from support.killed_child import killed_at
 from support.sealed_recordings import (
     AUDIO,
     CALL,
+    check_folder,
     make_ready,
     manifest_of,
     organisation,
@@ -35,7 +35,6 @@ with Spool(Path(sys.argv[1])).lock():
 """
 OWNER = organisation()
 AUDIO_OBJECT, CALL_OBJECT = sealed_object("audio", AUDIO), sealed_object("call", CALL)
-OBJECTS = {AUDIO_NAME: AUDIO_OBJECT.name, VCON_NAME: CALL_OBJECT.name}
 MANIFEST = manifest_of(OWNER, AUDIO_OBJECT, CALL_OBJECT)
 SIGNATURE = sign(MANIFEST.to_bytes(), OWNER.device_key)
 
@@ -54,6 +53,11 @@ def recorded(spool: Spool) -> OpenBundle:
     return bundle
 
 
+def completed(bundle: OpenBundle, step: Step = no_step) -> Bundle:
+    bundle.bind(MANIFEST, SIGNATURE, step=step)
+    return bundle.release(step=step)
+
+
 def names(folder: Path) -> list[str]:
     return sorted(item.name for item in folder.iterdir())
 
@@ -61,7 +65,7 @@ def names(folder: Path) -> list[str]:
 def test_a_new_spool_is_for_its_owner_only(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool")
 
-    assert names(spool.root) == ["open", "quarantine", "ready", "sent", "status"]
+    assert names(spool.root) == ["ledger", "open", "quarantine", "ready", "sent", "status"]
     for folder in (spool.root, *spool.root.iterdir()):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
@@ -95,7 +99,7 @@ def test_a_spool_that_is_a_file_or_a_link_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_finished_recording_is_in_ready_with_the_names_of_its_manifest(spool: Spool) -> None:
-    bundle = recorded(spool).complete(MANIFEST, SIGNATURE, OBJECTS)
+    bundle = completed(recorded(spool))
 
     assert names(bundle.path) == sorted(
         [AUDIO_OBJECT.name, CALL_OBJECT.name, "manifest.json", "manifest.sig"]
@@ -104,8 +108,7 @@ def test_a_finished_recording_is_in_ready_with_the_names_of_its_manifest(spool: 
     assert bundle.manifest_bytes() == MANIFEST.to_bytes()
     assert bundle.signature() == SIGNATURE
     assert names(spool.root / "open") == []
-    report = verify_recording(LocalFolder(bundle.path), LocalFolder(bundle.path).prefix, OWNER.trust)
-    assert report.ok
+    assert check_folder(bundle.path, OWNER) == MANIFEST
 
 
 def test_recordings_are_listed_oldest_first_and_strangers_passed_over(spool: Spool) -> None:
@@ -118,10 +121,10 @@ def test_recordings_are_listed_oldest_first_and_strangers_passed_over(spool: Spo
 
 def test_scratch_files_do_not_go_into_the_finished_recording(spool: Spool) -> None:
     bundle = recorded(spool)
-    (bundle.path / "state").write_bytes(b"{}")
-    (bundle.path / "call.vcon.age.tmp").write_bytes(b"half")
+    for name in ("state", "tail", "tail-key.age", "call.vcon.age.tmp"):
+        (bundle.path / name).write_bytes(b"scratch")
 
-    ready = bundle.complete(MANIFEST, SIGNATURE, OBJECTS)
+    ready = completed(bundle)
 
     assert len(names(ready.path)) == 4
 
@@ -131,7 +134,7 @@ def test_a_file_that_the_manifest_does_not_know_is_neither_sent_nor_thrown_away(
     (bundle.path / "tail.age").write_bytes(b"the last second")
 
     with pytest.raises(SpoolError, match="not in the manifest"):
-        bundle.complete(MANIFEST, SIGNATURE, OBJECTS)
+        bundle.bind(MANIFEST, SIGNATURE)
 
     assert (bundle.path / "tail.age").read_bytes() == b"the last second"
     assert list(spool.ready()) == []
@@ -141,31 +144,29 @@ def test_completing_may_be_tried_again_after_it_failed(spool: Spool) -> None:
     bundle = recorded(spool)
     (bundle.path / "tail.age").write_bytes(b"")
     with pytest.raises(SpoolError):
-        bundle.complete(MANIFEST, SIGNATURE, OBJECTS)
+        bundle.bind(MANIFEST, SIGNATURE)
     (bundle.path / "tail.age").unlink()
 
-    ready = bundle.complete(MANIFEST, SIGNATURE, OBJECTS)
+    ready = completed(bundle)
 
     assert list(spool.ready()) == [ready]
 
 
 @pytest.mark.parametrize(
-    ("manifest", "objects"),
+    "manifest",
     [
-        (replace(MANIFEST, id=recording_id(1)), OBJECTS),
-        (MANIFEST, {AUDIO_NAME: AUDIO_OBJECT.name}),
-        (MANIFEST, {AUDIO_NAME: CALL_OBJECT.name, VCON_NAME: AUDIO_OBJECT.name}),
-        (MANIFEST, {AUDIO_NAME: AUDIO_OBJECT.name, "missing.age": CALL_OBJECT.name}),
-        (MANIFEST, {AUDIO_NAME: AUDIO_OBJECT.name, "../x": CALL_OBJECT.name}),
+        replace(MANIFEST, id=recording_id(1)),
+        manifest_of(OWNER, AUDIO_OBJECT),
+        manifest_of(OWNER, replace(AUDIO_OBJECT, size_bytes=AUDIO_OBJECT.size_bytes + 1), CALL_OBJECT),
+        manifest_of(OWNER, AUDIO_OBJECT, CALL_OBJECT, sealed_object("tail", b"gone")),
     ],
 )
-def test_objects_that_do_not_fit_the_manifest_are_not_completed(
-    spool: Spool, manifest: Manifest, objects: dict[str, str]
-) -> None:
+def test_objects_that_do_not_fit_the_manifest_are_not_completed(spool: Spool, manifest: Manifest) -> None:
     bundle = recorded(spool)
 
     with pytest.raises(SpoolError):
-        bundle.complete(manifest, SIGNATURE, objects)
+        bundle.bind(manifest, SIGNATURE)
+    bundle.unbind()
 
     assert names(bundle.path) == sorted([AUDIO_NAME, VCON_NAME])
 
@@ -201,7 +202,9 @@ def test_without_the_lock_nothing_is_begun_or_swept_up(tmp_path: Path) -> None:
     with pytest.raises(SpoolError, match="lock"):
         spool.begin(MANIFEST.id)
     with pytest.raises(SpoolError, match="lock"):
-        spool.quarantine_unfinished()
+        spool.unfinished()
+    with pytest.raises(SpoolError, match="lock"):
+        spool.quarantine_strangers()
 
 
 def test_a_second_agent_is_told_that_the_spool_is_in_use(spool: Spool) -> None:
@@ -229,75 +232,112 @@ def test_a_killed_agent_leaves_no_lock_behind(tmp_path: Path) -> None:
         pass
 
 
-def test_wherever_the_agent_is_killed_a_recording_is_whole_or_unfinished(tmp_path: Path) -> None:
-    number, outcomes = 0, set()
-    killed = True
+def test_wherever_the_agent_is_killed_a_recording_is_in_ready_whole_or_can_be_completed(
+    tmp_path: Path,
+) -> None:
+    number, killed, moved = 0, True, set()
     while killed:
         root = tmp_path / str(number)
 
         def work(step: Step, root: Path = root) -> None:
             spool = Spool(root)
             with spool.lock():
-                recorded(spool).complete(MANIFEST, SIGNATURE, OBJECTS, step=step)
+                completed(recorded(spool), step)
 
         killed = killed_at(number, work)
 
         spool = Spool(root)
         with spool.lock():
-            unfinished = spool.quarantine_unfinished()
-        ready = list(spool.ready())
-        assert [bundle.id for bundle in ready] + unfinished == [MANIFEST.id]
-        for bundle in ready:
-            folder = LocalFolder(bundle.path)
-            assert verify_recording(folder, folder.prefix, OWNER.trust).ok
-        for recording in unfinished:
-            kept = {path.read_bytes() for path in (root / "quarantine" / str(recording)).iterdir()}
-            assert {AUDIO, CALL} <= kept
-        outcomes.add(bool(ready))
+            unfinished = spool.unfinished()
+            moved.add(not unfinished)
+            for bundle in unfinished:
+                completed(bundle)
+        (ready,) = spool.ready()
+        assert check_folder(ready.path, OWNER) == MANIFEST
+        assert names(root / "open") == []
         number += 1
 
-    assert number == 10
-    assert outcomes == {True, False}
+    assert number > 15
+    assert moved == {True, False}
 
 
-def test_what_was_open_is_moved_to_quarantine_with_all_that_was_written(spool: Spool) -> None:
+def test_a_manifest_that_does_not_fit_can_be_taken_back_with_the_names_that_it_gave(spool: Spool) -> None:
+    bundle = recorded(spool)
+    before = names(bundle.path)
+    bundle.bind(MANIFEST, SIGNATURE)
+
+    bundle.unbind()
+    bundle.unbind()
+
+    assert names(bundle.path) == before
+    assert bundle.audio_path.read_bytes() == AUDIO
+    assert bundle.vcon_path.read_bytes() == CALL
+
+
+def test_a_half_written_file_takes_no_name_when_a_manifest_is_taken_back(spool: Spool) -> None:
+    bundle = recorded(spool)
+    half = bundle.path / "tail-key.age.tmp"
+    half.write_bytes(b"half")
+
+    bundle.unbind()
+
+    assert half.read_bytes() == b"half"
+
+
+def test_what_was_open_is_found_again_oldest_first(spool: Spool) -> None:
+    for number in (2, 0, 1):
+        spool.begin(recording_id(number))
+
+    found = spool.unfinished()
+
+    assert [bundle.id for bundle in found] == [recording_id(number) for number in range(3)]
+
+
+def test_what_lies_among_the_recordings_and_is_none_is_moved_to_quarantine(spool: Spool) -> None:
     recorded(spool)
-    (spool.root / "open" / "stray").write_bytes(b"")
+    (spool.root / "open" / "stray").write_bytes(b"kept")
 
-    moved = spool.quarantine_unfinished()
+    moved = spool.quarantine_strangers()
 
-    assert moved == spool.quarantined() == [MANIFEST.id]
-    assert (spool.root / "quarantine" / str(MANIFEST.id) / AUDIO_NAME).read_bytes() == AUDIO
-    assert names(spool.root / "open") == []
-    assert spool.quarantine_unfinished() == []
+    assert moved == ["stray"]
+    assert (spool.root / "quarantine" / "stray").read_bytes() == b"kept"
+    assert names(spool.root / "open") == [str(MANIFEST.id)]
+    assert spool.quarantine_strangers() == []
 
 
 def test_quarantine_never_writes_over_what_is_in_it(spool: Spool) -> None:
-    recorded(spool)
-    (spool.root / "quarantine" / str(MANIFEST.id)).mkdir()
+    bundle = recorded(spool)
+    (spool.root / "open" / "stray").write_bytes(b"new")
+    (spool.root / "quarantine" / "stray").write_bytes(b"old")
 
-    spool.quarantine_unfinished()
+    spool.quarantine_strangers()
+    spool.quarantine_file(bundle.audio_path)
+    recorded_again = bundle.audio_path
+    recorded_again.write_bytes(b"again")
+    spool.quarantine_file(recorded_again)
 
-    assert names(spool.root / "quarantine") == [str(MANIFEST.id), f"{MANIFEST.id}.2"]
+    assert names(spool.root / "quarantine") == sorted(
+        [f"{MANIFEST.id}-audio.age", f"{MANIFEST.id}-audio.age.2", "stray", "stray.2"]
+    )
+    assert (spool.root / "quarantine" / "stray").read_bytes() == b"old"
 
 
 def test_sweeping_up_may_be_killed_at_any_point_and_done_again(tmp_path: Path) -> None:
     number, killed = 0, True
     while killed:
         spool = Spool(tmp_path / str(number))
-        with spool.lock():
-            for recording in range(3):
-                spool.begin(recording_id(recording)).put_vcon(CALL)
+        for stranger in ("a", "b", "c"):
+            (spool.root / "open" / stranger).mkdir()
 
         def work(step: Step, spool: Spool = spool) -> None:
             with spool.lock():
-                spool.quarantine_unfinished(step=step)
+                spool.quarantine_strangers(step=step)
 
         killed = killed_at(number, work)
 
         with spool.lock():
-            spool.quarantine_unfinished()
-        assert spool.quarantined() == [recording_id(recording) for recording in range(3)]
+            spool.quarantine_strangers()
+        assert names(spool.root / "quarantine") == ["a", "b", "c"]
         assert names(spool.root / "open") == []
         number += 1
 
@@ -320,7 +360,7 @@ def test_a_vcon_is_replaced_whole_wherever_the_agent_is_killed(tmp_path: Path) -
         found.add(bundle.vcon_path.read_bytes())
         number += 1
 
-    assert number == 4
+    assert number == 6
     assert found == {b"old", b"new"}
 
 

@@ -13,6 +13,7 @@ import pytest
 from callseal.seal.age import X25519Identity, decrypt
 from callseal.seal.errors import SpoolError
 from callseal.seal.writer import SealedFile, SealedObject, SealedWriter, seal_bytes
+from support.recovered import open_unfinished
 
 IDENTITY = X25519Identity.generate()
 OTHER = X25519Identity.generate()
@@ -93,9 +94,9 @@ def test_no_plaintext_reaches_the_disk_at_any_moment(tmp_path: Path) -> None:
         writer.write(MARKER * 600)
         writer.flush()
 
-        assert MARKER not in path.read_bytes()
+        assert not any(MARKER in item.read_bytes() for item in tmp_path.iterdir())
     writer.close()
-    assert MARKER not in path.read_bytes()
+    assert not any(MARKER in item.read_bytes() for item in tmp_path.iterdir())
 
 
 def test_whole_chunks_are_in_the_file_after_a_flush(tmp_path: Path) -> None:
@@ -110,11 +111,9 @@ def test_whole_chunks_are_in_the_file_after_a_flush(tmp_path: Path) -> None:
 
 
 def test_the_file_is_for_its_owner_only(tmp_path: Path) -> None:
-    path = tmp_path / "audio.age"
+    sealed(tmp_path / "audio.age", b"x")
 
-    sealed(path, b"x")
-
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
 
 
 def test_a_file_that_is_there_is_never_written_over(tmp_path: Path) -> None:
@@ -139,8 +138,8 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_files() -> Iterator[int]:
-    """Let no file of this process grow beyond 100,000 bytes: the disk that is full, for root as well."""
-    limit_bytes = 100_000
+    """Let no file of this process grow beyond 250,000 bytes: the disk that is full, for root as well."""
+    limit_bytes = 250_000
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, before[1]))
     yield limit_bytes
@@ -152,7 +151,7 @@ def test_after_the_disk_refused_the_writer_stays_dead(tmp_path: Path, small_file
     writer = SealedFile(path, RECIPIENTS)
 
     with pytest.raises(SpoolError, match="refused"):
-        writer.write(os.urandom(3 * CHUNK_SIZE_BYTES))
+        writer.write(os.urandom(5 * CHUNK_SIZE_BYTES))
 
     for again in (lambda: writer.write(b"x"), writer.flush, writer.close):
         with pytest.raises(SpoolError, match="dead"):
@@ -167,10 +166,94 @@ def test_what_was_written_before_the_disk_refused_is_still_good(tmp_path: Path, 
     writer.flush()
 
     with pytest.raises(SpoolError):
-        writer.write(os.urandom(CHUNK_SIZE_BYTES))
+        writer.write(os.urandom(4 * CHUNK_SIZE_BYTES))
 
     reader = decrypt(io.BytesIO(path.read_bytes()), [IDENTITY])
     assert next(reader) == first[:CHUNK_SIZE_BYTES]
+
+
+def test_what_the_disk_never_confirmed_is_given_out_for_another_disk(
+    tmp_path: Path, small_files: int
+) -> None:
+    safe, lost = os.urandom(CHUNK_SIZE_BYTES + 1), os.urandom(4 * CHUNK_SIZE_BYTES)
+    writer = SealedFile(tmp_path / "audio.age", RECIPIENTS)
+    writer.write(safe)
+    writer.flush()
+    with pytest.raises(SpoolError):
+        writer.write(lost)
+
+    rescue = writer.rescue()
+
+    assert rescue.start_bytes == CHUNK_SIZE_BYTES
+    assert rescue.plaintext == (safe + lost)[CHUNK_SIZE_BYTES:]
+    assert rescue.plaintext[:20].hex() not in repr(rescue)
+
+
+def test_what_was_only_staged_is_not_yet_confirmed(tmp_path: Path) -> None:
+    plaintext = os.urandom(2 * CHUNK_SIZE_BYTES + 1)
+    writer = SealedFile(tmp_path / "audio.age", RECIPIENTS, preallocate=False)
+    writer.write(plaintext)
+
+    writer.stage()
+    staged_only = writer.rescue()
+    writer.synced(writer.stage())
+    synced = writer.rescue()
+
+    writer.abandon()
+    assert (staged_only.start_bytes, staged_only.plaintext) == (0, plaintext)
+    assert (synced.start_bytes, synced.plaintext) == (2 * CHUNK_SIZE_BYTES, plaintext[-1:])
+
+
+def test_news_of_an_older_sync_takes_nothing_back(tmp_path: Path) -> None:
+    plaintext = os.urandom(3 * CHUNK_SIZE_BYTES + 1)
+    writer = SealedFile(tmp_path / "audio.age", RECIPIENTS)
+    writer.write(plaintext[: CHUNK_SIZE_BYTES + 1])
+    older = writer.stage()
+    writer.write(plaintext[CHUNK_SIZE_BYTES + 1 :])
+    writer.flush()
+
+    writer.synced(older)
+    rescue = writer.rescue()
+
+    writer.abandon()
+    assert (rescue.start_bytes, rescue.plaintext) == (3 * CHUNK_SIZE_BYTES, plaintext[-1:])
+
+
+@pytest.mark.parametrize("preallocate", [True, False])
+@pytest.mark.parametrize("size_bytes", [1, 4000, CHUNK_SIZE_BYTES - 1, CHUNK_SIZE_BYTES])
+def test_after_each_flush_everything_so_far_can_be_opened(
+    tmp_path: Path,
+    size_bytes: int,
+    preallocate: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    writer = SealedFile(tmp_path / "audio.age", RECIPIENTS, preallocate=preallocate)
+    plaintext = b""
+
+    for number in range(6):
+        piece = os.urandom(size_bytes)
+        plaintext += piece
+        writer.write(piece)
+        if number % 2:
+            writer.flush()
+        else:
+            writer.stage()
+
+        assert open_unfinished(tmp_path, OTHER) == plaintext
+    writer.abandon()
+
+
+def test_a_flush_without_news_writes_nothing(tmp_path: Path) -> None:
+    steps: list[str] = []
+    writer = SealedFile(tmp_path / "audio.age", RECIPIENTS, step=steps.append)
+    writer.write(b"x")
+    writer.flush()
+    steps.clear()
+
+    writer.flush()
+    writer.stage()
+
+    writer.abandon()
+    assert steps == []
 
 
 def test_closing_twice_is_refused(tmp_path: Path) -> None:

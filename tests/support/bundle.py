@@ -46,7 +46,7 @@ from callseal.seal.spool import Bundle, Spool
 from callseal.store.directory import DirectoryStore
 from callseal.uploader.ledger import send_segment, waiting
 from callseal.uploader.worker import Target, send
-from support.ledgers import chronicle, clocks_of
+from support.chronicles import chronicle, clocks_of
 from support.sealed_recordings import STARTED_AT, Organisation, organisation
 
 RATE_HZ: Final = 8000

@@ -54,7 +54,7 @@ class Time:
     passed_s: float = 0.0
     wrong_s: float = 0.0
     boot: str = BOOT
-    booted_s: float = 0.0
+    booted_s: float = -86_400.0
 
     def __call__(self) -> Clocks:
         """Read them."""

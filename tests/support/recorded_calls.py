@@ -31,7 +31,7 @@ from callseal.seal.spool import Spool
 from callseal.seal.tail import open_passphrase
 from callseal.seal.vcon import open_vcon
 from callseal.seal.verify import Check, Outcome, Report
-from support.ledgers import chronicle, clocks_of
+from support.chronicles import chronicle, clocks_of
 from support.sealed_recordings import STARTED_AT, organisation
 
 RATE_HZ = 8000

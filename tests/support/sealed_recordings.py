@@ -31,9 +31,11 @@ from callseal.seal.manifest import (
     Origin,
     Result,
     object_name,
+    parse,
     sign,
+    verify_signature,
 )
-from callseal.seal.spool import AUDIO_NAME, VCON_NAME, Bundle, Spool
+from callseal.seal.spool import Bundle, Spool
 from callseal.seal.uuid7 import uuid7
 
 STARTED_AT = datetime(2026, 11, 21, 23, 58, 30, 250_000, tzinfo=UTC)
@@ -131,6 +133,21 @@ def rewrite_manifest(folder: Path, owner: Organisation, manifest: Manifest, **ch
     (folder / SIGNATURE_NAME).write_bytes(sign(data, owner.device_key))
 
 
+def check_folder(folder: Path, owner: Organisation) -> Manifest:
+    """Return the manifest of a finished recording, after checking that all is there, unaltered and signed."""
+    data = (folder / MANIFEST_NAME).read_bytes()
+    verify_signature(data, (folder / SIGNATURE_NAME).read_bytes(), owner.device_key.public_key())
+    manifest = parse(data)
+    assert str(manifest.id) == folder.name
+    assert manifest.to_bytes() == data
+    for item in manifest.objects:
+        content = (folder / item.name).read_bytes()
+        assert (len(content), hashlib.sha256(content).digest()) == (item.size_bytes, item.sha256)
+    expected = {item.name for item in manifest.objects} | {MANIFEST_NAME, SIGNATURE_NAME}
+    assert {path.name for path in folder.iterdir()} == expected
+    return manifest
+
+
 def make_ready(spool: Spool, owner: Organisation, number: int = 0) -> Bundle:
     """Record, as an agent that holds the spool's lock would, until the recording is in ``ready/``."""
     audio, call = sealed_object("audio", AUDIO), sealed_object("call", CALL)
@@ -138,5 +155,5 @@ def make_ready(spool: Spool, owner: Organisation, number: int = 0) -> Bundle:
     bundle = spool.begin(manifest.id)
     bundle.audio_path.write_bytes(AUDIO)
     bundle.put_vcon(CALL)
-    signature = sign(manifest.to_bytes(), owner.device_key)
-    return bundle.complete(manifest, signature, {AUDIO_NAME: audio.name, VCON_NAME: call.name})
+    bundle.bind(manifest, sign(manifest.to_bytes(), owner.device_key))
+    return bundle.release()

@@ -1,8 +1,8 @@
 """The agent's side of the ledger: notes what happens, says that it is there, publishes on time.
 
-A ledger that can't be written stops no call: it is an alarm, and what is to be noted waits. Where the disk
-was only full it is written once there is room again; where it failed, the chain does not know of it, which
-every later check of the recordings says.
+A ledger that can't be written, or that is damaged, stops no call: it is an alarm, and what is to be noted
+waits. Where the disk was only full it is written once there is room again; otherwise the chain does not know
+of it, which every later check of the recordings says. No new chain is ever begun in place of a damaged one.
 
 Conventions: the methods wait for each other, whatever thread they are called from. `alarm` takes a code and
 words, `clear` a code.
@@ -44,10 +44,8 @@ class Chronicle:
         alarm: Callable[[str, str], None],
         clear: Callable[[str], None],
     ) -> None:
-        """Open the ledger; SpoolError if it can't be told where it goes on."""
         self.lock = threading.RLock()
         self._open_journal = open_journal
-        self._journal = open_journal()
         self._clocks = clocks
         self._heartbeat_ms = heartbeat_s * 1000
         self._publish_ms = publish_s * 1000
@@ -56,26 +54,31 @@ class Chronicle:
         self._last_beat_ms = self._last_published_ms = self._last_opened_ms = clocks().uptime_ms
         self._waiting: deque[Callable[[Journal], object]] = deque(maxlen=MAX_WAITING)
         self._broken: SpoolError | None = None
+        self._journal: Journal | None = None
+        try:
+            self._journal = open_journal()
+        except SpoolError as error:
+            self._failed(error)
 
     @property
     def place(self) -> LedgerPlace | None:
         """Where the newest entry is."""
-        return self._journal.place
+        return None if self._journal is None else self._journal.place
 
     @serial
     def is_open(self, recording: UUID) -> bool:
         """Tell whether a recording was opened and has no end."""
-        return recording in self._journal.open_recordings
+        return self._journal is not None and recording in self._journal.open_recordings
 
     @serial
     def open_recordings(self) -> Iterable[UUID]:
         """Return the recordings that were opened and have no end."""
-        return tuple(self._journal.open_recordings)
+        return () if self._journal is None else tuple(self._journal.open_recordings)
 
     @serial
     def manifest_of(self, recording: UUID) -> bytes | None:
         """Return the hash of the manifest that the recording's last end names, None without one."""
-        end = self._journal.end_of(recording)
+        end = None if self._journal is None else self._journal.end_of(recording)
         return None if end is None else end[1]
 
     @serial
@@ -107,7 +110,8 @@ class Chronicle:
         """Note that the agent ends in order, and publish all that there is."""
         self._do(lambda journal: journal.append(Kind.STOPPED, code=str(code)))
         self.publish()
-        self._journal.close()
+        if self._journal is not None:
+            self._journal.close()
 
     @serial
     def tick(self, running: int) -> None:
@@ -133,24 +137,30 @@ class Chronicle:
 
     def _catch_up(self) -> None:
         try:
-            self._reopen()
+            journal = self._reopened()
             while self._waiting:
-                self._waiting[0](self._journal)
+                self._waiting[0](journal)
                 self._waiting.popleft()
         except SpoolError as error:
-            self._broken = error
-            log.error("ledger.failed", detail=str(error), waiting=len(self._waiting))  # noqa: TRY400
-            self._alarm(FAILED, f"{error}: what happens now is not in the ledger")
+            self._failed(error)
         else:
             self._clear(FAILED)
 
-    def _reopen(self) -> None:
-        """Open the ledger anew where its disk was only full; raise again what closed it otherwise."""
+    def _failed(self, error: SpoolError) -> None:
         if self._broken is None:
-            return
+            log.error("ledger.failed", detail=str(error))
+        self._broken = error
+        self._alarm(FAILED, f"{error}: what happens now is not in the ledger")
+
+    def _reopened(self) -> Journal:
+        """Return the journal, opened anew where its disk was only full; else raise again what closed it."""
+        if self._broken is None and self._journal is not None:
+            return self._journal
         uptime_ms = self._clocks().uptime_ms
-        if not self._broken.full or uptime_ms - self._last_opened_ms < REOPEN_EVERY_MS:
+        waited = uptime_ms - self._last_opened_ms >= REOPEN_EVERY_MS
+        if self._broken is not None and not (self._broken.full and waited):
             raise self._broken
         self._last_opened_ms = uptime_ms
         self._journal = self._open_journal()
         self._broken = None
+        return self._journal

@@ -105,7 +105,7 @@ def run(loaded: Loaded) -> int:
     recipients = read_recipients(settings.seal.recipients_file)
     signer, untrusted = identity.load(settings.device.key_file, settings.device.certificate_file, now())
     ready_to_play = programmes(settings)
-    spools = tuple(Spool(folder) for folder in settings.spool.folders())
+    spools, no_second = _spools(settings)
     with contextlib.ExitStack() as locks:
         for spool in spools:
             locks.enter_context(spool.lock())
@@ -118,6 +118,8 @@ def run(loaded: Loaded) -> int:
         )
         for words in unprotected:
             service.alarms.raise_("memory-unprotected", words)
+        if no_second:
+            service.alarms.raise_("second-spool", no_second)
         if untrusted:
             service.alarms.raise_("no-certificate", untrusted)
         if len(recipients) < _TWO_READERS:
@@ -126,6 +128,18 @@ def run(loaded: Loaded) -> int:
             )
         service.begin(hashlib.sha256(loaded.path.read_bytes()).digest())
         return asyncio.run(service.run())
+
+
+def _spools(settings: Settings) -> tuple[tuple[Spool, ...], str]:
+    """Open the spools; give in words what is wrong with the second, without which it goes on too."""
+    first, *others = settings.spool.folders()
+    found, wrong = [Spool(first)], ""
+    for folder in others:
+        try:
+            found.append(Spool(folder))
+        except SpoolError as error:
+            wrong = f"{error}: without a second folder a call whose disk fails is not recorded to its end"
+    return tuple(found), wrong
 
 
 class _Service:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 FAILED: Final = "spool-failed"
 FULL: Final = "spool-full"
-SECOND: Final = "second-spool"
+SECOND: Final = "second-spool-used"
 
 
 class Spools:

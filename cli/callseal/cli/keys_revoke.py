@@ -19,7 +19,7 @@ from callseal.cli.commands import add
 from callseal.cli.i18n import _
 from callseal.cli.times import read_time
 from callseal.seal.keys import chain_der, device_id, leaf_public_key, read_certificates
-from callseal.seal.revocation import Revocations, number_of, revoke, write_pem
+from callseal.seal.revocation import VALID_FOR, Revocations, number_of, revoke, write_pem
 from callseal.seal.timestamp import write_time
 
 
@@ -93,7 +93,7 @@ def _revoke(
         )
     output.line(
         _("written: {path}: list {number}, to be renewed before {end}").format(
-            path=out, number=number_of(made), end=made.next_update_utc.date().isoformat()
+            path=out, number=number_of(made), end=(now + VALID_FOR).date().isoformat()
         )
     )
     output.note(

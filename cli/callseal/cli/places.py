@@ -14,18 +14,21 @@ from pathlib import Path
 from typing import Final, Protocol
 from uuid import UUID
 
-from callseal.cli import output
+from cryptography import x509
+
+from callseal.cli import ledgers, output
 from callseal.cli.disk import is_there, readable
 from callseal.cli.errors import NotFound
 from callseal.cli.i18n import _
+from callseal.cli.ledgers import Proofs
 from callseal.config.load import candidates, load
 from callseal.config.settings import DirectoryStore as DirectorySettings
 from callseal.config.settings import Settings
 from callseal.seal.errors import SpoolError
-from callseal.seal.keys import TrustStore
+from callseal.seal.keys import TrustStore, read_certificates
 from callseal.seal.manifest import MANIFEST_NAME
 from callseal.seal.verify import LocalFolder, ObjectReader
-from callseal.store.directory import DirectoryStore
+from callseal.store.directory import MARKER_NAME, DirectoryStore
 from callseal.store.errors import StoreError
 from callseal.store.names import RECORDINGS, parse_recording_name
 
@@ -64,6 +67,9 @@ class Place(Protocol):
     def scan(self) -> Scan:
         """Look through it; raises StoreError and SpoolError."""
 
+    def proofs(self) -> Proofs:
+        """Return the ledgers, stamps and receipts in it; raises StoreError and SpoolError."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorePlace:
@@ -88,6 +94,10 @@ class StorePlace:
             )
         return Scan(copies=tuple(copies), strangers=tuple(strangers))
 
+    def proofs(self) -> Proofs:
+        """Return what the store holds to prove recordings by."""
+        return ledgers.in_store(self.store, self.name)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpoolPlace:
@@ -108,6 +118,38 @@ class SpoolPlace:
             raise SpoolError(f"{folder}: {problem.strerror}") from problem
         return Scan(copies=tuple(copies))
 
+    def proofs(self) -> Proofs:
+        """Return the ledger of the spool's device."""
+        folder = self.root / "ledger"
+        try:
+            return ledgers.in_spool(folder, self.name)
+        except OSError as problem:
+            raise SpoolError(f"{folder}: {problem.strerror}") from problem
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptPlace:
+    """A copy of a ledger that somebody kept in a folder, or a checkpoint in a file."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """What it is called in tables."""
+        return str(self.path)
+
+    def scan(self) -> Scan:
+        """Return nothing: recordings are not looked for there."""
+        return Scan()
+
+    def proofs(self) -> Proofs:
+        """Return what it holds."""
+        with readable(self.path):
+            found = ledgers.in_folder(self.path, self.name)
+        if not found.ledgers:
+            raise NotFound(_("{path}: there is no ledger in it").format(path=self.path))
+        return found
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
@@ -116,6 +158,8 @@ class Scope:
     places: tuple[Place, ...]
     trust: TrustStore
     settings: Settings | None
+    stamp_roots: tuple[x509.Certificate, ...] = ()
+    """Whose time stamps to believe."""
 
 
 def scope_of(
@@ -124,6 +168,7 @@ def scope_of(
     roots: Path | None,
     *,
     revocations: Path | None = None,
+    stamp_roots: Path | None = None,
     places: bool = True,
 ) -> Scope:
     """Make a command's scope from its options.
@@ -141,7 +186,24 @@ def scope_of(
         found.append(StorePlace(name=str(store), store=DirectoryStore(store)))
     elif settings is not None and places:
         found += places_of(settings)
-    return Scope(places=tuple(found), trust=_trust(roots, revocations, settings), settings=settings)
+    return Scope(
+        places=tuple(found),
+        trust=_trust(roots, revocations, settings),
+        settings=settings,
+        stamp_roots=_stamp_roots(stamp_roots, settings),
+    )
+
+
+def kept_place(path: Path) -> Place:
+    """Return a copy of ledgers that was kept elsewhere: a store, a folder, or a file.
+
+    NotFound if there is nothing of that name.
+    """
+    if not is_there(path):
+        raise NotFound(_("{path}: there is no such file or folder").format(path=path))
+    if (path / MARKER_NAME).is_file():
+        return StorePlace(name=str(path), store=DirectoryStore(path))
+    return KeptPlace(path=path)
 
 
 def places_of(settings: Settings) -> list[Place]:
@@ -224,3 +286,13 @@ def _trust(roots: Path | None, revocations: Path | None, settings: Settings | No
         return TrustStore.from_files(
             settings.trust.roots_file, revocations or settings.trust.revocations_file
         )
+
+
+def _stamp_roots(path: Path | None, settings: Settings | None) -> tuple[x509.Certificate, ...]:
+    if path is not None:
+        if not is_there(path):
+            raise NotFound(_("{path}: there is no such file of root certificates").format(path=path))
+        return read_certificates(path)
+    if settings is None or not is_there(settings.trust.stamp_roots_file):
+        return ()
+    return read_certificates(settings.trust.stamp_roots_file)

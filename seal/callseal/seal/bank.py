@@ -14,14 +14,16 @@ import ctypes
 import os
 from pathlib import Path
 
+from callseal.seal.durable import Step, no_step
 from callseal.seal.errors import SpoolError
 
 
 class Bank:
     """The file system that `folder` lies on."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, step: Step = no_step) -> None:
         self._folder = folder
+        self._step = step
         self._libc = ctypes.CDLL(None, use_errno=True)
         try:
             self._descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -30,8 +32,10 @@ class Bank:
 
     def sync(self) -> None:
         """Bring everything there to the disk; SpoolError if the disk refuses."""
+        self._step("sync bank")
         if self._libc.syncfs(self._descriptor) != 0:
-            raise SpoolError(f"{self._folder}: the disk refused: {os.strerror(ctypes.get_errno())}")
+            problem = OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+            raise SpoolError(f"{self._folder}: the disk refused: {problem.strerror}") from problem
 
     def close(self) -> None:
         """Let go of the file system."""

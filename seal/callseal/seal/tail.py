@@ -111,7 +111,9 @@ class TailFile:
         head = _HEADER.pack(_MAGIC, number, chunk, len(age_file))
         data = b"".join((head, hashlib.sha256(head + age_file).digest(), age_file))
         keep = {self._newest, self._durable}
-        slot = next(index for index, held in enumerate(self._slots) if held not in keep)
+        slot = min(
+            (index for index, held in enumerate(self._slots) if held not in keep), key=self._slots.__getitem__
+        )
         self._slots[slot] = _NOTHING
         self._step("write tail")
         written = 0

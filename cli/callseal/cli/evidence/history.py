@@ -2,14 +2,15 @@
 
 An entry proves itself by its signature; the checkpoint, with the hashes of an inclusion proof, proves that it
 stands in the one history that the device vouched for at that size. Of all checkpoints that cover every entry
-about the recording the earliest that was time-stamped is taken, otherwise the earliest.
+about the recording the earliest with a time stamp that somebody vouches for is taken, then the earliest with
+any, then the earliest.
 
 Conventions: the whole ledger is checked on the way, since a proof needs all of its leaves. A ledger that
 contradicts the manifest is an `AlteredObject`: what its own ledger denies is no evidence. Everything that is
 merely missing is a gap.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,10 +19,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from callseal.cli.errors import AlteredObject
 from callseal.cli.evidence.gaps import Code, Gap, gap
 from callseal.cli.evidence.sources import Kept
+from callseal.cli.evidence.witnesses import Stamps
 from callseal.cli.i18n import _
 from callseal.seal.errors import LedgerError, RemoteError, SealError
 from callseal.seal.ledger import (
-    ENDS,
     Chain,
     Checkpoint,
     Entry,
@@ -36,6 +37,8 @@ from callseal.seal.ledger import (
 from callseal.seal.ledger.checkpoint import parse_checkpoint, read_line
 from callseal.seal.ledger.entry import entry_hash, verify_signature
 from callseal.seal.manifest import MANIFEST_NAME, Manifest
+from callseal.seal.verify import Outcome
+from callseal.seal.verify.ledger import DeviceLedger, standing
 
 MAX_SEGMENT_BYTES: Final = 16 * 1024 * 1024
 MAX_ENTRIES: Final = 256
@@ -92,41 +95,43 @@ def find_history(
     manifest_sha256: bytes,
     key: Ed25519PublicKey,
     *,
-    stamped: Mapping[int, object],
+    stamps: Stamps,
     progress: Callable[[int], None],
 ) -> Found:
     """Read a ledger and return what it says of the recording.
 
-    `stamped` are the sizes of checkpoints that have a time stamp; `progress` hears how many entries were
-    read. Raises AlteredObject, StoreError, SpoolError.
+    `progress` hears how many entries were read. Raises AlteredObject, StoreError, SpoolError.
     """
-    if manifest.ledger is None:
-        return Found(history=None, gaps=(gap(Code.LEDGER_OLDER),))
+    older = manifest.ledger is None
     if not segments:
-        return Found(history=None, gaps=(gap(Code.NO_LEDGER),))
-    collector = _Collector(manifest, stamped)
+        return Found(history=None, gaps=(gap(Code.LEDGER_OLDER if older else Code.NO_LEDGER),))
+    collector = _Collector(manifest, stamps.sizes)
     chain = verify_chain(
         collector.segments(segments), device=manifest.device, public_key=key, progress=progress
     )
-    about = _authentic(collector.entries.values(), chain, key)
-    _refuse_contradiction(about, chain, manifest, manifest_sha256)
+    there = standing(manifest, manifest_sha256, DeviceLedger(chain=chain))
+    if there.finding.outcome is Outcome.FAILED:
+        words = _("{where}: ALTERED, nothing of it is given out: {why}")
+        raise AlteredObject(
+            words.format(where=MANIFEST_NAME, why=there.finding.words), object_name=MANIFEST_NAME
+        )
     gaps = _faults(chain)
-    ends = [one for one in about if one.entry.recording == manifest.id and one.entry.kind in ENDS]
-    if not ends or ends[-1].entry.manifest is None:
-        return Found(history=None, gaps=(*gaps, gap(Code.LEDGER_WITHOUT_END, size=str(chain.size))))
-    end = ends[-1].entry.sequence
-    for size in collector.sizes(end + 1):
-        note = collector.notes[size]
+    end = there.sequence
+    if end is None:
+        code = Code.LEDGER_OLDER if older else Code.LEDGER_WITHOUT_END
+        return Found(history=None, gaps=(*gaps, gap(code, size=str(chain.size))))
+    about = _authentic(collector.entries.values(), chain, key)
+    for note in _by_rank(collector.notes, end + 1, stamps):
         try:
             checkpoint = open_checkpoint(note, key, manifest.device)
             proved = tuple(_prove(one, chain, checkpoint) for one in about)
         except (RemoteError, ValueError):
             continue  # of another history, or damaged: the faults say what was found
-        pinned = {one.entry.sequence for one in proved} & {manifest.ledger.sequence}
+        place = -1 if manifest.ledger is None else manifest.ledger.sequence
         history = History(
             entries=proved,
             end=end,
-            pinned=pinned.pop() if pinned else None,
+            pinned=place if any(one.entry.sequence == place for one in proved) else None,
             note=note,
             checkpoint=checkpoint,
             size=chain.size,
@@ -138,7 +143,7 @@ def find_history(
 class _Collector:
     """Takes out of the segments, as they pass, the lines that matter for one recording."""
 
-    def __init__(self, manifest: Manifest, stamped: Mapping[int, object]) -> None:
+    def __init__(self, manifest: Manifest, stamped: Collection[int]) -> None:
         self._id = str(manifest.id).encode()
         self._recording = manifest.id
         self._pinned = -1 if manifest.ledger is None else manifest.ledger.sequence
@@ -158,11 +163,6 @@ class _Collector:
             if self._waiting or behind is None or behind in self._stamped:
                 self._take_note(data)
             yield first, data
-
-    def sizes(self, least: int) -> list[int]:
-        """Return the checkpoints over so many entries or more, those with a time stamp first."""
-        fitting = [size for size in self.notes if size >= least]
-        return sorted(fitting, key=lambda size: (size not in self._stamped, size))
 
     def _take_entries(self, data: bytes) -> None:
         for line in data.splitlines(keepends=True):
@@ -185,7 +185,13 @@ class _Collector:
         self._waiting = False
 
 
-def _authentic(lines: Sequence[bytes] | Iterator[bytes], chain: Chain, key: Ed25519PublicKey) -> list[Proved]:
+def _by_rank(notes: Mapping[int, bytes], least: int, stamps: Stamps) -> list[bytes]:
+    """Return the checkpoints over so many entries or more, the best one first."""
+    fitting = [(size, note) for size, note in sorted(notes.items()) if size >= least]
+    return [note for _size, note in sorted(fitting, key=lambda item: stamps.rank(*item))]
+
+
+def _authentic(lines: Iterable[bytes], chain: Chain, key: Ed25519PublicKey) -> list[Proved]:
     """Return the entries whose signatures fit, and which stand in this chain under their numbers."""
     found = []
     for line in lines:
@@ -198,26 +204,6 @@ def _authentic(lines: Sequence[bytes] | Iterator[bytes], chain: Chain, key: Ed25
         if chain.entry_hash(entry.sequence) == entry_hash(data):
             found.append(Proved(data=data, signature=signature, entry=entry, proof=()))
     return sorted(found, key=lambda one: one.entry.sequence)
-
-
-def _refuse_contradiction(
-    about: Sequence[Proved], chain: Chain, manifest: Manifest, manifest_sha256: bytes
-) -> None:
-    place = manifest.ledger
-    if place is not None:
-        head = chain.entry_hash(place.sequence)
-        if head is not None and chain.authentic(place.sequence) and head != place.head:
-            raise _contradicted(_("it names an entry of the ledger that is another one there"))
-    ends = [
-        one.entry for one in about if one.entry.recording == manifest.id and one.entry.kind in ENDS
-    ]
-    if ends and ends[-1].manifest not in {None, manifest_sha256}:
-        raise _contradicted(_("the ledger says that this recording has another manifest"))
-
-
-def _contradicted(why: str) -> AlteredObject:
-    words = _("{where}: ALTERED, nothing of it is given out: {why}").format(where=MANIFEST_NAME, why=why)
-    return AlteredObject(words, object_name=MANIFEST_NAME)
 
 
 def _faults(chain: Chain) -> tuple[Gap, ...]:
@@ -234,9 +220,7 @@ def _prove(one: Proved, chain: Chain, checkpoint: Checkpoint) -> Proved:
     hashes = inclusion_proof(chain.leaves, index, size)
     if root_from_inclusion(leaf_hash(one.data), index, size, hashes) != checkpoint.root:
         raise LedgerError("the checkpoint is not that of these entries")
-    steps = tuple(
-        Step(hash=item, left=left) for item, left in zip(hashes, _sides(index, size), strict=True)
-    )
+    steps = tuple(Step(hash=item, left=left) for item, left in zip(hashes, _sides(index, size), strict=True))
     return Proved(data=one.data, signature=one.signature, entry=one.entry, proof=steps)
 
 

@@ -17,6 +17,15 @@ CERTIFICATES: Final = "certificates"
 LEDGER: Final = "ledger"
 RECEIPT: Final = "receipt"
 
+PROTECTED: Final = "protected.json"
+"""Of a signed document (JWS): the header that the signature covers."""
+CALL_DOCUMENT: Final = "call.jws"
+CALL_PAYLOAD: Final = "vcon.json"
+CALL_SIGNATURE: Final = "vcon.sig"
+RECEIPT_DOCUMENT: Final = "receipt.jws"
+RECEIPT_PAYLOAD: Final = "receipt.json"
+RECEIPT_SIGNATURE: Final = "receipt.sig"
+
 ONE_OFF_KEY: Final = f"{REWRAPPED}/one-off.key"
 
 DEVICE_CERTIFICATE: Final = f"{CERTIFICATES}/device.pem"

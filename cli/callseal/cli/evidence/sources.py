@@ -40,7 +40,7 @@ class Kept:
     open: Callable[[], BinaryIO]
 
     def read(self, limit_bytes: int) -> bytes:
-        """Return up to one byte more than the limit, for a parser to refuse; raises StoreError, SpoolError."""
+        """Return up to one byte more than the limit. Raises StoreError and SpoolError."""
         data = bytearray()
         try:
             with contextlib.closing(self.open()) as file:

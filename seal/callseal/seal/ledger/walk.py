@@ -142,15 +142,15 @@ class Walk:
         kinds = [line.startswith(checkpoint.LINE_PREFIX) for line in lines]
         if True in kinds[:-1]:
             self._altered(f"segment {first} goes on behind its checkpoint", first)
-        if False not in kinds:
+        if False not in kinds and not (rest and last):
             self._altered(f"segment {first} has no entries", first)
         if not last and True not in kinds:
             self._altered(f"segment {first} has no checkpoint", first)
-        begun = False
+        begun, size = False, self.size
         for text, is_checkpoint in zip(lines, kinds, strict=True):
             line = text + b"\n"
             if is_checkpoint:
-                self._take_checkpoint(line, first)
+                self._take_checkpoint(line, first, again=begun and self.size == size)
             elif (said := self._read(line, first)) is not None:
                 if not begun and said.sequence != first:
                     self._altered(f"segment {first} begins with entry {said.sequence}", said.sequence)
@@ -276,7 +276,7 @@ class Walk:
             words = f"no sign of life from {since} to {until}"
             self.findings.add(Code.SILENCE, words, sequence=said.sequence, exit_code=NOTE)
 
-    def _take_checkpoint(self, line: bytes, first: int) -> None:
+    def _take_checkpoint(self, line: bytes, first: int, *, again: bool) -> None:
         size, root = self.size, self._tree.root()
         root_text = base64.b64encode(root)
         expected = b'{"checkpoint":"%b\\n%d\\n%b%b' % (self._origin, size, root_text, self._line_middle)
@@ -297,9 +297,9 @@ class Walk:
             )
             self._keep(size, root, note)
         else:
-            self._take_checkpoint_slowly(line, first, root)
+            self._take_checkpoint_slowly(line, first, root, again=again)
 
-    def _take_checkpoint_slowly(self, line: bytes, first: int, root: bytes) -> None:
+    def _take_checkpoint_slowly(self, line: bytes, first: int, root: bytes, *, again: bool) -> None:
         try:
             note = checkpoint.read_line(line)
             said = checkpoint.parse_checkpoint(note)
@@ -309,7 +309,7 @@ class Walk:
         if said.origin.encode() != self._origin:
             self._altered(f"segment {first}: the checkpoint is another ledger's", first)
         elif said.size != self.size:
-            if not self._known(said):
+            if not (again and self._known(said)):
                 self._altered(
                     f"segment {first}: a checkpoint of {said.size} entries behind {self.size}", first
                 )
@@ -326,7 +326,7 @@ class Walk:
             self._keep(said.size, said.root, note)
 
     def _known(self, said: checkpoint.Checkpoint) -> bool:
-        """Tell whether this checkpoint was met before, as in a segment that is given twice."""
+        """Tell whether this checkpoint was met before: that of a segment that is given twice was."""
         index = bisect_left(self.checkpoint_sizes, said.size)
         there = index < len(self.checkpoint_sizes) and self.checkpoint_sizes[index] == said.size
         return there and self.checkpoint_roots[index] == said.root

@@ -1,0 +1,105 @@
+"""What is missing: recordings that the ledger ended, or a custodian received, and that are not here.
+
+A recording that is gone together with all of its folder leaves no trace there; its ledger entry stays, and
+so does its receipt.
+
+Conventions: ledger entries are small and travel faster than recordings, so that one that ended only a
+moment ago may still be on its way. It is "not checked" until `settled_before`, then it is missing.
+"""
+
+from collections import Counter
+from collections.abc import Container, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from callseal.seal.errors import RemoteError
+from callseal.seal.keys import Role, TrustStore
+from callseal.seal.receipt import open_receipt
+from callseal.seal.timestamp import write_time
+from callseal.seal.verify.findings import Check, Finding, Outcome, failed, refused, unchecked
+from callseal.seal.verify.ledger import DeviceLedger
+
+ARRIVAL: Final = timedelta(days=1)
+"""How long a recording may be on its way to where it is looked for."""
+MISSING: Final = "missing"
+ON_ITS_WAY: Final = "on-its-way"
+MAX_LISTED: Final = 1000
+
+_REST: Final = "recordings"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vouched:
+    """A recording of which there is a receipt."""
+
+    id: UUID
+    name: str
+    data: bytes
+
+
+def verify_presence(
+    ledger: DeviceLedger | None,
+    receipts: Iterable[Vouched],
+    here: Container[UUID],
+    trust: TrustStore,
+    *,
+    settled_before: datetime,
+) -> tuple[Finding, ...]:
+    """Find the recordings of a device that are not `here`.
+
+    Those of the `receipts` count whose recordings are not here and are not missed by the ledger already.
+    """
+    found = _Limited()
+    told: set[UUID] = set()
+    if ledger is not None:
+        chain = ledger.chain
+        newest_at = chain.at(chain.size - 1)
+        settled = settled_before if newest_at is None else max(settled_before, newest_at - ARRIVAL)
+        for recording, end in chain.newest_ends(chain.size):
+            if end.manifest is None or recording in here:
+                continue
+            told.add(recording)
+            words = f"ended at {write_time(end.at)} by entry {end.sequence}, and is "
+            if end.at < settled:
+                found.add(failed(str(recording), Check.PRESENCE, words + "gone: deleted", code=MISSING))
+            else:
+                words += "not here yet, or deleted"
+                found.add(unchecked(str(recording), Check.PRESENCE, words, ON_ITS_WAY))
+    for vouched in receipts:
+        if vouched.id not in here and vouched.id not in told:
+            found.add(_received(vouched, trust))
+    return found.all()
+
+
+class _Limited:
+    """Findings as they come, at most `MAX_LISTED` of each outcome; the rest is counted."""
+
+    def __init__(self) -> None:
+        self._findings: list[Finding] = []
+        self._counts: Counter[Outcome] = Counter()
+
+    def add(self, finding: Finding) -> None:
+        self._counts[finding.outcome] += 1
+        if self._counts[finding.outcome] <= MAX_LISTED:
+            self._findings.append(finding)
+
+    def all(self) -> tuple[Finding, ...]:
+        more = {outcome: count - MAX_LISTED for outcome, count in self._counts.items()}
+        found = self._findings
+        if (rest := more.get(Outcome.FAILED, 0)) > 0:
+            found.append(failed(_REST, Check.PRESENCE, f"and {rest} more that are gone", code=MISSING))
+        if (rest := more.get(Outcome.NOT_CHECKED, 0)) > 0:
+            found.append(unchecked(_REST, Check.PRESENCE, f"and {rest} more that are not here", ON_ITS_WAY))
+        return tuple(found)
+
+
+def _received(vouched: Vouched, trust: TrustStore) -> Finding:
+    try:
+        receipt, chain = open_receipt(vouched.data)
+        trust.check(chain, at=receipt.received_at, role=Role.CUSTODIAN)
+    except RemoteError as problem:
+        return refused(vouched.name, Check.RECEIPT, problem)
+    words = f"a custodian received it at {write_time(receipt.received_at)}, and it is gone: deleted"
+    return failed(str(vouched.id), Check.PRESENCE, words, code=MISSING)

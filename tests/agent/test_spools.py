@@ -1,0 +1,78 @@
+"""Which spool takes a recording: the first that is trusted and has room."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from callseal.agent.spools import Spools
+from callseal.seal.errors import SpoolError
+from callseal.seal.spool import Spool
+
+
+def failed(number: int) -> SpoolError:
+    """Give the error of a disk that refused."""
+    error = SpoolError("a disk refused")
+    error.__cause__ = OSError(number, os.strerror(number))
+    return error
+
+
+@pytest.fixture
+def alarms() -> dict[str, str]:
+    return {}
+
+
+@pytest.fixture
+def spools(tmp_path: Path, alarms: dict[str, str]) -> Spools:
+    return Spools(
+        [Spool(tmp_path / "first"), Spool(tmp_path / "second")],
+        min_free_bytes=0,
+        alarm=alarms.__setitem__,
+        clear=lambda code: alarms.pop(code, None),
+    )
+
+
+def test_the_first_spool_is_used_while_nothing_speaks_against_it(
+    spools: Spools, alarms: dict[str, str]
+) -> None:
+    assert next(spools.usable()) is spools.first
+    assert spools.why_not() is None
+    assert alarms == {}
+
+
+def test_a_spool_whose_disk_failed_is_not_used_again_and_that_is_said(
+    spools: Spools, alarms: dict[str, str]
+) -> None:
+    spools.distrust(spools.first, failed(errno.EIO))
+
+    assert [spool.root.name for spool in spools.usable()] == ["second"]
+    assert spools.why_not() is None
+    assert set(alarms) == {"spool-failed", "second-spool-used"}
+
+
+def test_a_spool_that_was_only_full_is_asked_again(spools: Spools, alarms: dict[str, str]) -> None:
+    spools.distrust(spools.first, failed(errno.ENOSPC))
+
+    assert next(spools.usable()) is spools.first
+    assert alarms == {}
+
+
+def test_without_any_spool_the_reason_says_whether_it_is_the_disk_or_the_room(tmp_path: Path) -> None:
+    too_much = 1 << 60
+    full = Spools(
+        [Spool(tmp_path / "full")],
+        min_free_bytes=too_much,
+        alarm=lambda _code, _words: None,
+        clear=lambda _code: None,
+    )
+    broken = Spools(
+        [Spool(tmp_path / "broken")],
+        min_free_bytes=0,
+        alarm=lambda _code, _words: None,
+        clear=lambda _code: None,
+    )
+    broken.distrust(broken.first, failed(errno.EIO))
+
+    assert full.why_not() == "spool-full"
+    assert broken.why_not() == "spool-failed"
