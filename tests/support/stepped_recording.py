@@ -1,7 +1,7 @@
 """One small recording and its recovery, done step by step: for tests that end the process at any step.
 
-`record` is what a desk's recorder does with the parts of the seal, in the same order; `discard` the same for a
-call that must not be recorded after all; `recover` is what an agent does at its start. Each tells `step` of
+`record` is what a desk's recorder does with the parts of the seal, in the same order; `discard` the same for
+a call that must not be recorded after all; `recover` is what an agent does at its start. Each tells `step` of
 every writing before it is done. How far the sound came is told to `Progress`, which lives in memory that
 parent and child share.
 """

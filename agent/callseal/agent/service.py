@@ -43,8 +43,9 @@ from callseal.seal import status
 from callseal.seal.age import Recipient
 from callseal.seal.bank import Bank
 from callseal.seal.device import DeviceSigner
-from callseal.seal.errors import SpoolError
+from callseal.seal.errors import SpoolError, UntrustedSigner
 from callseal.seal.keyfile import read_recipients
+from callseal.seal.keys import Role, TrustStore
 from callseal.seal.ledger.clock import system_clocks
 from callseal.seal.ledger.journal import Journal
 from callseal.seal.manifest import Result
@@ -118,6 +119,9 @@ def run(loaded: Loaded) -> int:
         )
         for words in unprotected:
             service.alarms.raise_("memory-unprotected", words)
+        doubt = _doubt(settings, signer)
+        if doubt and not untrusted:
+            service.alarms.raise_("no-certificate", doubt)
         if no_second:
             service.alarms.raise_("second-spool", no_second)
         if untrusted:
@@ -128,6 +132,20 @@ def run(loaded: Loaded) -> int:
             )
         service.begin(hashlib.sha256(loaded.path.read_bytes()).digest())
         return asyncio.run(service.run())
+
+
+def _doubt(settings: Settings, signer: DeviceSigner) -> str:
+    """Say in words why this machine itself would not believe what it signs; empty when it would.
+
+    Without the organisation's root at hand nothing can be said: that is no fault of a device.
+    """
+    trust = TrustStore.from_files(settings.trust.roots_file, settings.trust.revocations_file)
+    try:
+        if trust.roots:
+            trust.check(signer.chain, at=now(), role=Role.DEVICE)
+    except UntrustedSigner as problem:
+        return f"recordings of this device will not be believed: {problem}"
+    return ""
 
 
 def _spools(settings: Settings) -> tuple[tuple[Spool, ...], str]:

@@ -42,7 +42,7 @@ def register(app: typer.Typer) -> None:
     words = _(
         "Let a time-stamping authority (RFC 3161) stamp the newest checkpoint of every device's ledger in the"
         " stores: it proves that all entries so far were there at that time. What is stamped already is left"
-        " alone. Run it centrally, by a timer; it needs the right to add to the stores."
+        " alone. Run it centrally, by a timer; it needs the right to read the stores and to add to them."
     )
     add(app, "stamp", words, "callseal stamp --tsa https://tsa.example/ --tsa-roots tsa.pem")(_stamp)
 

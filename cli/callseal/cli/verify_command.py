@@ -1,70 +1,45 @@
-"""``callseal verify``: are these recordings what their devices sealed? Needs no private key.
+"""``callseal verify``: is this what the devices sealed, and is all of it there? Needs no private key.
 
-JSON: ``type "callseal-verify/1", exit_code, recordings[], strangers[]``; a recording has ``id, place, device,
-started_at, ok, exit_code, findings[]`` and a finding ``object, check, outcome, words, exit_code`` (codes as
-in `callseal.seal.verify`). `strangers` are names in a store that belong to no recording.
+JSON: ``type "callseal-verify/1", recordings[], devices[], strangers[], exit_code``. A recording has ``id,
+place, device, started_at, ok, exit_code, findings[]``; a device ``device, places[], entries, first_at,
+newest_at, checkpoints, stamps, anchored {entries, at, authority} or null, ok, exit_code, findings[]``; a
+finding ``object, check, outcome, words, exit_code`` (codes as in `callseal.seal.verify`), and one of a device
+also ``code``. `strangers` are names in a store that belong to no recording.
 
-Conventions: every copy in every place is verified. The exit code is the gravest of all: 12 altered, 13 bad
-signature, 14 signer untrusted, 15 not everything could be checked.
+Conventions: every copy in every place is verified, device by device: first its ledger, then its recordings
+against it, then what is missing. Of a recording that was named only what concerns it counts. The exit code is
+the gravest of all: 12 altered, 13 bad signature, 14 signer untrusted, 15 not everything could be checked.
 """
 
+import dataclasses
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Final, Protocol
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from callseal.cli import labels, lookup, options, output, places
+from callseal.cli import lookup, options, output, places
 from callseal.cli.commands import add
-from callseal.cli.i18n import _, counted, mark
-from callseal.cli.output import JsonValue
+from callseal.cli.errors import NotFound, UsageFault
+from callseal.cli.i18n import _
 from callseal.cli.places import Copy, Scan, Scope
-from callseal.seal.keys import TrustStore
-from callseal.seal.timestamp import write_time
-from callseal.seal.verify import (
-    ALTERED,
-    BAD_SIGNATURE,
-    NOT_CHECKED,
-    UNTRUSTED,
-    Check,
-    Finding,
-    Outcome,
-    Report,
-    verify_recording,
-)
-
-JSON_TYPE: Final = "callseal-verify/1"
-_MAX_STRANGERS_SHOWN: Final = 10
-
-# Fixed words of the check itself, for the catalogue; others, with figures in them, stay English.
-_FINDINGS: Final = (
-    mark("missing"),
-    mark("altered: its SHA-256 is not the one in the manifest"),
-    mark("lies in the folder, and the manifest does not know it"),
-    mark("a later addition; this version does not check those"),
-    mark("names a ledger entry; this version does not check those"),
-    mark("without a manifest nothing can be compared"),
-    mark("manifest.json and manifest.sig do not belong together: one of them was altered"),
-    mark("no manifest: still being brought to the store, or taken away"),
-)
-_INCOMPLETE: Final = _FINDINGS[-1]
-
-
-class Step(Protocol):
-    """Told of each recording that is done."""
-
-    def __call__(self) -> None:
-        """Note one more."""
+from callseal.cli.proving import DeviceResult, Gathered, Proof, by_device, concerning_one, gather
+from callseal.cli.verify_output import Json, Printer, Words
+from callseal.seal.verify import NOT_CHECKED
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
     words = _(
-        "Prove that recordings are what their devices sealed: signature, signer, and every byte. Without"
-        " names, all recordings of the stores and the spool. No private key is needed."
+        "Prove that recordings are what their devices sealed, and that none is missing: signature, signer,"
+        " every byte, the devices' ledgers, time stamps and receipts. Without names, everything in the stores"
+        " and the spool. No private key is needed."
     )
     add(app, "verify", words, "callseal verify --store /media/copy --roots trust.pem")(_verify)
 
@@ -79,35 +54,106 @@ def _verify(
         ),
     ] = None,
     *,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device",
+            metavar="DEVICE",
+            help=_("Only this device: its whole ledger and all its recordings."),
+            show_default=False,
+        ),
+    ] = None,
     store: options.Store = None,
+    ledger: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--ledger",
+            metavar="DIR",
+            help=_("Where else there are ledgers: a store, or a folder with a copy."),
+            show_default=False,
+        ),
+    ] = None,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--against",
+            metavar="DIR",
+            help=_(
+                "Compare the ledgers with this second copy, which was kept elsewhere: a store, a folder, or a"
+                " file with a checkpoint."
+            ),
+            show_default=False,
+        ),
+    ] = None,
     roots: options.Roots = None,
+    revoked: Annotated[
+        Path | None,
+        typer.Option(
+            "--revoked",
+            metavar="PEM",
+            help=_("Revocation list, instead of that of the settings."),
+            show_default=False,
+        ),
+    ] = None,
+    stamp_roots: Annotated[
+        Path | None,
+        typer.Option(
+            "--stamp-roots",
+            metavar="PEM",
+            help=_("Root certificates of time-stamping authorities, instead of those of the settings."),
+            show_default=False,
+        ),
+    ] = None,
+    every_signature: Annotated[
+        bool,
+        typer.Option(
+            "--every-signature",
+            help=_("Check the signature of every ledger entry, also where a checkpoint covers it. Slow."),
+        ),
+    ] = False,
     config: options.Config = None,
     json_: options.Json = False,
 ) -> None:
     names = recordings or []
+    if names and device is not None:
+        raise UsageFault(_("--device goes without names of recordings"))
     needs_places = not names or not all(map(lookup.is_folder, names))
-    scope = places.scope_of(config, store, roots, places=needs_places)
-    scan = places.scan(scope.places)
-    copies = list(_named(names, scan)) if names else list(scan.copies)
-    with _progress(len(copies)) as step:
-        verified = [(copy, _report(copy, scope.trust, step, named=bool(names))) for copy in copies]
-    strangers = () if names else scan.strangers
-    codes = [report.exit_code for _copy, report in verified]
+    scope = places.scope_of(
+        config, store, roots, revocations=revoked, stamp_roots=stamp_roots, places=needs_places
+    )
+    scan = places.scan(scope.places) if needs_places else Scan()
+    wanted = _Wanted.of(names, device, scan)
+    now = datetime.now(UTC)
+    with _progress(len(wanted.copies)) as shown:
+        proof = _proof(scope, ledger or [], against, store)
+        proof.every_signature = every_signature
+        proof.progress = shown.entries
+        printer: Printer = Json() if json_ else Words(every=bool(names))
+        codes = list(_run(wanted, proof, printer, shown, now))
+    strangers = () if names else (*scan.strangers, *proof.gathered.strangers)
+    failures = () if names else scan.failures
+    failures = tuple({str(one): one for one in (*failures, *proof.gathered.failures)}.values())
     codes += [NOT_CHECKED] if strangers else []
-    failures = 0 if names else places.warn_of(scan.failures)
-    code = min((code for code in (*codes, failures) if code), default=0)
-    if json_:
-        output.json_document(
-            {
-                "type": JSON_TYPE,
-                "exit_code": code,
-                "recordings": [_json(copy, report) for copy, report in verified],
-                "strangers": list(strangers),
-            }
-        )
-    else:
-        _print(verified, strangers, scope)
+    codes.append(places.warn_of(failures))
+    code = min((code for code in codes if code), default=0)
+    printer.end(strangers, code)
+    if not json_:
+        _advise(scope, proof, wanted, now)
     raise typer.Exit(code)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """What is to be verified."""
+
+    copies: tuple[Copy, ...]
+    named: bool
+    device: str | None
+
+    @classmethod
+    def of(cls, names: Sequence[str], device: str | None, scan: Scan) -> "_Wanted":
+        copies = tuple(_named(names, scan)) if names else scan.copies
+        return cls(copies=copies, named=bool(names), device=device)
 
 
 def _named(names: Sequence[str], scan: Scan) -> Iterator[Copy]:
@@ -122,82 +168,116 @@ def _named(names: Sequence[str], scan: Scan) -> Iterator[Copy]:
                 yield copy
 
 
-def _report(copy: Copy, trust: TrustStore, step: Step, *, named: bool) -> Report:
-    # A recording that is just being brought to the store has no manifest yet: among all of them that is
-    # nothing to raise an alarm over. Who names one wants to know.
-    if copy.complete or named:
-        report = verify_recording(copy.reader, copy.prefix, trust)
-    else:
-        folder = copy.prefix.rstrip("/").rpartition("/")[2]
-        finding = Finding(
-            object=folder,
-            check=Check.MANIFEST,
-            outcome=Outcome.NOT_CHECKED,
-            words=_INCOMPLETE,
-            exit_code=NOT_CHECKED,
-        )
-        report = Report(folder=folder, findings=(finding,), manifest=None, signer=None)
-    step()
-    return report
+def _proof(scope: Scope, ledger: Sequence[Path], against: Sequence[Path] | None, store: Path | None) -> Proof:
+    """Return what recordings are proved by: what the places hold, and what was named besides."""
+    looked = scope.places
+    if not looked and scope.settings is not None and store is None:
+        looked = tuple(places.places_of(scope.settings))
+    proof = Proof(
+        trust=scope.trust,
+        gathered=gather([*looked, *map(places.kept_place, ledger)]),
+        tsa_roots=scope.stamp_roots,
+    )
+    if against:
+        proof.against = gather(map(places.kept_place, against))
+        for problem in proof.against.failures:
+            raise problem
+    return proof
+
+
+def _run(wanted: _Wanted, proof: Proof, printer: Printer, shown: "_Shown", now: datetime) -> Iterator[int]:
+    """Verify device by device, and yield the exit code of each thing."""
+    groups = by_device(wanted.copies)
+    for device in _devices(wanted, groups, proof):
+        report = proof.device(device)
+        for copy in groups.pop(device, ()):
+            yield _recording(copy, wanted, proof, printer, shown)
+        if wanted.named:
+            findings = concerning_one(report.findings)
+        else:
+            here = {copy.id for copy in wanted.copies if copy.id is not None and copy.complete}
+            findings = (*report.findings, *proof.presence(device, here, now=now))
+        result = DeviceResult(report=dataclasses.replace(report, ledger=None), findings=findings)
+        if not wanted.named or report.facts is not None or proof.against is not None:
+            printer.device(result)
+            yield result.exit_code
+    if wanted.device is None:
+        for copies in groups.values():
+            for copy in copies:
+                yield _recording(copy, wanted, proof, printer, shown)
+
+
+def _devices(wanted: _Wanted, groups: dict[str | None, list[Copy]], proof: Proof) -> list[str]:
+    found = {device for device in groups if device is not None}
+    if wanted.named:
+        return sorted(found)
+    found |= proof.gathered.devices | (set() if proof.against is None else proof.against.devices)
+    if wanted.device is None:
+        return sorted(found)
+    if wanted.device not in found:
+        raise NotFound(_("{device}: nothing of this device is there").format(device=wanted.device))
+    return [wanted.device]
+
+
+def _recording(copy: Copy, wanted: _Wanted, proof: Proof, printer: Printer, shown: "_Shown") -> int:
+    report = proof.recording(copy, named=wanted.named)
+    printer.recording(copy, report)
+    shown.recording()
+    return report.exit_code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shown:
+    """How far it is, where somebody watches."""
+
+    recording: Callable[[], None]
+    entries: Callable[[str, int], None]
 
 
 @contextmanager
-def _progress(total: int) -> Iterator[Step]:
-    """Show how far it is, where somebody watches."""
+def _progress(total: int) -> Iterator[_Shown]:
     if not sys.stderr.isatty():
-        yield lambda: None
+        yield _Shown(recording=lambda: None, entries=lambda _device, _count: None)
         return
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(_("verifying"), total=total)
-        yield lambda: progress.advance(task)
-
-
-def _print(verified: Sequence[tuple[Copy, Report]], strangers: Sequence[str], scope: Scope) -> None:
-    for copy, report in verified:
-        output.line(f"{report.folder}  {copy.place}  {_verdict(report.exit_code)}")
-        for finding in report.findings:
-            if finding.exit_code:
-                output.line(f"    {labels.word(finding.check.value)}  {finding.object}: {_(finding.words)}")
-    for name in strangers[:_MAX_STRANGERS_SHOWN]:
-        output.line(_("belongs to no recording: {name}").format(name=name))
-    well = sum(report.ok for _copy, report in verified)
-    words = counted(
-        "{number} copy of a recording verified: {well} well, {wrong} not",
-        "{number} copies of recordings verified: {well} well, {wrong} not",
-        len(verified),
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}"),
+        TimeElapsedColumn(),
     )
-    output.line(words.format(number=len(verified), well=well, wrong=len(verified) - well))
-    if not scope.trust.roots and verified:
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        ledgers = progress.add_task(_("ledger entries"), total=None)
+        recordings = progress.add_task(_("recordings"), total=total)
+
+        def entries(device: str, count: int) -> None:
+            words = _("ledger entries of {device}").format(device=device)
+            progress.update(ledgers, description=words, completed=count)
+
+        yield _Shown(recording=lambda: progress.advance(recordings), entries=entries)
+
+
+def _advise(scope: Scope, proof: Proof, wanted: _Wanted, now: datetime) -> None:
+    """Say what to give so that more can be checked."""
+    if not scope.trust.roots and wanted.copies:
         output.note(_("No root certificate is trusted here: give the organisation's with --roots."))
+    if not proof.gathered.ledgers and wanted.copies:
+        words = _(
+            "No ledger is at hand, so nobody can say that no recording was exchanged, slipped in or taken away:"
+            " give the store with --store, or a copy of the ledger with --ledger."
+        )
+        output.note(words)
+    if _stamped(proof.gathered) and not scope.stamp_roots:
+        words = _(
+            "Time stamps were not checked: no authority's root certificate is trusted here. Give it with"
+            " --stamp-roots."
+        )
+        output.note(words)
+    revocations = scope.trust.revocations
+    if revocations.stale(now):
+        words = _("the revocation list should have been renewed by {time}: there may be a newer one")
+        until = revocations.next_update
+        output.warning(words.format(time="" if until is None else output.local_time(until)))
 
 
-def _verdict(code: int) -> str:
-    return {
-        0: _("ok"),
-        ALTERED: _("ALTERED"),
-        BAD_SIGNATURE: _("BAD SIGNATURE"),
-        UNTRUSTED: _("signer untrusted"),
-        NOT_CHECKED: _("not everything could be checked"),
-    }[code]
-
-
-def _json(copy: Copy, report: Report) -> dict[str, JsonValue]:
-    manifest = report.manifest
-    return {
-        "id": report.folder,
-        "place": copy.place,
-        "device": None if manifest is None else manifest.device,
-        "started_at": None if manifest is None else write_time(manifest.started_at),
-        "ok": report.ok,
-        "exit_code": report.exit_code,
-        "findings": [
-            {
-                "object": finding.object,
-                "check": finding.check.value,
-                "outcome": finding.outcome.value,
-                "words": finding.words,
-                "exit_code": finding.exit_code,
-            }
-            for finding in report.findings
-        ],
-    }
+def _stamped(gathered: Gathered) -> bool:
+    return any(copy.stamp_sizes() for copies in gathered.ledgers.values() for copy in copies)

@@ -60,6 +60,7 @@ AGENT: Final = "agent"
 FOLDERS: Final = ("open", "ready", "quarantine", "ledger", "status", "sent")
 FOLDER_MODE: Final = 0o700
 
+_OBJECT: Final = re.compile(r"([a-z]{1,16})-[0-9a-f]{64}\.age")
 _SEGMENT: Final = re.compile(r"(0|[1-9][0-9]{0,15})\.jsonl")
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
@@ -192,9 +193,9 @@ class OpenBundle:
             step("remove signature")
             (self._path / SIGNATURE_NAME).unlink(missing_ok=True)
             for item in sorted(self._path.iterdir()):
-                working = WORKING_NAMES.get(item.name.partition("-")[0])
-                named = item.suffix != durable.TEMPORARY_SUFFIX and item.name not in WORKING_NAMES.values()
-                if working and named and not (self._path / working).exists():
+                found = _OBJECT.fullmatch(item.name)
+                working = WORKING_NAMES.get(found.group(1)) if found else None
+                if working is not None and not (self._path / working).exists():
                     step(f"rename {item.name}")
                     item.rename(self._path / working)
             step("sync folder")

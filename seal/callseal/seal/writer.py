@@ -189,7 +189,6 @@ class SealedFile:
         descriptor = self._alive()
         last = bytes(self._encryptor.held)
         try:
-            self._step("write last chunk")
             self._unsynced += last
             self._append(self._encryptor.finish())
             self._step("sync sealed file")
