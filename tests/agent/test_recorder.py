@@ -40,7 +40,6 @@ from support.recorded_calls import (
     block,
     bodies,
     coded,
-    is_sealed,
     open_bundle,
     recipients,
     record_call,
@@ -94,7 +93,7 @@ def test_a_recording_verifies_and_gives_back_every_sample(
     report = verify_recording(LocalFolder(folder), LocalFolder(folder).prefix, OWNER.trust)
     opened = open_bundle(folder, identity)
 
-    assert is_sealed(report), report.findings
+    assert report.intact, report.findings
     assert desk.results == [Result.OK]
     assert desk.alarms == []
     assert opened.inner[: au.HEADER_BYTES] == bytes(

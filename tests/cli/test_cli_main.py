@@ -16,6 +16,7 @@ from support.commands import PROGRAM, Commands
 COMMANDS = [
     ("demo",),
     ("init",),
+    ("stamp",),
     ("keys", "new"),
     ("keys", "show"),
     ("keys", "certify"),

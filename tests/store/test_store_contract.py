@@ -228,4 +228,4 @@ def test_a_recording_in_the_store_verifies_there(store: Store, tmp_path: Path) -
 
     report = verify_recording(store, PLACE.prefix, OWNER.trust)
 
-    assert report.ok, report.findings
+    assert report.intact, report.findings

@@ -10,7 +10,7 @@ _FINISHED = 0
 _RAISED = 1
 
 
-def killed_at(number: int, work: Callable[[Step], None]) -> bool:
+def killed_at(number: int, work: Callable[[Step], object]) -> bool:
     """Run `work` in a child and kill it at its step `number`, counted from 0.
 
     Returns whether there was such a step; without one, the work was done to its end.
@@ -26,7 +26,7 @@ def killed_at(number: int, work: Callable[[Step], None]) -> bool:
     return False
 
 
-def _run(number: int, work: Callable[[Step], None]) -> None:
+def _run(number: int, work: Callable[[Step], object]) -> None:
     steps = 0
 
     def step(_name: str) -> None:

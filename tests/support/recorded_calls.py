@@ -30,7 +30,6 @@ from callseal.seal.recovery import Recovery
 from callseal.seal.spool import Spool
 from callseal.seal.tail import open_passphrase
 from callseal.seal.vcon import open_vcon
-from callseal.seal.verify import Check, Outcome, Report
 from support.chronicles import chronicle, clocks_of
 from support.sealed_recordings import STARTED_AT, organisation
 
@@ -273,9 +272,3 @@ def bodies(vcon: JsonObject, kind: str, key: str, value: str) -> list[JsonObject
 def utc(text: str) -> datetime:
     """Read a time of the metadata."""
     return datetime.fromisoformat(text).astimezone(UTC)
-
-
-def is_sealed(report: Report) -> bool:
-    """Tell whether all is well with a bundle as such; what its device's ledger says is another question."""
-    wrong = [finding for finding in report.findings if finding.exit_code]
-    return all(finding.check is Check.LEDGER and finding.outcome is Outcome.NOT_CHECKED for finding in wrong)

@@ -20,6 +20,7 @@ from uuid import UUID
 from callseal.agent.chronicle import Chronicle
 from callseal.codecs import au
 from callseal.seal.age import Recipient, X25519Identity, fingerprint
+from callseal.seal.bank import Bank
 from callseal.seal.device import DeviceSigner
 from callseal.seal.durable import Step, no_step
 from callseal.seal.ledger.clock import Clocks
@@ -104,14 +105,20 @@ def open_ledger(spool: Spool, step: Step = no_step, *, elapsed_s: float = 0.0) -
     )
 
 
-def record(root: Path, step: Step = no_step, progress: Progress | None = None) -> None:
-    """Make a whole recording, from its first entry in the ledger to ``ready/``."""
+def record(
+    root: Path, step: Step = no_step, progress: Progress | None = None, *, banked: bool = False
+) -> None:
+    """Make a whole recording, from its first entry in the ledger to ``ready/``.
+
+    With `banked` as at a gateway: what is safe from the death of the process is brought to the disk at once.
+    """
     told = Progress() if progress is None else progress
     spool = Spool(root)
     with spool.lock():
         ledger = open_ledger(spool, step)
-        bundle, writer = _begin(spool, ledger, step)
-        written = _speak(writer, told)
+        bundle, writer = _begin(spool, ledger, step, banked=banked)
+        bank = Bank(spool.root, step=step) if banked else None
+        written = _speak(writer, told, bank)
         seal_bytes(bundle.vcon_path, b"answered", RECIPIENTS, step=step)
         audio = writer.close()
         told.tell(written, written)
@@ -127,7 +134,7 @@ def discard(root: Path, step: Step = no_step) -> None:
     with spool.lock():
         ledger = open_ledger(spool, step)
         bundle, writer = _begin(spool, ledger, step)
-        _speak(writer, Progress())
+        _speak(writer, Progress(), None)
         writer.abandon()
         state = dataclasses.replace(STATE, purpose=Purpose.DISCARD, reasons=("emergency",))
         bundle.put_state(state, step=step)
@@ -206,25 +213,33 @@ def read_ledger(root: Path) -> Told:
     return Told(entries=tuple(entries))
 
 
-def _begin(spool: Spool, ledger: Chronicle, step: Step) -> tuple[OpenBundle, SealedFile]:
+def _begin(
+    spool: Spool, ledger: Chronicle, step: Step, *, banked: bool = False
+) -> tuple[OpenBundle, SealedFile]:
     ledger.note(Kind.OPENED, recording=RECORDING)
     bundle = spool.begin(RECORDING, step=step)
     bundle.put_state(STATE, step=step)
-    writer = SealedFile(bundle.audio_path, RECIPIENTS, step=step)
+    writer = SealedFile(bundle.audio_path, RECIPIENTS, preallocate=not banked, step=step)
     writer.write(HEADER)
     seal_bytes(bundle.vcon_path, b"begun", RECIPIENTS, step=step)
     return bundle, writer
 
 
-def _speak(writer: SealedFile, told: Progress) -> int:
+def _speak(writer: SealedFile, told: Progress, bank: Bank | None) -> int:
     written, safe = len(HEADER), 0
-    for piece in PIECES:
+    for number, piece in enumerate(PIECES):
         written += len(piece)
         told.tell(written, safe)
         writer.write(piece)
-        writer.flush()
+        if bank is None:
+            writer.flush()
+        else:
+            staged = writer.stage()
         safe = written
         told.tell(written, safe)
+        if bank is not None and number % 2:
+            bank.sync()
+            writer.synced(staged)
     return written
 
 

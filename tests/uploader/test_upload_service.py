@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from callseal.seal.ledger.entry import Kind
+from callseal.seal.ledger.journal import Journal
 from callseal.seal.spool import Spool, SpoolInUse
 from callseal.seal.status import State, Status, read
 from callseal.seal.verify import verify_recording
@@ -20,8 +22,9 @@ from callseal.store.directory import DirectoryStore
 from callseal.store.interface import StoreWriter
 from callseal.uploader.service import run
 from callseal.uploader.worker import marker_path
+from support.chronicles import clocks_of
 from support.eventually import PATIENCE_S, eventually
-from support.sealed_recordings import make_ready, organisation, recording_id
+from support.sealed_recordings import STARTED_AT, make_ready, organisation, recording_id
 
 OWNER = organisation()
 NEVER_S = 3600.0  # a timer that does not fire: what happens then, the watch has done
@@ -86,7 +89,7 @@ def test_what_was_ready_before_the_start_is_sent_to_every_store(spool: Spool, tm
         eventually(waiting(spool, 0), "everything sent")
 
     for root in roots:
-        assert verify_recording(DirectoryStore(root), PREFIX, OWNER.trust).ok
+        assert verify_recording(DirectoryStore(root), PREFIX, OWNER.trust).intact
         assert has(root, 2)
         assert all(marker_path(spool, root.name, bundle.id).exists() for bundle in bundles)
     assert [bundle.id for bundle in spool.ready()] == [bundle.id for bundle in bundles]
@@ -211,7 +214,7 @@ from callseal.store.directory import DirectoryStore
 from callseal.uploader.service import run, stop_on_signals
 stop = threading.Event()
 stop_on_signals(stop)
-run(Path(sys.argv[1]), [("primary", DirectoryStore(Path(sys.argv[2])))], 3600.0, stop)
+run([Path(sys.argv[1])], [("primary", DirectoryStore(Path(sys.argv[2])))], 3600.0, stop)
 """
 
 
@@ -249,7 +252,7 @@ def test_a_killed_uploader_goes_on_where_it_was(spool: Spool, tmp_path: Path) ->
         eventually(waiting(spool, 0), "sent")
 
     assert has(store.root, 3)
-    assert verify_recording(store, PREFIX, OWNER.trust).ok
+    assert verify_recording(store, PREFIX, OWNER.trust).intact
 
 
 def test_the_uploaders_process_holds_no_code_that_could_read_a_recording() -> None:
@@ -259,3 +262,28 @@ def test_the_uploaders_process_holds_no_code_that_could_read_a_recording() -> No
 
     forbidden = {"callseal.seal.age", "callseal.seal.keyfile", "callseal.seal.keys", "callseal.codecs"}
     assert not forbidden & set(done.stdout.split())
+
+
+def test_the_ledger_is_sent_without_waiting_for_the_timer_and_a_fork_is_an_alarm(
+    spool: Spool, tmp_path: Path
+) -> None:
+    """A store that has other bytes under the same number refuses; recordings go on being sent."""
+    store = DirectoryStore.create(tmp_path / "store")
+    clocks = clocks_of(lambda: STARTED_AT, lambda: 0.0)
+    ledger = Journal([spool.ledger_path], device=OWNER.device, key=OWNER.device_key, clocks=clocks)
+    forked = tmp_path / "store" / "ledger" / OWNER.device / "1.jsonl"
+    forked.parent.mkdir(parents=True)
+    forked.write_bytes(b"another history")
+
+    with uploader(spool, ("primary", store)):
+        eventually(waiting(spool, 0), "the service is up")
+        for _ in range(3):
+            ledger.append(Kind.HEARTBEAT, open_=0)
+            ledger.publish()
+        make_ready(spool, OWNER)
+        eventually((forked.parent / "2.jsonl").exists, "the segments behind the fork are sent")
+        eventually(lambda: alarms(spool) == ["ledger-refused"], "the fork is an alarm")
+        eventually(waiting(spool, 0), "the recording is sent")
+
+    assert (forked.parent / "0.jsonl").read_bytes() == (spool.ledger_path / "0.jsonl").read_bytes()
+    assert forked.read_bytes() == b"another history"

@@ -70,7 +70,7 @@ def test_a_sent_recording_verifies_in_the_store(
     send(spool, bundle, target, now=NOW)
 
     report = verify_recording(store_of(tmp_path), PREFIX, OWNER.trust)
-    assert report.ok, report.findings
+    assert report.intact, report.findings
 
 
 def test_the_marker_says_what_was_sent_where_and_when(spool: Spool, bundle: Bundle, target: Target) -> None:
@@ -134,10 +134,10 @@ def test_wherever_the_uploader_is_killed_a_marker_means_that_the_store_has_it_al
         if marker.exists():
             assert committed
         if committed:
-            assert verify_recording(store, PREFIX, OWNER.trust).ok
+            assert verify_recording(store, PREFIX, OWNER.trust).intact
         outcomes.add((committed, marker.exists()))
         send(spool, bundle, Target(name=name, writer=store), now=NOW)
-        assert verify_recording(store, PREFIX, OWNER.trust).ok
+        assert verify_recording(store, PREFIX, OWNER.trust).intact
         assert marker.exists()
         number += 1
 

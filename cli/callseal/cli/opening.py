@@ -159,7 +159,7 @@ def open_audio(sealed: Sealed, document: JsonObject, identities: Sequence[Identi
         for piece in _open_tail(sealed, tail, size_bytes, identities):
             digest.update(piece)
             yield piece
-    promised = _promised_hashes(document)
+    promised = promised_hashes(document)
     if promised and vcon.content_hash(digest.digest()) not in promised:
         raise _altered(item.name, _("its content is not what the metadata (vCon) says"))
 
@@ -313,7 +313,7 @@ def _check_place(copy: Copy, manifest: Manifest) -> None:
         raise _altered(MANIFEST_NAME, words.format(folder=copy.prefix, expected=expected))
 
 
-def _promised_hashes(document: JsonObject) -> set[str]:
+def promised_hashes(document: JsonObject) -> set[str]:
     """Return the content hashes that a vCon gives; none, if it was sealed before the sound had one."""
     dialogs = document.get("dialog")
     found = (

@@ -7,6 +7,7 @@ Conventions: nothing is printed here. A place that can't be read is among the fa
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -132,7 +133,7 @@ class Proof:
         finding = unchecked(folder, Check.MANIFEST, INCOMPLETE)
         return Report(folder=folder, findings=(finding,), manifest=None, signer=None)
 
-    def presence(self, device: str, here: set[UUID], *, now: datetime) -> tuple[Finding, ...]:
+    def presence(self, device: str, here: AbstractSet[UUID], *, now: datetime) -> tuple[Finding, ...]:
         """Return what is missing of a device's recordings."""
         vouched: list[Vouched] = []
         unread: list[Finding] = []

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
+from uuid import UUID
 
 import typer
 from rich.console import Console
@@ -122,13 +123,14 @@ def _verify(
         config, store, roots, revocations=revoked, stamp_roots=stamp_roots, places=needs_places
     )
     scan = places.scan(scope.places) if needs_places else Scan()
-    wanted = _Wanted.of(names, device, scan)
+    copies = tuple(_named(names, scan)) if names else scan.copies
+    proof = _proof(scope, ledger or [], against, store)
+    proof.every_signature = every_signature
+    wanted = _Wanted.of(copies, proof, named=bool(names), device=device)
     now = datetime.now(UTC)
-    with _progress(len(wanted.copies)) as shown:
-        proof = _proof(scope, ledger or [], against, store)
-        proof.every_signature = every_signature
+    printer: Printer = Json() if json_ else Words(every=bool(names))
+    with _progress(len(copies)) as shown:
         proof.progress = shown.entries
-        printer: Printer = Json() if json_ else Words(every=bool(names))
         codes = list(_run(wanted, proof, printer, shown, now))
     strangers = () if names else (*scan.strangers, *proof.gathered.strangers)
     failures = () if names else scan.failures
@@ -138,22 +140,34 @@ def _verify(
     code = min((code for code in codes if code), default=0)
     printer.end(strangers, code)
     if not json_:
-        _advise(scope, proof, wanted, now)
+        _advise(scope, proof, now, any_copies=bool(copies))
     raise typer.Exit(code)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Wanted:
-    """What is to be verified."""
+    """What is to be verified: devices, with their copies of recordings, and the copies of unknown ones."""
 
-    copies: tuple[Copy, ...]
+    devices: tuple[str, ...]
+    groups: dict[str | None, list[Copy]]
+    here: frozenset[UUID]
+    """The recordings of which any copy is whole."""
     named: bool
-    device: str | None
 
     @classmethod
-    def of(cls, names: Sequence[str], device: str | None, scan: Scan) -> "_Wanted":
-        copies = tuple(_named(names, scan)) if names else scan.copies
-        return cls(copies=copies, named=bool(names), device=device)
+    def of(cls, copies: Sequence[Copy], proof: Proof, *, named: bool, device: str | None) -> "_Wanted":
+        """Sort out what was asked for; NotFound for a device of which nothing is there."""
+        groups = by_device(copies)
+        found = {known for known in groups if known is not None}
+        if not named:
+            found |= proof.gathered.devices
+            found |= set() if proof.against is None else proof.against.devices
+        if device is not None:
+            if device not in found:
+                raise NotFound(_("{device}: nothing of this device is there").format(device=device))
+            found, groups = {device}, {device: groups.get(device, [])}
+        here = frozenset(copy.id for copy in copies if copy.id is not None and copy.complete)
+        return cls(devices=tuple(sorted(found)), groups=groups, here=here, named=named)
 
 
 def _named(names: Sequence[str], scan: Scan) -> Iterator[Copy]:
@@ -187,36 +201,21 @@ def _proof(scope: Scope, ledger: Sequence[Path], against: Sequence[Path] | None,
 
 def _run(wanted: _Wanted, proof: Proof, printer: Printer, shown: "_Shown", now: datetime) -> Iterator[int]:
     """Verify device by device, and yield the exit code of each thing."""
-    groups = by_device(wanted.copies)
-    for device in _devices(wanted, groups, proof):
+    for device in wanted.devices:
         report = proof.device(device)
-        for copy in groups.pop(device, ()):
+        for copy in wanted.groups.get(device, ()):
             yield _recording(copy, wanted, proof, printer, shown)
-        if wanted.named:
-            findings = concerning_one(report.findings)
-        else:
-            here = {copy.id for copy in wanted.copies if copy.id is not None and copy.complete}
-            findings = (*report.findings, *proof.presence(device, here, now=now))
+        findings = (
+            concerning_one(report.findings)
+            if wanted.named
+            else (*report.findings, *proof.presence(device, wanted.here, now=now))
+        )
         result = DeviceResult(report=dataclasses.replace(report, ledger=None), findings=findings)
         if not wanted.named or report.facts is not None or proof.against is not None:
             printer.device(result)
             yield result.exit_code
-    if wanted.device is None:
-        for copies in groups.values():
-            for copy in copies:
-                yield _recording(copy, wanted, proof, printer, shown)
-
-
-def _devices(wanted: _Wanted, groups: dict[str | None, list[Copy]], proof: Proof) -> list[str]:
-    found = {device for device in groups if device is not None}
-    if wanted.named:
-        return sorted(found)
-    found |= proof.gathered.devices | (set() if proof.against is None else proof.against.devices)
-    if wanted.device is None:
-        return sorted(found)
-    if wanted.device not in found:
-        raise NotFound(_("{device}: nothing of this device is there").format(device=wanted.device))
-    return [wanted.device]
+    for copy in wanted.groups.get(None, ()):
+        yield _recording(copy, wanted, proof, printer, shown)
 
 
 def _recording(copy: Copy, wanted: _Wanted, proof: Proof, printer: Printer, shown: "_Shown") -> int:
@@ -256,14 +255,14 @@ def _progress(total: int) -> Iterator[_Shown]:
         yield _Shown(recording=lambda: progress.advance(recordings), entries=entries)
 
 
-def _advise(scope: Scope, proof: Proof, wanted: _Wanted, now: datetime) -> None:
+def _advise(scope: Scope, proof: Proof, now: datetime, *, any_copies: bool) -> None:
     """Say what to give so that more can be checked."""
-    if not scope.trust.roots and wanted.copies:
+    if not scope.trust.roots and any_copies:
         output.note(_("No root certificate is trusted here: give the organisation's with --roots."))
-    if not proof.gathered.ledgers and wanted.copies:
+    if not proof.gathered.ledgers and any_copies:
         words = _(
-            "No ledger is at hand, so nobody can say that no recording was exchanged, slipped in or taken away:"
-            " give the store with --store, or a copy of the ledger with --ledger."
+            "No ledger is at hand, so nobody can say that no recording was exchanged, slipped in or taken"
+            " away: give the store with --store, or a copy of the ledger with --ledger."
         )
         output.note(words)
     if _stamped(proof.gathered) and not scope.stamp_roots:

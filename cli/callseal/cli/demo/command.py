@@ -26,11 +26,12 @@ from callseal.cli.exporting import Form
 from callseal.cli.i18n import _
 from callseal.cli.opening import Sealed
 from callseal.cli.places import Copy, StorePlace
+from callseal.cli.proving import Proof, gather
 from callseal.config.business import BUILTIN
 from callseal.seal.keyfile import read_identities
 from callseal.seal.keys import TrustStore
 from callseal.seal.manifest import Result
-from callseal.seal.verify import Report, verify_recording
+from callseal.seal.verify import Report
 from callseal.store.directory import DirectoryStore
 
 NO_SOURCE: Final = 40
@@ -123,7 +124,8 @@ def demo(out: Path | None) -> int:
         office.stop(AGENT)
         _wait_for_ledger(office)
     _say(_("Verifying and opening the recordings"))
-    return _show(office, [_read_back(office, copy) for copy in copies])
+    proof = _proof(office)
+    return _show(office, [_read_back(office, copy, proof) for copy in copies])
 
 
 def _say(words: str) -> None:
@@ -224,7 +226,7 @@ def _hears(process: "subprocess.Popen[bytes]", word: str) -> bool:
 
 def _wait_for_store(office: Office, count: int) -> list[Copy]:
     deadline_s = time.monotonic() + _STORE_LIMIT_S
-    place = StorePlace(name="primary", store=DirectoryStore(office.store_path))
+    place = _place(office)
     while True:
         copies = [copy for copy in places.scan([place]).copies if copy.complete]
         if len(copies) >= count:
@@ -248,10 +250,20 @@ def _wait_for_ledger(office: Office) -> None:
         time.sleep(_POLL_S)
 
 
-def _read_back(office: Office, copy: Copy) -> _Shown:
-    """Verify and open one recording, as an inspector would."""
+def _proof(office: Office) -> Proof:
+    """Return what an inspector proves recordings by: the roots, and the ledger in the store."""
     trust = TrustStore.from_files(office.roots_file, office.revocations_file)
-    report = verify_recording(copy.reader, copy.prefix, trust)
+    return Proof(trust=trust, gathered=gather([_place(office)]))
+
+
+def _place(office: Office) -> StorePlace:
+    return StorePlace(name="primary", store=DirectoryStore(office.store_path))
+
+
+def _read_back(office: Office, copy: Copy, proof: Proof) -> _Shown:
+    """Verify and open one recording, as an inspector would."""
+    trust = proof.trust
+    report = proof.recording(copy, named=True)
     sealed = opening.open_manifest(copy, trust)
     identities = read_identities(office.key_file, passphrase=None)
     document = opening.open_call(sealed, identities)

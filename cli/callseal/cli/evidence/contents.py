@@ -26,8 +26,8 @@ from callseal.cli.exporting import Form
 from callseal.cli.i18n import _
 from callseal.cli.opening import AUDIO, CALL, TAIL, Sealed
 from callseal.seal import durable, jws
-from callseal.seal.age import Identity, X25519Identity, read_header, rewrap
-from callseal.seal.errors import SealError
+from callseal.seal.age import Identity, X25519Identity, decrypt, read_header, rewrap
+from callseal.seal.errors import PayloadError, SealError
 from callseal.seal.fields import Fields, JsonObject, read_object
 from callseal.seal.keyfile import write_identity
 from callseal.seal.keys import TrustStore
@@ -49,11 +49,15 @@ class Rewrapped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sound:
-    """The inner file. `audio_size_bytes` is how much of it `audio` holds, the rest is the tail's."""
+    """The inner file. Its beginning of `audio_size_bytes` is in the audio object, the rest in the tail.
+
+    `cut` says that the audio object ends without a last chunk, so that age reports an error there.
+    """
 
     sha512: bytes
     size_bytes: int
     audio_size_bytes: int
+    cut: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +76,11 @@ def copy_sealed(folder: Path, sealed: Sealed) -> Sealed:
     """
     target = folder / layout.SEALED
     data, signature = opening.manifest_files(sealed.copy)
-    _make(target)
-    _write(target / MANIFEST_NAME, [data])
-    _write(target / SIGNATURE_NAME, [signature])
+    make(target)
+    write(target / MANIFEST_NAME, [data])
+    write(target / SIGNATURE_NAME, [signature])
     for item in sealed.manifest.objects:
-        _write(target / item.name, opening.sealed_bytes(sealed, item))
+        write(target / item.name, opening.sealed_bytes(sealed, item))
     place = places.folder_copy(target, sealed.copy.place)
     # The bytes were read anew: they must be those that were checked before. Trust was, and is told apart.
     if opening.open_manifest(place, TrustStore()).manifest != sealed.manifest:
@@ -94,7 +98,7 @@ def write_contents(
     document = opening.open_call(sealed, identities)
     sound = _write_sound(folder, sealed, document, identities)
     one_off = X25519Identity.generate()
-    _make(folder / layout.REWRAPPED)
+    make(folder / layout.REWRAPPED)
     with writable(folder / layout.ONE_OFF_KEY):
         write_identity(folder / layout.ONE_OFF_KEY, one_off, passphrase=None, created=now)
     rewrapped = tuple(
@@ -129,14 +133,14 @@ def write_document(folder: Path, data: bytes, *, names: tuple[str, str, str]) ->
     )
     if again.encode() != data:
         raise _altered(name, _("it is not spelled as the format says"))
-    _make(folder)
-    _write(folder / name, [data])
+    make(folder)
+    write(folder / name, [data])
     for part, text in (
         (payload_name, payload),
         (layout.PROTECTED, protected),
         (signature_name, signature),
     ):
-        _write(folder / part, [jws.decode(text, what=part, error=SealError)])
+        write(folder / part, [jws.decode(text, what=part, error=SealError)])
 
 
 def _write_sound(
@@ -154,12 +158,24 @@ def _write_sound(
         file.seek(0)
         sha512 = hashlib.file_digest(file, "sha512").digest()
     size_bytes = inner.stat().st_size
-    if sealed.object(TAIL) is None:
-        audio_size_bytes = size_bytes
-    else:
-        cut = opening.open_object(sealed, audio, identities, cut=True)
-        audio_size_bytes = sum(map(len, cut))
-    return Sound(sha512=sha512, size_bytes=size_bytes, audio_size_bytes=audio_size_bytes)
+    audio_size_bytes, cut = size_bytes, False
+    if audio.plaintext_sha512 is None:
+        audio_size_bytes, cut = _measured(folder / layout.SEALED / audio.name, identities)
+    return Sound(sha512=sha512, size_bytes=size_bytes, audio_size_bytes=audio_size_bytes, cut=cut)
+
+
+def _measured(path: Path, identities: Sequence[Identity]) -> tuple[int, bool]:
+    """Return how much a sealed file holds, and whether it ends without a last chunk."""
+    size_bytes = 0
+    with path.open("rb") as file:
+        try:
+            for piece in decrypt(file, identities):
+                size_bytes += len(piece)
+        except PayloadError as problem:
+            if not problem.truncated:
+                raise
+            return size_bytes, True
+    return size_bytes, False
 
 
 def _rewrap(
@@ -171,16 +187,16 @@ def _rewrap(
     with path.open("rb") as file:
         header_size_bytes = len(read_header(file).raw)
         file.seek(0)
-        _write(folder / layout.rewrapped(item.kind), rewrap(file, keys, [one_off.recipient]))
+        write(folder / layout.rewrapped(item.kind), rewrap(file, keys, [one_off.recipient]))
     return Rewrapped(kind=item.kind, source=item.name, payload_size_bytes=item.size_bytes - header_size_bytes)
 
 
-def _make(folder: Path) -> None:
+def make(folder: Path) -> None:
     with writable(folder):
         folder.mkdir(mode=0o700)
 
 
-def _write(path: Path, pieces: Iterable[bytes]) -> None:
+def write(path: Path, pieces: Iterable[bytes]) -> None:
     """Write a new file; what the pieces raise goes through."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with writable(path):

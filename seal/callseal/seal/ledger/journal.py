@@ -44,6 +44,8 @@ from callseal.seal.manifest import LedgerPlace
 
 PUBLISH_INTERVAL_MS: Final = 60_000
 
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
 
 class Journal:
     """The one writer of a device's ledger; goes on where the folders say that it stood.
@@ -74,6 +76,8 @@ class Journal:
         self._place = found.state.place
         self._folders = list(found.folders)
         self._failed: list[Path] = []
+        self._problem: OSError | None = None  # why the last one that was left failed
+        self._closed = False
         self._lines = found.lines  # of the unfinished segment, its checkpoint among them while it is finished
         self._descriptor: int | None = None  # None: the lines are not yet in the folder
         self._head = found.head  # head.json as of the newest checkpoint, and where it is known to lie
@@ -187,7 +191,7 @@ class Journal:
         """Let go of the files; what is not published yet is published at the next start."""
         with self._lock:
             self._release()
-            self._folders = []
+            self._closed = True
 
     def _append(self, said: Entry) -> LedgerPlace:
         data = said.to_bytes()
@@ -260,11 +264,11 @@ class Journal:
         return path
 
     def _current(self) -> Path:
+        if self._closed:
+            raise SpoolError("the ledger is closed")
         if not self._folders:
-            failed = ", ".join(map(str, self._failed))
-            raise SpoolError(
-                f"the ledger is closed, or no folder takes it any more: {failed or 'none failed'}"
-            )
+            names = ", ".join(map(str, self._failed))
+            raise SpoolError(f"{names}: no folder takes the ledger any more") from self._problem
         return self._folders[0]
 
     def _give_up(self, problem: OSError) -> None:
@@ -272,11 +276,15 @@ class Journal:
         self._release()
         folder = self._folders.pop(0)
         self._failed.append(folder)
+        # A disk that is only full may be tried again by whoever opens the ledger anew, a broken one may not:
+        # of several problems the broken one is told.
+        if self._problem is None or self._problem.errno in _NO_ROOM:
+            self._problem = problem
         if not self._folders:
             raise SpoolError(
                 f"{problem.filename or folder}: the disk refused: {problem.strerror};"
                 " the ledger can't be written"
-            ) from problem
+            ) from self._problem
 
     def _release(self) -> None:
         descriptor, self._descriptor = self._descriptor, None

@@ -52,11 +52,6 @@ class PackedHashes:
             raise IndexError(f"no hash {index}, there are {len(self)}")
         return bytes(self._data[index * HASH_SIZE_BYTES : (index + 1) * HASH_SIZE_BYTES])
 
-    def __setitem__(self, index: int, value: bytes, /) -> None:
-        if not 0 <= index < len(self) or len(value) != HASH_SIZE_BYTES:
-            raise IndexError(f"no hash {index}, or not {HASH_SIZE_BYTES} bytes")
-        self._data[index * HASH_SIZE_BYTES : (index + 1) * HASH_SIZE_BYTES] = value
-
     def __iter__(self) -> Iterator[bytes]:
         data = bytes(self._data)
         return (data[begin : begin + HASH_SIZE_BYTES] for begin in range(0, len(data), HASH_SIZE_BYTES))

@@ -14,6 +14,7 @@ same bytes. Segments may be taken away once they are stored elsewhere, as long a
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,8 +37,8 @@ MAX_SEGMENT_ENTRIES: Final = 100
 MAX_SEGMENT_BYTES: Final = (MAX_SEGMENT_ENTRIES + 4) * entry.MAX_LINE_BYTES
 
 _SEGMENT_PATTERN: Final = re.compile(r"(0|[1-9][0-9]{0,15})\.jsonl")
-# What makes a chain unfit to go on from; the rest is for those who judge it.
-_BROKEN: Final = frozenset({Code.ALTERED, Code.BAD_SIGNATURE, Code.GAP, Code.FORK})
+# What makes finished segments unfit to go on from; the rest is for those who judge the chain.
+_BROKEN: Final = frozenset({Code.ALTERED, Code.BAD_SIGNATURE, Code.GAP, Code.FORK, Code.NOT_COVERED})
 _WHAT_TO_DO: Final = (
     "the ledger can't go on from here, and is not begun anew; put the folder's files back from a copy or from"
     " the store, or, if they are lost, give the device a new key"
@@ -76,6 +77,7 @@ def segment_name(first: int) -> str:
 def recover(folders: Sequence[Path], *, device: str, key: Ed25519PublicKey) -> Recovered:
     """Read the ledger's folders, which are made where they are missing; SpoolError if it can't go on."""
     shelves = [_read_shelf(folder, device) for folder in folders]
+    _check_common(shelves)
     state = _base(shelves, device, key)
     for first in sorted({first for shelf in shelves for first in shelf.segments}):
         if first >= state.size:
@@ -121,6 +123,24 @@ def _read_shelf(folder: Path, device: str) -> _Shelf:
     return _Shelf(folder=folder, segments=segments, head=head, lines=lines)
 
 
+def _check_common(shelves: list[_Shelf]) -> None:
+    """Compare what folders have in common: the newest such segment, as each stands for all before it."""
+    counts = Counter(first for shelf in shelves for first in shelf.segments)
+    common = max((first for first, count in counts.items() if count > 1), default=None)
+    paths = [shelf.segments[common] for shelf in shelves if common in shelf.segments]
+    for path in paths[1:]:
+        if _segment(path) != _segment(paths[0]):
+            raise SpoolError(f"{paths[0]} and {path}: two histories; {_WHAT_TO_DO}")
+    heads = {
+        (shelf.head.size, shelf.head.previous, shelf.head.tree.root())
+        for shelf in shelves
+        if shelf.head is not None
+    }
+    if len(heads) > len({size for size, _, _ in heads}):
+        folders = " and ".join(str(shelf.folder) for shelf in shelves)
+        raise SpoolError(f"{folders}: two histories; {_WHAT_TO_DO}")
+
+
 def _base(shelves: list[_Shelf], device: str, key: Ed25519PublicKey) -> LedgerState:
     """Return the state at the newest head.json if the segments agree with it, else what they all say."""
     segments = {first: path for shelf in reversed(shelves) for first, path in shelf.segments.items()}
@@ -142,12 +162,16 @@ def _base(shelves: list[_Shelf], device: str, key: Ed25519PublicKey) -> LedgerSt
 
 
 def _agrees(head: LedgerState, newest: Path, key: Ed25519PublicKey) -> bool:
-    line = _segment(newest).rpartition(b"\n")[0].rpartition(b"\n")[2] + b"\n"
+    """Tell whether the newest segment before a head.json ends with its entry and its checkpoint."""
+    lines = _segment(newest).splitlines(keepends=True)[-2:]
     try:
-        said = checkpoint.open_checkpoint(checkpoint.read_line(line), key, head.device)
+        data, _ = entry.split_line(b"".join(lines[:1]))
+        note = checkpoint.read_line(b"".join(lines[1:]))
+        said = checkpoint.open_checkpoint(note, key, head.device)
     except RemoteError:
         return False
-    return said.size == head.size and said.root == head.tree.root()
+    fits = said.size == head.size and said.root == head.tree.root()
+    return fits and entry.entry_hash(data) == head.previous
 
 
 def _rebuild(segments: dict[int, Path], device: str, key: Ed25519PublicKey) -> LedgerState:
@@ -175,18 +199,15 @@ def _state_of(chain: Chain) -> LedgerState:
 
 
 def _replay(state: LedgerState, first: int, shelves: list[_Shelf], key: Ed25519PublicKey) -> None:
-    paths = [shelf.segments[first] for shelf in shelves if first in shelf.segments]
-    data = _segment(paths[0])
-    for path in paths[1:]:
-        if _segment(path) != data:
-            raise SpoolError(f"{paths[0]} and {path}: two histories; {_WHAT_TO_DO}")
+    path = next(shelf.segments[first] for shelf in shelves if first in shelf.segments)
+    data = _segment(path)
     try:
         if first != state.size:
             raise LedgerError(f"entry {state.size} expected, {first} there")
         if not state.take_lines(data.splitlines(keepends=True), key):
             raise LedgerError("a segment without its checkpoint")
     except RemoteError as problem:
-        raise SpoolError(f"{paths[0]}: {problem}; {_WHAT_TO_DO}") from problem
+        raise SpoolError(f"{path}: {problem}; {_WHAT_TO_DO}") from problem
 
 
 def _unfinished(shelves: list[_Shelf], size: int) -> list[bytes]:
