@@ -6,13 +6,15 @@ import shutil
 import signal
 import subprocess
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from callseal.cli.demo.office import UPLOADER
 from support.calls import be_refused, calling, hold_call
-from support.desk import Desk, Recorded, desk
+from support.desk import NO_ANNOUNCEMENT, Desk, Recorded, desk
 from support.line import LIBRARY_BUFFER_S, TICKS_S
 from support.process import children
 from support.sipp import Callee, Caller, pause, play
@@ -102,7 +104,7 @@ def test_a_disk_that_fills_up_during_a_call_is_alarmed_and_the_call_goes_on(tmp_
     small = root / "spool"
     small.mkdir(parents=True, mode=0o700)
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=17m,mode=0700", "tmpfs", str(small)], check=False
+        ["mount", "-t", "tmpfs", "-o", "size=20m,mode=0700", "tmpfs", str(small)], check=False
     )
     if mounted.returncode:
         pytest.skip("only root can mount the small file system that this needs")
@@ -164,18 +166,21 @@ def test_a_store_that_cannot_be_written_keeps_the_recording_waiting(tmp_path: Pa
         assert len(at.recordings()) == 1, "the local copy must stay"
 
 
-def test_a_killed_agent_leaves_its_call_in_quarantine_with_an_alarm(tmp_path: Path) -> None:
-    """What was open when the agent died is kept, sealed, and spoken of at the next start."""
-    with desk(tmp_path / "desk") as at:
+def test_a_killed_agent_loses_at_most_a_second_of_its_call(tmp_path: Path) -> None:
+    """At the next start the recording is complete, degraded, with what was safe; and an alarm says so."""
+    path = write_ulaw(tmp_path / "agent.ul", np.tile(demo_speech("en-agent"), 4))
+    with desk(tmp_path / "desk", rules=NO_ANNOUNCEMENT) as at:
         caller, callee = Caller(), Callee()
-        steps = [caller.invite(), caller.answered(), caller.hung_up_on()]
+        steps = [caller.invite(), caller.answered(), play(path), caller.hung_up_on()]
         taken = [callee.invited(), *callee.answers(), callee.hung_up_on()]
         with calling(tmp_path, at, steps, taken) as (placed, _called):
             deadline_s = time.monotonic() + 10
             while not list((at.office.spool / "open").glob("*/audio.age")):
                 assert time.monotonic() < deadline_s
                 time.sleep(0.1)
+            time.sleep(7.3)
             process = at.office.process("agent")
+            killed_at = datetime.now(UTC)
             process.send_signal(signal.SIGKILL)
             process.wait()
             # The bridge's child sees that the service is gone, and ends both legs properly.
@@ -184,9 +189,19 @@ def test_a_killed_agent_leaves_its_call_in_quarantine_with_an_alarm(tmp_path: Pa
         at.office.start("agent")
         assert at.office.wait_ready("agent", 20)
 
-        assert "quarantined" in alarms(at)
-        (kept,) = (at.office.spool / "quarantine").iterdir()
-        assert {"audio.age", "call.vcon.age"} <= {path.name for path in kept.iterdir()}
+        (recording,) = at.wait_for(1)
+        assert "recovered" in alarms(at)
+
+    manifest = recording.manifest
+    began_at = datetime.fromisoformat(recording.vcon["dialog"][0]["start"])
+    lasted_s = manifest.duration_samples / RATE_HZ
+    lost_s = (killed_at - began_at).total_seconds() - lasted_s
+    assert (manifest.result.value, manifest.reasons) == ("degraded", ("recovered",))
+    assert recording.audio.shape[1] == manifest.duration_samples
+    assert lasted_s > 6
+    assert lost_s <= 1.0
+    assert (recording.call["result"], recording.call["complete"]) == ("recording", False)
+    assert recording.checks["outcome"] == "not-checked"
 
 
 def test_a_killed_bridge_child_loses_at_most_half_a_second(tmp_path: Path) -> None:

@@ -191,12 +191,11 @@ def test_a_chain_written_anew_with_the_stolen_key_is_found_only_with_what_lies_e
 
 def test_where_the_rewriting_begins_is_told() -> None:
     honest = scribe(10)
-    forger = Scribe(segments=honest.segments[:5])
     chain = resigned(honest, without=4).chain()
 
     found = compare_checkpoints(chain, notes(honest.segments)[:7])
 
-    assert forger.segments[4][0] <= (found[0].sequence or 0) <= 13
+    assert found[0].sequence == 13
     assert found[0].words.startswith("entries 13 to 15 are others")
 
 

@@ -1,19 +1,20 @@
-"""Verification: every change is found and named, and nothing is called well that was not checked."""
+"""Verification of a folder: every change is found and named, and nothing is well that was not checked.
 
-import errno
-import io
+What its device's ledger and custodians say of a recording is in ``test_verify_ledger`` and
+``test_verify_receipts``.
+"""
+
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
 
 from callseal.seal.keys import Role, TrustStore, certify, chain_der, self_signed
-from callseal.seal.manifest import MANIFEST_NAME, SIGNATURE_NAME, LedgerPlace, Manifest
-from callseal.seal.verify import Check, Finding, ListedObject, LocalFolder, Outcome, Report, verify_recording
+from callseal.seal.manifest import MANIFEST_NAME, SIGNATURE_NAME, Manifest, Result
+from callseal.seal.verify import Check, Finding, LocalFolder, Outcome, Report, gravest, verify_recording
+from support.kept_ledgers import Memory, recovered_object, seal
 from support.sealed_recordings import (
     AUDIO,
     STARTED_AT,
@@ -48,33 +49,13 @@ def verified(folder: Path, trust: TrustStore = OWNER.trust) -> Report:
 
 
 def wrong(report: Report) -> list[Finding]:
-    return [finding for finding in report.findings if finding.exit_code]
+    """Give what is wrong in the folder itself."""
+    return [finding for finding in report.findings if finding.exit_code and finding.check is not Check.LEDGER]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listed:
-    name: str
-    size_bytes: int
-
-
-class Memory:
-    """A reader of objects in memory; those of the names in `unreadable` can't be read."""
-
-    def __init__(self, objects: dict[str, bytes], unreadable: tuple[str, ...] = ()) -> None:
-        self.objects = objects
-        self.unreadable = unreadable
-
-    def get(self, name: str) -> BinaryIO:
-        if any(part in name for part in self.unreadable):
-            raise OSError(errno.EIO, "Input/output error")
-        return io.BytesIO(self.objects[name])
-
-    def list(self, prefix: str) -> Iterator[ListedObject]:
-        if "list" in self.unreadable:
-            raise OSError(errno.EIO, "Input/output error")
-        for name, data in self.objects.items():
-            if name.startswith(prefix):
-                yield Listed(name=name, size_bytes=len(data))
+def code(report: Report) -> int:
+    """Give the gravest of that."""
+    return gravest(wrong(report))
 
 
 def in_memory(folder: Path, prefix: str) -> dict[str, bytes]:
@@ -84,8 +65,7 @@ def in_memory(folder: Path, prefix: str) -> dict[str, bytes]:
 def test_a_recording_as_it_was_sealed_is_well(folder: Path) -> None:
     report = verified(folder)
 
-    assert report.ok
-    assert report.exit_code == 0
+    assert report.intact
     assert report.signer is not None
     assert report.signer.device_id == OWNER.device
     assert report.manifest is not None
@@ -96,12 +76,15 @@ def test_a_recording_as_it_was_sealed_is_well(folder: Path) -> None:
         (Check.FOLDER, Outcome.OK),
         (Check.OBJECT, Outcome.OK),
         (Check.OBJECT, Outcome.OK),
-        (Check.LEDGER, Outcome.NOTE),
+        (Check.LEDGER, Outcome.NOT_CHECKED),
     ]
 
 
-def test_the_report_says_that_no_ledger_was_looked_at(folder: Path) -> None:
-    assert verified(folder).findings[-1].words == "no ledger entry in this version"
+def test_a_folder_by_itself_is_never_ok_and_says_that_its_ledger_is_missing(folder: Path) -> None:
+    report = verified(folder)
+
+    assert (report.ok, report.exit_code) == (False, 15)
+    assert "ledger is not at hand" in report.findings[-1].words
 
 
 @pytest.mark.filterwarnings("ignore:Parsed a serial number")  # of the library, on the way to our refusal
@@ -114,7 +97,7 @@ def test_every_changed_byte_of_the_manifest_is_found_and_named(folder: Path) -> 
 
         report = verified(folder)
 
-        assert report.exit_code in {12, 13}
+        assert code(report) in {12, 13}
         assert any(MANIFEST_NAME in f"{finding.object} {finding.words}" for finding in wrong(report))
         assert report.signer is None
 
@@ -128,7 +111,7 @@ def test_every_changed_byte_of_the_signature_is_found_and_named(folder: Path) ->
 
         report = verified(folder)
 
-        assert report.exit_code == 13
+        assert code(report) == 13
         assert [finding.object for finding in wrong(report)] == [SIGNATURE_NAME]
 
 
@@ -143,7 +126,7 @@ def test_a_changed_byte_in_an_object_is_found_and_the_object_named(folder: Path,
 
         report = verified(folder)
 
-        assert report.exit_code == 12
+        assert code(report) == 12
         assert [finding.object for finding in wrong(report)] == [path.name]
 
 
@@ -154,7 +137,7 @@ def test_an_object_cut_short_or_made_longer_is_found(folder: Path, change: objec
 
     report = verified(folder)
 
-    assert report.exit_code == 12
+    assert code(report) == 12
     assert [finding.object for finding in wrong(report)] == [path.name]
 
 
@@ -165,7 +148,7 @@ def test_a_missing_object_is_found_and_named(folder: Path, pattern: str) -> None
 
     report = verified(folder)
 
-    assert report.exit_code == 12
+    assert code(report) == 12
     assert (path.name, "missing") in {(finding.object, finding.words) for finding in wrong(report)}
 
 
@@ -176,7 +159,7 @@ def test_a_signature_that_is_none_is_a_bad_signature(folder: Path, size_bytes: i
     if size_bytes is not None:
         path.write_bytes(bytes(size_bytes))
 
-    assert verified(folder).exit_code == 13
+    assert code(verified(folder)) == 13
 
 
 @pytest.mark.parametrize("name", ["notes.txt", f"audio-{HASH}.age", "manifest.json.tmp", "add-1.txt"])
@@ -185,7 +168,7 @@ def test_what_the_manifest_does_not_know_is_found_and_named(folder: Path, name: 
 
     report = verified(folder)
 
-    assert report.exit_code == 12
+    assert code(report) == 12
     assert [finding.object for finding in wrong(report)] == [name]
 
 
@@ -201,14 +184,14 @@ def test_later_additions_are_neither_a_fault_nor_passed_over(folder: Path, name:
 
     report = verified(folder)
 
-    assert report.exit_code == 15
+    assert code(report) == 15
     assert [(finding.object, finding.outcome) for finding in wrong(report)] == [(name, Outcome.NOT_CHECKED)]
 
 
 def test_without_a_trusted_root_nothing_is_ever_well(folder: Path) -> None:
     report = verified(folder, TrustStore())
 
-    assert report.exit_code == 14
+    assert code(report) == 14
     assert [finding.check for finding in wrong(report)] == [Check.SIGNER]
     assert "signer untrusted" in wrong(report)[0].words
     assert report.signer is None
@@ -217,15 +200,15 @@ def test_without_a_trusted_root_nothing_is_ever_well(folder: Path) -> None:
 def test_a_stranger_who_seals_everything_anew_is_untrusted(tmp_path: Path) -> None:
     write_folder(tmp_path / ID, STRANGER)
 
-    assert verified(tmp_path / ID).exit_code == 14
-    assert verified(tmp_path / ID, STRANGER.trust).ok
+    assert code(verified(tmp_path / ID)) == 14
+    assert verified(tmp_path / ID, STRANGER.trust).intact
 
 
 def test_a_stranger_who_signs_the_true_manifest_has_a_bad_signature(folder: Path) -> None:
     data = (folder / MANIFEST_NAME).read_bytes()
     (folder / SIGNATURE_NAME).write_bytes(STRANGER.device_key.sign(data))
 
-    assert verified(folder).exit_code == 13
+    assert code(verified(folder)) == 13
 
 
 def test_a_device_not_yet_enrolled_is_untrusted(folder: Path, manifest: Manifest) -> None:
@@ -242,7 +225,7 @@ def test_a_device_may_not_sign_in_the_name_of_another(folder: Path) -> None:
 
     report = verified(folder)
 
-    assert report.exit_code == 14
+    assert code(report) == 14
     assert OWNER.device in wrong(report)[0].words
     assert STRANGER.device in wrong(report)[0].words
 
@@ -257,7 +240,7 @@ def test_a_certificate_that_had_ended_before_the_call_counts_for_nothing(folder:
 
     report = verified(folder)
 
-    assert report.exit_code == 14
+    assert code(report) == 14
     assert "does not hold at" in wrong(report)[0].words
 
 
@@ -267,14 +250,14 @@ def test_a_recording_put_in_the_place_of_another_is_found(folder: Path, tmp_path
 
     report = verified(other)
 
-    assert report.exit_code == 12
+    assert code(report) == 12
     assert [finding.check for finding in wrong(report)] == [Check.FOLDER]
 
 
 def test_in_a_store_the_folder_is_the_devices_and_the_days_own(folder: Path) -> None:
     prefix = f"recordings/{OWNER.device}/2026/11/21/{ID}/"
 
-    assert verify_recording(Memory(in_memory(folder, prefix)), prefix, OWNER.trust).ok
+    assert verify_recording(Memory(in_memory(folder, prefix)), prefix, OWNER.trust).intact
 
 
 @pytest.mark.parametrize(
@@ -291,7 +274,7 @@ def test_in_a_store_the_folder_is_the_devices_and_the_days_own(folder: Path) -> 
 def test_in_a_store_any_other_folder_is_found(folder: Path, prefix: str) -> None:
     report = verify_recording(Memory(in_memory(folder, prefix)), prefix, OWNER.trust)
 
-    assert report.exit_code == 12
+    assert code(report) == 12
     assert [finding.check for finding in wrong(report)] == [Check.FOLDER]
 
 
@@ -301,37 +284,29 @@ def test_what_can_not_be_read_is_not_checked_and_never_well(folder: Path, part: 
 
     report = verify_recording(reader, f"{ID}/", OWNER.trust)
 
-    assert report.exit_code == 15
+    assert code(report) == 15
     assert {finding.outcome for finding in wrong(report)} == {Outcome.NOT_CHECKED}
 
 
 def test_a_folder_that_is_not_there_is_not_checked(tmp_path: Path) -> None:
-    assert verified(tmp_path / ID).exit_code == 15
+    assert code(verified(tmp_path / ID)) == 15
 
 
 def test_the_gravest_finding_decides(folder: Path) -> None:
     (folder / SIGNATURE_NAME).write_bytes(bytes(64))
     (folder / "add-1.json").write_bytes(b"")
 
-    with_bad_signature = verified(folder, TrustStore()).exit_code
+    with_bad_signature = code(verified(folder, TrustStore()))
     (folder / "notes").write_bytes(b"")
 
     assert with_bad_signature == 13
-    assert verified(folder, TrustStore()).exit_code == 12
-
-
-def test_a_ledger_entry_that_this_version_can_not_follow_is_not_passed_over(folder: Path) -> None:
-    written = verified(folder).manifest
-    assert written is not None
-    rewrite_manifest(folder, OWNER, written, ledger=LedgerPlace(sequence=1, head=bytes(32)))
-
-    assert verified(folder).exit_code == 15
+    assert code(verified(folder, TrustStore())) == 12
 
 
 def test_a_folder_stuffed_with_objects_ends_the_look_through(folder: Path) -> None:
     objects = in_memory(folder, f"{ID}/") | {f"{ID}/{number}": b"" for number in range(10_001)}
 
-    assert verify_recording(Memory(objects), f"{ID}/", OWNER.trust).exit_code == 12
+    assert code(verify_recording(Memory(objects), f"{ID}/", OWNER.trust)) == 12
 
 
 def test_an_object_far_too_large_is_not_read_to_its_end(folder: Path) -> None:
@@ -361,3 +336,58 @@ def test_a_recording_of_another_day_is_another_folder(manifest: Manifest) -> Non
 
     folder = next(finding for finding in report.findings if finding.check is Check.FOLDER)
     assert "2026/11/22" in folder.words
+
+
+TAIL = b"tail" * 500
+TAIL_KEY = b"key" * 100
+
+
+def recovered(
+    offset: int | None = 65_536, *, kinds: tuple[str, ...] = ("audio", "tail", "tailkey")
+) -> Report:
+    """Verify a recording that was recovered after a crash, with these objects beside its call data."""
+    contents = {"audio": AUDIO, "tail": TAIL, "tailkey": TAIL_KEY}
+    objects = [recovered_object(kind, contents[kind], offset if kind == "tail" else None) for kind in kinds]
+    objects.append(recovered_object("call", b"call"))
+    manifest = replace(manifest_of(OWNER, *objects), result=Result.DEGRADED, reasons=("recovered",))
+    files = {item.name: contents.get(item.kind, b"call") for item in objects}
+    sealed = seal(manifest, OWNER, files)
+    return verify_recording(sealed.reader, sealed.prefix, OWNER.trust)
+
+
+def test_a_recovered_recording_is_well_as_what_it_says_that_it_is() -> None:
+    assert recovered().intact
+    assert recovered(0).intact
+    assert recovered(kinds=("audio",)).intact
+
+
+@pytest.mark.parametrize("kinds", [("audio", "tail"), ("audio", "tail", "tail", "tailkey")])
+def test_a_tail_without_the_one_key_that_opens_it_is_altered(kinds: tuple[str, ...]) -> None:
+    report = recovered(kinds=kinds) if kinds.count("tail") == 1 else two_tails()
+
+    assert code(report) == 12
+    assert any("not the one key that opens it" in finding.words for finding in wrong(report))
+
+
+def two_tails() -> Report:
+    objects = [
+        recovered_object("audio", AUDIO),
+        recovered_object("tail", TAIL, 0),
+        recovered_object("tail", TAIL * 2, 65_536),
+        recovered_object("tailkey", TAIL_KEY),
+    ]
+    files = {item.name: data for item, data in zip(objects, (AUDIO, TAIL, TAIL * 2, TAIL_KEY), strict=True)}
+    sealed = seal(manifest_of(OWNER, *objects), OWNER, files)
+    return verify_recording(sealed.reader, sealed.prefix, OWNER.trust)
+
+
+@pytest.mark.parametrize("offset", [1, 65_535, 65_537, None])
+def test_a_tail_that_does_not_go_on_behind_whole_chunks_is_altered(offset: int | None) -> None:
+    report = recovered(offset)
+
+    assert code(report) == 12
+    assert any("behind whole chunks" in finding.words for finding in wrong(report))
+
+
+def test_a_tail_without_the_sound_before_it_is_altered() -> None:
+    assert code(recovered(kinds=("tail", "tailkey"))) == 12

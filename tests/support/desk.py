@@ -1,7 +1,6 @@
 """A desk for tests: an installation with running services, and what came out of it."""
 
 import base64
-import io
 import json
 import os
 import time
@@ -17,9 +16,9 @@ import pytest
 from callseal.agent.sources.bridge.source import missing
 from callseal.cli.demo.office import AGENT, UPLOADER, Office
 from callseal.codecs import au
-from callseal.seal.age import decrypt
 from callseal.seal.keyfile import read_identities
 from callseal.seal.manifest import Manifest, parse
+from support.opened import open_objects
 from support.programs import free_udp_port
 
 if TYPE_CHECKING:
@@ -107,10 +106,7 @@ class Desk:
         """Open one bundle with the reading key."""
         manifest = parse((path / "manifest.json").read_bytes())
         identities = read_identities(self.office.key_file, passphrase=None)
-        plain = {
-            item.kind: b"".join(decrypt(io.BytesIO((path / item.name).read_bytes()), identities))
-            for item in manifest.objects
-        }
+        plain = open_objects(path, manifest, identities)
         payload = json.loads(plain["call"])["payload"]
         vcon = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
         return Recorded(path=path, manifest=manifest, vcon=vcon, inner=plain.get("audio", b""))

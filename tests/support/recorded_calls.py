@@ -1,6 +1,5 @@
 """A recorder on a spool of its own, the calls that it gets, and what is found in the spool afterwards."""
 
-import io
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -20,17 +19,17 @@ from callseal.agent.recorder import SpoolRecorder
 from callseal.agent.spools import Spools
 from callseal.codecs import au, g711
 from callseal.codecs.au import Encoding
-from callseal.seal.age import HybridIdentity, Identity, Recipient, ScryptIdentity, X25519Identity, decrypt
+from callseal.seal.age import HybridIdentity, Identity, Recipient, X25519Identity
 from callseal.seal.device import DeviceSigner
 from callseal.seal.durable import Step, no_step
-from callseal.seal.errors import PayloadError
 from callseal.seal.fields import JsonObject
 from callseal.seal.manifest import Manifest, Result, parse
 from callseal.seal.recovery import Recovery
 from callseal.seal.spool import Spool
-from callseal.seal.tail import open_passphrase
 from callseal.seal.vcon import open_vcon
+from support import opened
 from support.chronicles import chronicle, clocks_of
+from support.opened import open_objects
 from support.sealed_recordings import STARTED_AT, organisation
 
 RATE_HZ = 8000
@@ -217,29 +216,14 @@ class Opened:
 def open_bundle(folder: Path, identity: Identity = CLASSIC) -> Opened:
     """Open a finished recording; what it holds is checked by whoever asks."""
     manifest = parse((folder / "manifest.json").read_bytes())
-    objects = {item.kind: item for item in manifest.objects}
-    vcon, _chain = open_vcon(unsealed(folder / objects["call"].name, identity))
-    inner = b""
-    if "audio" in objects:
-        cut = objects["audio"].plaintext_sha512 is None
-        inner = unsealed(folder / objects["audio"].name, identity, cut=cut)
-    if "tail" in objects:
-        passphrase = open_passphrase(unsealed(folder / objects["tailkey"].name, identity))
-        tail = unsealed(folder / objects["tail"].name, ScryptIdentity(passphrase=passphrase))
-        inner = inner[: objects["tail"].plaintext_offset] + tail
-    return Opened(manifest=manifest, vcon=vcon, inner=inner)
+    plain = open_objects(folder, manifest, [identity])
+    vcon, _chain = open_vcon(plain["call"])
+    return Opened(manifest=manifest, vcon=vcon, inner=plain.get("audio", b""))
 
 
-def unsealed(path: Path, identity: Identity = CLASSIC, *, cut: bool = False) -> bytes:
-    """Decrypt one sealed file; `cut` lets it end behind any whole chunk."""
-    plain = b""
-    try:
-        for piece in decrypt(io.BytesIO(path.read_bytes()), [identity]):
-            plain += piece
-    except PayloadError as problem:
-        if not (cut and problem.truncated):
-            raise
-    return plain
+def unsealed(path: Path, identity: Identity = CLASSIC) -> bytes:
+    """Decrypt one sealed file."""
+    return opened.unsealed(path, [identity])
 
 
 def recovery(desk: Desk, *, step: Step = no_step) -> Recovery:

@@ -1,7 +1,8 @@
 """``callseal open``: decrypts a recording, checks it on the way, shows it or writes its sound into a file.
 
 JSON: ``type "callseal-open/1", id, place, manifest`` (as in ``manifest.json``)``, signer {device, trusted,
-issuer, doubt}, vcon`` (as sealed)``, output {file, form, rate_hz, channels, samples} | null``.
+issuer, doubt}, vcon`` (as sealed)``, output {file, form, rate_hz, channels, samples} | null``; with
+``--evidence`` also ``evidence {folder, sums_sha256, gaps[]}``, the gaps as codes of `evidence.gaps`.
 
 Conventions: everything is checked before anything is shown, the sound included, also where it is only hashed
 and thrown away. An untrusted signer is a warning, because an inspector may have the root elsewhere;
@@ -20,6 +21,8 @@ from callseal.cli import exporting, labels, lookup, opening, options, output, pa
 from callseal.cli.commands import add
 from callseal.cli.conversation import Conversation
 from callseal.cli.errors import NotFound, Untrusted, UsageFault
+from callseal.cli.evidence import command as exhibit
+from callseal.cli.evidence.export import refuse_taken
 from callseal.cli.exporting import Exported, Form
 from callseal.cli.i18n import _
 from callseal.cli.opening import AUDIO, Sealed
@@ -39,7 +42,8 @@ def register(app: typer.Typer) -> None:
     words = _(
         "Decrypt a recording with its private key, and show who spoke, what was announced and how it sounds;"
         " with -o, write the sound into a file. Signature and hashes are checked on the way: of an altered"
-        " recording nothing is given out."
+        " recording nothing is given out. With --evidence, make a folder for a court: the sound, everything"
+        " that proves it, and a statement of how to check each step with age, openssl and sha256sum."
     )
     add(app, "open", words, "callseal open 3f9a1c -i reader.key -o call.wav")(_open)
 
@@ -70,60 +74,125 @@ def _open(
     force: Annotated[
         bool, typer.Option("--force", help=_("Replace the file if it is there already."))
     ] = False,
+    evidence: Annotated[
+        Path | None,
+        typer.Option(
+            "--evidence",
+            metavar="DIR",
+            help=_("Make this folder, unencrypted: the sound, all that proves it, how to check it by hand."),
+            show_default=False,
+        ),
+    ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help=_("Refuse a recording whose signer is not trusted."))
     ] = False,
     store: options.Store = None,
+    ledger: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--ledger",
+            metavar="DIR",
+            help=_("For --evidence, where else there are ledgers: a store, or a folder with a copy."),
+            show_default=False,
+        ),
+    ] = None,
     roots: options.Roots = None,
+    revoked: Annotated[
+        Path | None,
+        typer.Option(
+            "--revoked",
+            metavar="PEM",
+            help=_("Revocation list, instead of that of the settings."),
+            show_default=False,
+        ),
+    ] = None,
+    stamp_roots: Annotated[
+        Path | None,
+        typer.Option(
+            "--stamp-roots",
+            metavar="PEM",
+            help=_("Root certificates of time-stamping authorities, instead of those of the settings."),
+            show_default=False,
+        ),
+    ] = None,
     passphrase_file: options.PassphraseFile = None,
     config: options.Config = None,
     json_: options.Json = False,
 ) -> None:
     if raw and out is None:
         raise UsageFault(_("--raw needs -o FILE"))
+    if evidence is not None:
+        if out is not None:
+            raise UsageFault(_("--evidence makes files of its own, the sound among them: leave -o away"))
+        refuse_taken(evidence)
     form = None
     if out is not None:
         form = exporting.form_of(out, raw=raw)
         exporting.refuse_taken(out, replace=force)
     by_path = lookup.is_folder(recording)
-    scope = places.scope_of(config, store, roots, places=not by_path)
+    scope = places.scope_of(
+        config, store, roots, revocations=revoked, stamp_roots=stamp_roots, places=not by_path
+    )
     copy = lookup.folder(recording) if by_path else lookup.find(recording, places.scan(scope.places))
     sealed = opening.open_manifest(copy, scope.trust)
-    if sealed.doubt:
-        words = _("signer untrusted: {doubt}").format(doubt=sealed.doubt)
-        if strict:
-            raise Untrusted(f"{sealed.manifest.id}: {words}")
-        output.warning(words)
+    if evidence is None:
+        _doubt(sealed, strict=strict)
     identities = [
         one
         for path in identity
         for one in read_identities(path, passphrase=passphrase.asked(path, passphrase_file))
     ]
-    document = opening.open_call(sealed, identities)
-    exported = _sound(sealed, document, identities, out, form, replace=force)
+    made = None
+    if evidence is not None:
+        wish = exhibit.Wish(
+            folder=evidence,
+            recording=Path(recording) if by_path else None,
+            ledgers=tuple(ledger or ()),
+            strict=strict,
+        )
+        made = exhibit.make(wish, sealed, identities, scope)
+        sealed = exhibit.settled(sealed, made)
+        _doubt(sealed, strict=strict)
+        document, exported = made.case.contents.document, None
+    else:
+        document = opening.open_call(sealed, identities)
+        exported = _sound(sealed, document, identities, out, form, replace=force)
     if json_:
-        output.json_document(_json(sealed, document, exported))
+        more = {} if made is None else {"evidence": exhibit.document(made)}
+        output.json_document({**_json(sealed, document, exported), **more})
+    else:
+        types = BUILTIN if scope.settings is None else scope.settings.business_types()
+        business = labels.business(sealed.manifest.business_type, types)
+        output.facts(list(_facts(sealed, Conversation(document=document), business)))
+        _tell(exported)
+    if made is not None:
+        exhibit.tell(made)
+
+
+def _doubt(sealed: Sealed, *, strict: bool) -> None:
+    """Warn of a signer whom nobody vouches for; Untrusted, if that was asked for."""
+    if not sealed.doubt:
         return
-    types = BUILTIN if scope.settings is None else scope.settings.business_types()
-    output.facts(
-        list(
-            _facts(
-                sealed, Conversation(document=document), labels.business(sealed.manifest.business_type, types)
-            )
+    words = _("signer untrusted: {doubt}").format(doubt=sealed.doubt)
+    if strict:
+        raise Untrusted(f"{sealed.manifest.id}: {words}")
+    output.warning(words)
+
+
+def _tell(exported: Exported | None) -> None:
+    if exported is None:
+        return
+    words = _(
+        "The sound now lies UNENCRYPTED in {path} ({form}, {rate} Hz, {duration}): delete it after use."
+    )
+    output.note(
+        words.format(
+            path=exported.path,
+            form=exported.form.value,
+            rate=exported.header.rate_hz,
+            duration=output.duration(exported.duration_s),
         )
     )
-    if exported is not None:
-        words = _(
-            "The sound now lies UNENCRYPTED in {path} ({form}, {rate} Hz, {duration}): delete it after use."
-        )
-        output.note(
-            words.format(
-                path=exported.path,
-                form=exported.form.value,
-                rate=exported.header.rate_hz,
-                duration=output.duration(exported.duration_s),
-            )
-        )
 
 
 def _sound(

@@ -192,6 +192,7 @@ def _rewrap(
 
 
 def make(folder: Path) -> None:
+    """Make a folder that only its owner can look into; UsageFault where the disk refuses."""
     with writable(folder):
         folder.mkdir(mode=0o700)
 

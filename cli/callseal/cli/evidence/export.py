@@ -11,7 +11,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -36,16 +36,14 @@ from callseal.cli.i18n import _
 from callseal.cli.opening import AUDIO, Sealed
 from callseal.seal import durable
 from callseal.seal.age import Identity
-from callseal.seal.errors import SpoolError, UntrustedSigner
+from callseal.seal.errors import UntrustedSigner
 from callseal.seal.keys import Role, Signer, TrustStore, leaf_public_key
 from callseal.seal.ledger import signature_of
 from callseal.seal.manifest import MANIFEST_NAME, SIGNATURE_NAME
 from callseal.seal.reasons import Language
-from callseal.seal.receipt import MAX_SIZE_BYTES as MAX_RECEIPT_BYTES
 from callseal.seal.revocation import CRL, Revocations
 from callseal.seal.timestamp import write_time
 from callseal.seal.verify.receipts import Recorded
-from callseal.store.errors import StoreError
 from callseal.store.names import recording_name
 
 FOLDER_MODE: Final = 0o700
@@ -151,8 +149,8 @@ def _prove(
     manifest = sealed.manifest
     data, signature = opening.manifest_files(sealed.copy)
     sha256 = hashlib.sha256(data).digest()
-    stamps = Stamps(sources.stamps(manifest.device), believed.stamp_roots)
-    found, unread = _history(sealed, sha256, sources, stamps, progress)
+    stamps = Stamps(sources.stamps(), believed.stamp_roots)
+    found = _history(sealed, sha256, sources, stamps, progress)
     stamp, stamp_gaps = _stamp(found.history, stamps)
     files = {item.name: (item.size_bytes, item.sha256) for item in manifest.objects} | {
         MANIFEST_NAME: (len(data), sha256),
@@ -165,11 +163,9 @@ def _prove(
         files=files,
         listed=frozenset(files),
     )
-    receipts = sources.receipts(manifest.device, manifest.id, MAX_RECEIPT_BYTES)
-    receipt, receipt_gaps = find_receipt(receipts, recorded, believed.trust)
+    receipt, receipt_gaps = find_receipt(sources.receipts, recorded, believed.trust)
     signer, signer_gaps = _signer(sealed, believed, stamp, receipt)
     revocations, revocation_gaps = _revocations(believed.trust, signer, now)
-    failures = [gap(Code.PLACE_UNREAD, why=str(problem)) for problem in (*sources.failures, *unread)]
     return Proofs(
         manifest_sha256=sha256,
         signer=signer,
@@ -184,7 +180,7 @@ def _prove(
             *found.gaps,
             *stamp_gaps,
             *receipt_gaps,
-            *failures,
+            *(gap(Code.PLACE_UNREAD, why=problem) for problem in sources.failures),
         ),
     )
 
@@ -199,20 +195,19 @@ def _sound_gaps(sealed: Sealed) -> Iterator[Gap]:
 
 def _history(
     sealed: Sealed, sha256: bytes, sources: Sources, stamps: Stamps, progress: Callable[[int], None]
-) -> tuple[Found, tuple[StoreError | SpoolError, ...]]:
+) -> Found:
     manifest = sealed.manifest
     try:
-        found = find_history(
-            sources.segments(manifest.device),
+        return find_history(
+            sources.ledgers,
             manifest,
             sha256,
             leaf_public_key(manifest.x5c),
             stamps=stamps,
             progress=progress,
         )
-    except (StoreError, SpoolError) as problem:
-        return Found(history=None, gaps=(gap(Code.NO_LEDGER),)), (problem,)
-    return found, ()
+    except OSError as problem:
+        return Found(history=None, gaps=(gap(Code.NO_LEDGER), gap(Code.PLACE_UNREAD, why=str(problem))))
 
 
 def _stamp(history: History | None, stamps: Stamps) -> tuple[StampFound | None, tuple[Gap, ...]]:

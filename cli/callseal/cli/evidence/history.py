@@ -10,7 +10,8 @@ contradicts the manifest is an `AlteredObject`: what its own ledger denies is no
 merely missing is a gap.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,7 +19,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from callseal.cli.errors import AlteredObject
 from callseal.cli.evidence.gaps import Code, Gap, gap
-from callseal.cli.evidence.sources import Kept
 from callseal.cli.evidence.witnesses import Stamps
 from callseal.cli.i18n import _
 from callseal.seal.errors import LedgerError, RemoteError, SealError
@@ -37,10 +37,10 @@ from callseal.seal.ledger import (
 from callseal.seal.ledger.checkpoint import parse_checkpoint, read_line
 from callseal.seal.ledger.entry import entry_hash, verify_signature
 from callseal.seal.manifest import MANIFEST_NAME, Manifest
-from callseal.seal.verify import Outcome
-from callseal.seal.verify.ledger import DeviceLedger, standing
+from callseal.seal.verify import DeviceLedger, LedgerCopy, Outcome
+from callseal.seal.verify.ledger import standing
+from callseal.seal.verify.segments import LedgerReader, newest_line
 
-MAX_SEGMENT_BYTES: Final = 16 * 1024 * 1024
 MAX_ENTRIES: Final = 256
 """About one recording: an ordinary one has two."""
 MAX_FAULTS: Final = 3
@@ -90,7 +90,7 @@ class Found:
 
 
 def find_history(
-    segments: Sequence[tuple[int, Kept]],
+    ledgers: Sequence[LedgerCopy],
     manifest: Manifest,
     manifest_sha256: bytes,
     key: Ed25519PublicKey,
@@ -98,17 +98,16 @@ def find_history(
     stamps: Stamps,
     progress: Callable[[int], None],
 ) -> Found:
-    """Read a ledger and return what it says of the recording.
+    """Read a ledger, all copies of it as one, and return what it says of the recording.
 
-    `progress` hears how many entries were read. Raises AlteredObject, StoreError, SpoolError.
+    `progress` hears how many entries were read. Raises AlteredObject, and OSError for what can't be read.
     """
     older = manifest.ledger is None
-    if not segments:
+    if not any(copy.firsts() for copy in ledgers):
         return Found(history=None, gaps=(gap(Code.LEDGER_OLDER if older else Code.NO_LEDGER),))
-    collector = _Collector(manifest, stamps.sizes)
-    chain = verify_chain(
-        collector.segments(segments), device=manifest.device, public_key=key, progress=progress
-    )
+    reader = LedgerReader(ledgers, stamps.sizes)
+    collector = _Collector(manifest)
+    chain = verify_chain(collector.watched(reader), device=manifest.device, public_key=key, progress=progress)
     there = standing(manifest, manifest_sha256, DeviceLedger(chain=chain))
     if there.finding.outcome is Outcome.FAILED:
         words = _("{where}: ALTERED, nothing of it is given out: {why}")
@@ -121,7 +120,7 @@ def find_history(
         code = Code.LEDGER_OLDER if older else Code.LEDGER_WITHOUT_END
         return Found(history=None, gaps=(*gaps, gap(code, size=str(chain.size))))
     about = _authentic(collector.entries.values(), chain, key)
-    for note in _by_rank(collector.notes, end + 1, stamps):
+    for note in _by_rank([*collector.notes, *reader.notes.items()], end + 1, stamps):
         try:
             checkpoint = open_checkpoint(note, key, manifest.device)
             proved = tuple(_prove(one, chain, checkpoint) for one in about)
@@ -143,24 +142,18 @@ def find_history(
 class _Collector:
     """Takes out of the segments, as they pass, the lines that matter for one recording."""
 
-    def __init__(self, manifest: Manifest, stamped: Collection[int]) -> None:
-        self._id = str(manifest.id).encode()
+    def __init__(self, manifest: Manifest) -> None:
         self._recording = manifest.id
         self._pinned = -1 if manifest.ledger is None else manifest.ledger.sequence
-        self._stamped = stamped
-        self._waiting = False
+        self._signs = str(manifest.id).encode(), b'"sequence":%d,' % self._pinned
         self.entries: dict[int, bytes] = {}
-        self.notes: dict[int, bytes] = {}
+        self.notes: list[tuple[int, list[bytes]]] = []
 
-    def segments(self, segments: Sequence[tuple[int, Kept]]) -> Iterator[tuple[int, bytes]]:
-        """Yield the segments for the check of the chain."""
-        for index, (first, kept) in enumerate(segments):
-            data = kept.read(MAX_SEGMENT_BYTES)
-            behind = segments[index + 1][0] if index + 1 < len(segments) else None
-            if self._id in data or (first <= self._pinned and (behind is None or self._pinned < behind)):
+    def watched(self, segments: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+        """Yield the segments as they come."""
+        for first, data in segments:
+            if any(sign in data for sign in self._signs):
                 self._take_entries(data)
-            # A segment's checkpoint is over all that stands before the next segment's first entry.
-            if self._waiting or behind is None or behind in self._stamped:
                 self._take_note(data)
             yield first, data
 
@@ -174,21 +167,18 @@ class _Collector:
                 continue
             if len(self.entries) < MAX_ENTRIES:
                 self.entries.setdefault(entry.sequence, line)
-            self._waiting = True
 
     def _take_note(self, data: bytes) -> None:
-        try:
-            note = read_line(data[data.rstrip(b"\n").rfind(b"\n") + 1 :])
-            self.notes[parse_checkpoint(note).size] = note
-        except LedgerError:
-            return
-        self._waiting = False
+        """Take the checkpoint that stands at the end of a segment: it covers all entries in it."""
+        with contextlib.suppress(LedgerError):
+            note = read_line(newest_line(data))
+            self.notes.append((parse_checkpoint(note).size, [note]))
 
 
-def _by_rank(notes: Mapping[int, bytes], least: int, stamps: Stamps) -> list[bytes]:
+def _by_rank(notes: Iterable[tuple[int, list[bytes]]], least: int, stamps: Stamps) -> list[bytes]:
     """Return the checkpoints over so many entries or more, the best one first."""
-    fitting = [(size, note) for size, note in sorted(notes.items()) if size >= least]
-    return [note for _size, note in sorted(fitting, key=lambda item: stamps.rank(*item))]
+    fitting = {(size, note) for size, several in notes for note in several if size >= least}
+    return [note for _size, note in sorted(fitting, key=lambda one: (stamps.rank(*one), one))]
 
 
 def _authentic(lines: Iterable[bytes], chain: Chain, key: Ed25519PublicKey) -> list[Proved]:

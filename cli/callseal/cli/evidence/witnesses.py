@@ -13,15 +13,16 @@ from cryptography import x509
 
 from callseal.cli.errors import AlteredObject
 from callseal.cli.evidence.gaps import Code, Gap, gap
-from callseal.cli.evidence.sources import Kept
 from callseal.cli.i18n import _
-from callseal.seal.errors import RemoteError, SpoolError, UntrustedSigner
+from callseal.cli.ledgers import Receipt
+from callseal.seal import receipt as formats
+from callseal.seal.errors import RemoteError, UntrustedSigner
 from callseal.seal.keys import Role, Signer, TrustStore
 from callseal.seal.manifest import MANIFEST_NAME
-from callseal.seal.receipt import Receipt, open_receipt
-from callseal.seal.stamp import MAX_STAMP_BYTES, Stamp, open_stamp, read_stamp
+from callseal.seal.receipt import open_receipt
+from callseal.seal.stamp import Stamp, open_stamp, read_stamp
+from callseal.seal.verify import LedgerCopy
 from callseal.seal.verify.receipts import Recorded, check_receipt
-from callseal.store.errors import StoreError
 
 MAX_STAMPS: Final = 16
 """How many are tried of those on one checkpoint: each store may have one."""
@@ -44,7 +45,7 @@ class ReceiptFound:
     """A receipt for the recording; `signer` is None where nobody vouches for the custodian."""
 
     data: bytes
-    receipt: Receipt
+    receipt: formats.Receipt
     certificate: bytes
     signer: Signer | None
 
@@ -52,15 +53,17 @@ class ReceiptFound:
 class Stamps:
     """The time stamps on a device's checkpoints, read as they are asked for."""
 
-    def __init__(self, kept: Mapping[int, Sequence[Kept]], roots: Sequence[x509.Certificate]) -> None:
-        self._kept = kept
+    def __init__(
+        self, ledgers: Mapping[int, Sequence[LedgerCopy]], roots: Sequence[x509.Certificate]
+    ) -> None:
+        self._ledgers = ledgers
         self._roots = tuple(roots)
-        self._found: dict[int, tuple[StampFound | None, tuple[Gap, ...]]] = {}
+        self._found: dict[tuple[int, bytes], tuple[StampFound | None, tuple[Gap, ...]]] = {}
 
     @property
     def sizes(self) -> Collection[int]:
         """The sizes of the checkpoints that have a stamp."""
-        return self._kept.keys()
+        return self._ledgers.keys()
 
     def rank(self, size: int, note: bytes) -> int:
         """Return how good the stamp on a checkpoint is: 0 vouched for, 1 not vouched for, 2 none."""
@@ -68,25 +71,27 @@ class Stamps:
         return _NO_STAMP if stamp is None else int(stamp.root is None)
 
     def find(self, size: int, note: bytes) -> tuple[StampFound | None, tuple[Gap, ...]]:
-        """Return the stamp on the checkpoint of this size, and what it lacks."""
-        if size not in self._found:
-            if size in self._kept and len(self._found) >= MAX_STAMPED:
+        """Return the stamp on this checkpoint over `size` entries, and what it lacks."""
+        if size not in self._ledgers:
+            return None, (gap(Code.NO_STAMP),)
+        if (size, note) not in self._found:
+            if len(self._found) >= MAX_STAMPED:
                 return None, (gap(Code.NO_STAMP),)
-            self._found[size] = self._find(self._kept.get(size, ()), note)
-        return self._found[size]
+            self._found[size, note] = self._find(size, note)
+        return self._found[size, note]
 
-    def _find(self, kept: Sequence[Kept], note: bytes) -> tuple[StampFound | None, tuple[Gap, ...]]:
+    def _find(self, size: int, note: bytes) -> tuple[StampFound | None, tuple[Gap, ...]]:
         unchecked: StampFound | None = None
         gaps: list[Gap] = []
-        for one in kept[:MAX_STAMPS]:
+        for copy in self._ledgers[size][:MAX_STAMPS]:
             try:
-                data = one.read(MAX_STAMP_BYTES)
+                data = copy.stamp(size)
                 stamp = open_stamp(data, note)
-            except (StoreError, SpoolError) as problem:
-                gaps.append(gap(Code.PLACE_UNREAD, why=str(problem)))
+            except OSError as problem:
+                gaps.append(gap(Code.PLACE_UNREAD, why=f"{copy.place}: {problem}"))
                 continue
             except RemoteError as problem:
-                gaps.append(gap(Code.STAMP_REFUSED, name=one.name, why=str(problem)))
+                gaps.append(gap(Code.STAMP_REFUSED, name=f"{copy.place}: {size}", why=str(problem)))
                 continue
             for root in self._roots:
                 if _vouches(root, data, note):
@@ -94,20 +99,22 @@ class Stamps:
             unchecked = unchecked or StampFound(data=data, stamp=stamp, root=None)
         if unchecked is not None:
             gaps.append(gap(Code.STAMP_UNCHECKED, authority=unchecked.stamp.authority))
-        elif not gaps:
-            gaps.append(gap(Code.NO_STAMP))
         return unchecked, tuple(gaps)
 
 
 def find_receipt(
-    found: Sequence[bytes], recorded: Recorded, trust: TrustStore
+    receipts: Sequence[Receipt], recorded: Recorded, trust: TrustStore
 ) -> tuple[ReceiptFound | None, tuple[Gap, ...]]:
     """Return the receipt for a recording, and what it lacks; raises AlteredObject."""
     gaps: list[Gap] = []
     untrusted: ReceiptFound | None = None
-    for data in found:
+    for kept in receipts:
         try:
+            data = kept.read()
             receipt, chain = open_receipt(data)
+        except OSError as problem:
+            gaps.append(gap(Code.PLACE_UNREAD, why=f"{kept.name}: {problem}"))
+            continue
         except RemoteError as problem:
             gaps.append(gap(Code.RECEIPT_REFUSED, why=str(problem)))
             continue
