@@ -177,6 +177,7 @@ def test_the_call_and_its_result_are_told_in_full() -> None:
         "sip_code": 200,
         "result": "degraded",
         "reasons": ["too-quiet-customer"],
+        "complete": True,
         "media_lost": [{"from_sample": 77, "detail": "the network was gone"}],
     }
 

@@ -74,5 +74,8 @@ def test_without_any_spool_the_reason_says_whether_it_is_the_disk_or_the_room(tm
     )
     broken.distrust(broken.first, failed(errno.EIO))
 
+    assert list(full.usable()) == []
+    assert list(full.usable(with_sound=False)) == [full.first]
+    assert list(broken.usable(with_sound=False)) == []
     assert full.why_not() == "spool-full"
     assert broken.why_not() == "spool-failed"

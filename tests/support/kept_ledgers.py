@@ -128,6 +128,7 @@ class Writer:
 
     def __init__(self, owner: Organisation, now: datetime = STARTED_AT - MINUTE) -> None:
         self.owner = owner
+        self.signing_key = owner.device_key
         self.now = now
         self.began = now
         self.entries: list[bytes] = []
@@ -169,7 +170,7 @@ class Writer:
         )
         data = said.to_bytes()
         self.entries.append(data)
-        self._open.append(sign_line(data, self.owner.device_key))
+        self._open.append(sign_line(data, self.signing_key))
         self._previous = entry_hash(data)
         self._tree.append(leaf_hash(data))
         return said.sequence
@@ -186,7 +187,7 @@ class Writer:
     def publish(self) -> bytes:
         """Finish the segment; return its checkpoint."""
         size = len(self.entries)
-        note = sign_checkpoint(self.owner.device, size, self._tree.root(), self.owner.device_key)
+        note = sign_checkpoint(self.owner.device, size, self._tree.root(), self.signing_key)
         self.kept.segments[size - len(self._open)] = b"".join(self._open) + write_line(note)
         self._open = []
         self.notes.append(note.encode())

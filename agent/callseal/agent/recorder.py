@@ -234,7 +234,7 @@ class SpoolRecorder:
     def _begin(self, call: Call, form: AudioFormat | None, *, reasons: Sequence[str] = ()) -> Recording:
         """Begin in the first spool that takes it; SpoolError if none does."""
         refused: SpoolError | None = None
-        for spool in self._spools.usable():
+        for spool in self._spools.usable(with_sound=form is not None):
             recording = self._new_id()
             try:
                 return self._begin_in(spool, recording, call, form, reasons=reasons)

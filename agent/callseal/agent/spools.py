@@ -54,10 +54,14 @@ class Spools:
             words = f"{error}: nothing is recorded there until the disk is repaired and the agent restarted"
             self._alarm(FAILED, words)
 
-    def usable(self, *, other_than: Spool | None = None) -> Iterator[Spool]:
-        """Yield the spools that a recording may go to now, the best first."""
+    def usable(self, *, other_than: Spool | None = None, with_sound: bool = True) -> Iterator[Spool]:
+        """Yield the spools that a recording may go to now, the best first.
+
+        The room that must stay free is for what has no sound: the traces of calls that are not recorded.
+        """
         for spool in self._spools:
-            if spool is not other_than and spool.root not in self._failed and self._has_room(spool):
+            trusted = spool is not other_than and spool.root not in self._failed
+            if trusted and (not with_sound or self._has_room(spool)):
                 yield spool
 
     def why_not(self) -> str | None:

@@ -53,7 +53,6 @@ _FINDINGS: Final = (
     mark("the ledger entry that its manifest names is not the one in the device's ledger"),
     mark("the ledger says that nothing of this recording could be kept"),
     mark("the ledger says another result than the manifest"),
-    mark("the device vouches for none of the ledger entries about it"),
     mark("signed with another key than its device's ledger"),
     mark("it is the receipt of another recording"),
     mark("the custodian received another manifest than the one here"),
