@@ -31,13 +31,11 @@ once, `callseal config show` prints what takes effect.
 
 No password and no private key stands in it, ever: a key whose name promises one is refused.
 
-**Accepted, and without effect in this version:** `second_path` (nothing takes over when the first disk is
-full) and `when_down` (while the agent does not run, there are no calls).
+**Accepted, and without effect in this version:** `when_down` (while the agent does not run, there are no
+calls).
 
-**Narrower than their words:** `flush_s` is how often the whole chunks of 64 KiB are made durable; the chunk
-that is being filled is lost in a crash all the same ([threat model](threat-model.md)). `on_failure` is
-about an announcement whose player does not open; one that is broken off, by a hang-up for instance, is
-noted in the recording and ends nothing.
+**Narrower than its words:** `on_failure` is about an announcement whose player does not open; one that is
+broken off, by a hang-up for instance, is noted in the recording and ends nothing.
 """
 
 BUSINESS: Final = """\

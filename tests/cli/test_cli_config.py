@@ -40,7 +40,7 @@ def test_the_settings_that_take_effect_are_settings_again(callseal: Commands, wh
     shown = tomllib.loads(ran.out)
     assert ran.code == 0
     assert ran.out.startswith(f"# {whole_archive.office.config_file}\n")
-    assert shown["seal"]["flush_s"] == 0.5
+    assert shown["seal"]["flush_s"] == 0.0
     assert shown["store"][0]["name"] == "primary"
 
 

@@ -1,13 +1,27 @@
 """``callseal verify`` proves recordings to anybody, and ends with the gravest of what it found."""
 
+import hashlib
 import json
 import shutil
+from datetime import datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
+from cryptography import x509
 
-from support.bundle import Archive, flip, only, open_office, record
+from callseal.seal.keys import Role, certify, chain_der, generate_signing_key
+from callseal.seal.ledger.checkpoint import parse_checkpoint, read_line
+from callseal.seal.manifest import parse
+from callseal.seal.receipt import Receipt, ReceiptObject, sign_receipt
+from callseal.seal.revocation import revoke, write_pem
+from callseal.seal.stamp import request
+from callseal.seal.verify.segments import newest_line
+from callseal.store.names import receipt_name, stamp_name
+from support.bundle import Archive, Office, flip, only, open_office, record, upload
 from support.commands import Commands
+from support.sealed_recordings import STARTED_AT, rewrite_manifest
+from support.tsa import StampingAuthority
 
 
 def test_everything_is_verified_where_nothing_is_named(callseal: Commands, whole_archive: Archive) -> None:
@@ -16,19 +30,21 @@ def test_everything_is_verified_where_nothing_is_named(callseal: Commands, whole
     ran = callseal("verify")
 
     assert ran.code == 0
-    assert ran.out.splitlines()[-1] == "7 copies of recordings verified: 7 well, 0 not"
+    assert ran.out.splitlines()[-2:] == [
+        "1 ledger verified: 1 well, 0 not",
+        "7 copies of recordings verified: 7 well, 0 not",
+    ]
     assert ran.err == ""
 
 
-def test_an_inspector_verifies_a_store_with_the_root_alone(
-    callseal: Commands, whole_archive: Archive
-) -> None:
-    office = whole_archive.office
+def test_an_inspector_verifies_a_store_with_the_root_alone(callseal: Commands, archive: Archive) -> None:
+    office = archive.office
+    upload(office, archive.recordings)
 
     ran = callseal("verify", "--store", office.store_path, "--roots", office.roots_file)
 
-    assert ran.code == 0
-    assert "3 copies of recordings verified: 3 well, 0 not" in ran.out
+    assert (ran.code, ran.err) == (0, "")
+    assert "4 copies of recordings verified: 4 well, 0 not" in ran.out
 
 
 def test_every_copy_of_a_named_recording_is_verified(callseal: Commands, whole_archive: Archive) -> None:
@@ -40,10 +56,39 @@ def test_every_copy_of_a_named_recording_is_verified(callseal: Commands, whole_a
     assert "2 copies of recordings verified: 2 well, 0 not" in ran.out
 
 
-def test_a_folder_is_verified_by_its_path(callseal: Commands, whole_archive: Archive) -> None:
+def test_a_folder_by_itself_is_never_ok_and_it_says_what_to_give(
+    callseal: Commands, whole_archive: Archive
+) -> None:
     office = whole_archive.office
 
     ran = callseal("verify", office.bundle(whole_archive.recordings[0]), "--roots", office.roots_file)
+
+    assert ran.code == 15
+    assert "its device's ledger is not at hand" in ran.out
+    assert "--store" in ran.err
+    assert "--ledger" in ran.err
+
+
+@pytest.mark.parametrize("option", ["--store", "--ledger", "--ledger spool"])
+def test_a_folder_with_its_ledger_is_verified_by_its_path(
+    callseal: Commands, whole_archive: Archive, option: str
+) -> None:
+    office = whole_archive.office
+    folder = office.bundle(whole_archive.recordings[0])
+    place = office.spool_path if option.endswith("spool") else office.store_path
+
+    ran = callseal("verify", folder, "--roots", office.roots_file, option.split()[0], place)
+
+    assert ran.code == 0
+    assert "1 copy of a recording verified: 1 well, 0 not" in ran.out
+
+
+def test_on_the_device_itself_its_ledger_is_found_by_the_settings(
+    callseal: Commands, whole_archive: Archive
+) -> None:
+    callseal.use(whole_archive.office.config_file)
+
+    ran = callseal("verify", whole_archive.office.bundle(whole_archive.recordings[0]))
 
     assert ran.code == 0
 
@@ -105,7 +150,7 @@ def test_a_surplus_file_is_found(callseal: Commands, archive: Archive) -> None:
     assert "extra.txt" in ran.out
 
 
-def test_a_missing_manifest_is_not_checked_among_all_and_altered_where_it_was_named(
+def test_a_missing_manifest_is_altered_where_the_recording_was_named(
     callseal: Commands, archive: Archive
 ) -> None:
     office = archive.office
@@ -115,18 +160,23 @@ def test_a_missing_manifest_is_not_checked_among_all_and_altered_where_it_was_na
     everything = callseal("verify", *options)
     named = callseal("verify", str(archive.recordings[0]), *options)
 
-    assert (everything.code, named.code) == (15, 12)
+    assert everything.code in {12, 15}  # on its way for a day, then deleted
+    assert named.code == 12
     assert "no manifest: still being brought to the store, or taken away" in everything.out
 
 
 def test_what_belongs_to_no_recording_is_told(callseal: Commands, archive: Archive) -> None:
     office = archive.office
-    (office.store_path / "recordings" / "stray.bin").write_bytes(b"x")
+    upload(office, archive.recordings)
+    strays = ("recordings/stray.bin", "ledger/stray.bin", f"stamps/{office.organisation.device}/0.tsr")
+    for name in strays:
+        (office.store_path / name).parent.mkdir(exist_ok=True, parents=True)
+        (office.store_path / name).write_bytes(b"x")
 
     ran = callseal("verify", "--store", office.store_path, "--roots", office.roots_file)
 
     assert ran.code == 15
-    assert "recordings/stray.bin" in ran.out
+    assert all(name in ran.out for name in strays)
 
 
 def test_json_names_every_copy_and_finding(callseal: Commands, archive: Archive) -> None:
@@ -137,7 +187,7 @@ def test_json_names_every_copy_and_finding(callseal: Commands, archive: Archive)
     ran = callseal("verify", "--json")
 
     document = json.loads(ran.out)
-    assert list(document) == ["type", "exit_code", "recordings", "strangers"]
+    assert list(document) == ["type", "recordings", "devices", "strangers", "exit_code"]
     assert (document["type"], document["exit_code"]) == ("callseal-verify/1", 12)
     (altered,) = (one for one in document["recordings"] if not one["ok"])
     assert list(altered) == ["id", "place", "device", "started_at", "ok", "exit_code", "findings"]
@@ -145,6 +195,26 @@ def test_json_names_every_copy_and_finding(callseal: Commands, archive: Archive)
     (wrong,) = (one for one in altered["findings"] if one["exit_code"])
     assert list(wrong) == ["object", "check", "outcome", "words", "exit_code"]
     assert (wrong["object"], wrong["check"], wrong["outcome"]) == (audio.name, "object", "failed")
+    (device,) = document["devices"]
+    assert list(device) == [
+        "device", "places", "entries", "first_at", "newest_at", "checkpoints", "stamps", "anchored",
+        "ok", "exit_code", "findings",
+    ]  # fmt: skip
+    assert (device["device"], device["places"]) == (archive.office.organisation.device, ["primary", "spool"])
+    assert (device["entries"], device["stamps"], device["anchored"], device["ok"]) == (15, 0, None, True)
+    assert {tuple(one) for one in device["findings"]} == {
+        ("object", "check", "outcome", "words", "exit_code", "code")
+    }
+
+
+def test_json_of_nothing_is_a_document_too(callseal: Commands, tmp_path: Path) -> None:
+    office = open_office(tmp_path / "o")
+
+    ran = callseal("verify", "--json", "--store", office.store_path, "--roots", office.roots_file)
+
+    assert json.loads(ran.out) == {
+        "type": "callseal-verify/1", "recordings": [], "devices": [], "strangers": [], "exit_code": 0,
+    }  # fmt: skip
 
 
 def test_a_store_that_is_away_keeps_everything_from_being_called_well(
@@ -172,3 +242,336 @@ def test_roots_that_are_not_there_are_said_so(callseal: Commands, whole_archive:
 
     assert ran.code == 10
     assert "/nowhere/trust.pem" in ran.err
+
+
+# --- the attacks, each with the check that finds it -------------------------------------------------------
+
+LONG_AFTER = 20_000
+"""Minutes: two weeks, so that nothing of before can still be on its way."""
+
+
+@pytest.fixture
+def office(tmp_path: Path) -> Office:
+    """Return an office with four recordings in the store, the last of them two weeks after the others."""
+    made = open_office(tmp_path / "office")
+    numbers = (0, 1, 2, LONG_AFTER)
+    upload(made, [record(made, number, duration_s=1.0) for number in numbers])
+    shutil.rmtree(made.spool_path / "ready")
+    (made.spool_path / "ready").mkdir(mode=0o700)
+    return made
+
+
+def in_store(office: Office) -> list[UUID]:
+    """Give the recordings in the store, oldest first."""
+    return sorted(UUID(path.name) for path in office.store_path.glob("recordings/*/*/*/*/*"))
+
+
+def prove(callseal: Commands, office: Office, *options: str | Path) -> tuple[int, set[tuple[str, ...]]]:
+    """Verify the store; give the exit code, and each fault's check, outcome and words."""
+    ran = callseal("verify", "--json", "--store", office.store_path, "--roots", office.roots_file, *options)
+    document = json.loads(ran.out)
+    assert document["exit_code"] == ran.code
+    faults = [
+        finding
+        for one in (*document["recordings"], *document["devices"])
+        for finding in one["findings"]
+        if finding["exit_code"]
+    ]
+    return ran.code, {(one["check"], one["outcome"], one["words"]) for one in faults}
+
+
+def checks(found: set[tuple[str, ...]]) -> set[tuple[str, ...]]:
+    return {one[:2] for one in found}
+
+
+def test_before_any_attack_the_store_is_well(callseal: Commands, office: Office) -> None:
+    assert prove(callseal, office) == (0, set())
+    assert prove(callseal, office, "--every-signature") == (0, set())
+
+
+def test_a_deleted_object_is_found_by_the_manifest(callseal: Commands, office: Office) -> None:
+    only(office.stored(in_store(office)[0]), "audio-*.age").unlink()
+
+    assert prove(callseal, office) == (12, {("object", "failed", "missing")})
+
+
+def test_a_deleted_recording_is_found_by_the_ledger(callseal: Commands, office: Office) -> None:
+    gone = in_store(office)[1]
+    shutil.rmtree(office.stored(gone))
+
+    code, found = prove(callseal, office)
+    ran = callseal("verify", "--store", office.store_path, "--roots", office.roots_file)
+
+    assert (code, checks(found)) == (12, {("presence", "failed")})
+    assert f"recording  {gone}: ended at" in ran.out
+    assert "gone: deleted" in ran.out
+    assert "1 recording is missing: deleted" in ran.out
+
+
+def test_recordings_whose_objects_were_swapped_are_found_by_their_hashes(
+    callseal: Commands, office: Office
+) -> None:
+    one, other = (only(office.stored(recording), "call-*.age") for recording in in_store(office)[:2])
+    data = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    other.write_bytes(data)
+
+    code, found = prove(callseal, office)
+
+    assert (code, checks(found)) == (12, {("object", "failed")})
+
+
+def test_recordings_that_were_swapped_as_a_whole_are_found_by_their_folders(
+    callseal: Commands, office: Office
+) -> None:
+    one, other = (office.stored(recording) for recording in in_store(office)[:2])
+    aside = one.with_name("aside")
+    one.rename(aside)
+    other.rename(one)
+    aside.rename(other)
+
+    code, found = prove(callseal, office)
+
+    assert (code, checks(found)) == (12, {("folder", "failed")})
+
+
+def test_a_recording_signed_again_with_the_stolen_key_is_found_by_the_ledger(
+    callseal: Commands, office: Office
+) -> None:
+    folder = office.stored(in_store(office)[0])
+    manifest = parse((folder / "manifest.json").read_bytes())
+    rewrite_manifest(folder, office.organisation, manifest, business_type="claims")
+
+    code, found = prove(callseal, office)
+    named, _found = prove(callseal, office, str(manifest.id))
+
+    assert (code, checks(found)) == (12, {("ledger", "failed")})
+    assert "substituted or signed again" in next(iter(found))[2]
+    assert named == 12
+
+
+def test_everything_written_anew_with_the_stolen_key_is_found_by_a_second_copy_only(
+    callseal: Commands, office: Office, tmp_path: Path
+) -> None:
+    thief = open_office(tmp_path / "thief")
+    upload(thief, [record(thief, number, duration_s=0.5) for number in (0, 1, LONG_AFTER)])
+
+    alone = prove(callseal, thief)
+    code, found = prove(callseal, thief, "--against", office.store_path)
+
+    assert alone == (0, set())
+    assert (code, checks(found)) == (12, {("copy", "failed")})
+
+
+def test_the_newest_recordings_cut_off_with_their_entries_are_found_by_a_second_copy_only(
+    callseal: Commands, office: Office, tmp_path: Path
+) -> None:
+    """Also by a single checkpoint in a file, which anybody can keep."""
+    whole = tmp_path / "second-site"
+    shutil.copytree(office.store_path, whole)
+    newest = max(office.store_path.glob("ledger/*/*.jsonl"), key=lambda path: int(path.stem))
+    checkpoint = tmp_path / "checkpoint.txt"
+    checkpoint.write_bytes(read_line(newest_line(newest.read_bytes())))
+    begin = int(newest.stem)
+    for path in office.store_path.glob("ledger/*/*.jsonl"):
+        if int(path.stem) > begin - 4:
+            path.unlink()
+    shutil.rmtree(office.stored(in_store(office)[-1]))
+
+    alone = prove(callseal, office)
+    by_store = prove(callseal, office, "--against", whole)
+    by_folder = prove(callseal, office, "--against", whole / "ledger")
+    by_file = prove(callseal, office, "--against", checkpoint)
+
+    assert alone == (0, set())
+    assert [code for code, _found in (by_store, by_folder, by_file)] == [12, 12, 12]
+    assert checks(by_file[1]) == {("copy", "failed")}
+    assert "entries are missing" in next(iter(by_file[1]))[2]
+
+
+def test_a_machine_set_back_to_an_older_copy_is_found_by_what_the_store_has(
+    callseal: Commands, office: Office, tmp_path: Path
+) -> None:
+    snapshot = tmp_path / "snapshot"
+    shutil.copytree(office.spool_path, snapshot)
+    upload(office, [record(office, LONG_AFTER + 1, duration_s=0.5)])
+    shutil.rmtree(office.spool_path)
+    snapshot.rename(office.spool_path)
+    record(office, LONG_AFTER + 2, duration_s=0.5)
+
+    ran = callseal("verify", "--config", office.config_file, "--json")
+
+    assert ran.code == 12
+    codes = {finding["code"] for finding in json.loads(ran.out)["devices"][0]["findings"]}
+    assert "fork" in codes
+
+
+def test_a_recording_that_was_opened_and_never_ended_is_found_by_the_ledger(
+    callseal: Commands, tmp_path: Path
+) -> None:
+    office = open_office(tmp_path / "office")
+    thrown_away = record(office, 0, duration_s=0.5, ended=False)
+    upload(office, [record(office, 1, duration_s=0.5)])
+
+    code, found = prove(callseal, office)
+
+    assert (code, checks(found)) == (12, {("presence", "failed")})
+    assert str(thrown_away) in next(iter(found))[2]
+
+
+def test_a_deleted_ledger_leaves_nothing_well(callseal: Commands, office: Office) -> None:
+    shutil.rmtree(office.store_path / "ledger")
+
+    code, found = prove(callseal, office)
+
+    assert (code, checks(found)) == (15, {("ledger", "not-checked")})
+
+
+def test_a_second_copy_without_the_device_is_not_a_comparison(
+    callseal: Commands, office: Office, tmp_path: Path
+) -> None:
+    empty = open_office(tmp_path / "other").store_path
+
+    code, found = prove(callseal, office, "--against", empty)
+
+    assert (code, checks(found)) == (15, {("copy", "not-checked")})
+
+
+def test_one_device_is_verified_by_itself(callseal: Commands, office: Office) -> None:
+    device = office.organisation.device
+
+    ran = callseal("verify", "--store", office.store_path, "--roots", office.roots_file, "--device", device)
+    other = callseal(
+        "verify", "--store", office.store_path, "--roots", office.roots_file, "--device", "dev-aaaaaaaaaaaa"
+    )
+
+    assert ran.code == 0
+    assert f"{device}  ok  " in ran.out
+    assert (other.code, other.out) == (10, "")
+
+
+def test_a_device_and_a_recording_at_once_is_a_wrong_use(callseal: Commands, office: Office) -> None:
+    ran = callseal("verify", str(in_store(office)[0]), "--device", office.organisation.device)
+
+    assert (ran.code, ran.out) == (2, "")
+
+
+def test_a_named_recording_is_not_blamed_for_others(callseal: Commands, office: Office) -> None:
+    first, second, *_rest = in_store(office)
+    shutil.rmtree(office.stored(second))
+
+    assert prove(callseal, office, str(first)) == (0, set())
+
+
+@pytest.mark.parametrize(("minutes", "code"), [(-60, 14), (60, 0)], ids=["before", "after"])
+def test_a_revoked_devices_recording_counts_if_a_custodian_had_it_before(
+    callseal: Commands, office: Office, tmp_path: Path, minutes: int, code: int
+) -> None:
+    owner = office.organisation
+    received_at = STARTED_AT + timedelta(hours=2)
+    recording = in_store(office)[0]
+    put_receipt(office, recording, received_at)
+    crl = revoke(
+        owner.root_key,
+        owner.root,
+        (),
+        [x509.load_der_x509_certificate(owner.chain[0])],
+        since=received_at + timedelta(minutes=minutes),
+        reason=x509.ReasonFlags.key_compromise,
+        now=received_at + timedelta(days=1),
+    )
+    revoked = tmp_path / "revoked.pem"
+    revoked.write_bytes(write_pem([crl]))
+
+    ran = callseal(
+        "verify", str(recording), "--json", "--store", office.store_path,
+        "--roots", office.roots_file, "--revoked", revoked,
+    )  # fmt: skip
+
+    (found,) = json.loads(ran.out)["recordings"]
+    assert found["exit_code"] == code
+
+
+def test_a_receipt_that_does_not_agree_is_found(callseal: Commands, office: Office) -> None:
+    recording = in_store(office)[0]
+    put_receipt(office, recording, STARTED_AT + timedelta(hours=2))
+    before = prove(callseal, office)
+    folder = office.stored(recording)
+    manifest = parse((folder / "manifest.json").read_bytes())
+    rewrite_manifest(folder, office.organisation, manifest, business_type="claims")
+
+    code, found = prove(callseal, office)
+
+    assert before == (0, set())
+    assert (code, checks(found)) == (12, {("ledger", "failed"), ("receipt", "failed")})
+
+
+def put_receipt(office: Office, recording: UUID, received_at: datetime) -> None:
+    """Let a custodian read a recording back and vouch for it."""
+    owner, folder = office.organisation, office.stored(recording)
+    key = generate_signing_key()
+    now = received_at - timedelta(days=1)
+    leaf = certify(owner.root_key, owner.root, key.public_key(), role=Role.CUSTODIAN, now=now, years=1)
+    receipt = Receipt(
+        id=recording,
+        device=owner.device,
+        site="primary",
+        received_at=received_at,
+        manifest=hashlib.sha256((folder / "manifest.json").read_bytes()).digest(),
+        objects=tuple(
+            ReceiptObject(
+                name=path.relative_to(office.store_path).as_posix(),
+                version="",
+                size_bytes=path.stat().st_size,
+                sha256=hashlib.sha256(path.read_bytes()).digest(),
+            )
+            for path in sorted(folder.iterdir())
+        ),
+    )
+    path = office.store_path / receipt_name(owner.device, recording)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(sign_receipt(receipt, key, chain_der([leaf])))
+
+
+@pytest.mark.integration
+def test_stamps_are_checked_with_the_authoritys_root_and_never_without(
+    callseal: Commands, office: Office, tmp_path: Path
+) -> None:
+    authority = StampingAuthority(tmp_path / "tsa")
+    newest = max(office.store_path.glob("ledger/*/*.jsonl"), key=lambda path: int(path.stem))
+    note = read_line(newest_line(newest.read_bytes()))
+    path = office.store_path / stamp_name(office.organisation.device, parse_checkpoint(note).size)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(authority.answer(request(note, nonce=7)))
+
+    code, found = prove(callseal, office)
+    ran = callseal("verify", "--store", office.store_path, "--roots", office.roots_file)
+    options = ("--stamp-roots", authority.roots_file)
+    document = json.loads(
+        callseal("verify", "--json", "--store", office.store_path, "--roots", office.roots_file, *options).out
+    )
+
+    assert (code, checks(found)) == (15, {("stamp", "not-checked")})
+    assert "--stamp-roots" in ran.err
+    stamps = [one for one in document["devices"][0]["findings"] if one["check"] == "stamp"]
+    assert stamps[0]["outcome"] == "ok"
+    assert document["devices"][0]["anchored"]["authority"] == "CN=Example TSA"
+
+
+def test_options_that_are_not_there_are_said_so(callseal: Commands, office: Office) -> None:
+    base = ("verify", "--store", office.store_path, "--roots", office.roots_file)
+    for option in ("--ledger", "--against", "--revoked", "--stamp-roots"):
+        ran = callseal(*base, option, "/nowhere/at-all")
+
+        assert ran.code == 10, option
+        assert "/nowhere/at-all" in ran.err
+
+
+def test_a_folder_without_a_ledger_is_no_second_copy(
+    callseal: Commands, office: Office, tmp_path: Path
+) -> None:
+    ran = callseal(
+        "verify", "--store", office.store_path, "--roots", office.roots_file, "--against", tmp_path
+    )
+
+    assert (ran.code, ran.out) == (10, "")

@@ -20,7 +20,7 @@ from callseal.seal.ledger.entry import Kind
 from callseal.seal.manifest import Result
 from callseal.seal.recovery import Recovered
 from support import pattern_agent
-from support.pattern_agent import MAX_TALKS, OWNER, Agent, Habit, holds_marker, lost_s
+from support.pattern_agent import MAX_TALKS, OWNER, Agent, Course, Habit, holds_marker, lost_s
 from support.recovered import open_finished
 from support.sealed_recordings import check_folder
 from support.stepped_recording import read_ledger
@@ -56,7 +56,7 @@ def _killed(root: Path, dice: random.Random) -> Iterator[tuple[Agent, Habit]]:
         def talk_s(lengths: random.Random = lengths) -> float:
             return lengths.uniform(0.5, 12.0)
 
-        agent = pattern_agent.start([root / str(number)], habit, calls=CALLS, talk_s=talk_s)
+        agent = pattern_agent.start([root / str(number)], habit, Course(at_once=CALLS, talk_s=talk_s))
         agents.append((time.monotonic() + dice.uniform(1.0, LONGEST_S), number, agent, habit))
     try:
         for at_s, _, agent, habit in sorted(agents, key=lambda item: item[:2]):

@@ -21,7 +21,7 @@ from callseal.config.settings import BANK_FLUSH_S, DESK_FLUSH_S, Seal
 from callseal.seal.recovery import Recovered
 from support import pattern_agent
 from support.disks import Disk, make_image, mounted, place_for_images
-from support.pattern_agent import MARKER, OWNER, Agent, Habit, Talk, holds_marker, lost_s
+from support.pattern_agent import MARKER, OWNER, Agent, Course, Habit, Talk, holds_marker, lost_s
 from support.recovered import open_finished
 from support.sealed_recordings import check_folder
 
@@ -62,7 +62,7 @@ def _agents(disk: Disk, habit: Habit, dice: random.Random, longest_s: float) -> 
                 return lengths.uniform(longest_s / 5, longest_s)
 
             root = disk.folder / str(number)
-            found.append(pattern_agent.start([root], habit, calls=CALLS, talk_s=talk_s))
+            found.append(pattern_agent.start([root], habit, Course(at_once=CALLS, talk_s=talk_s)))
         yield found
     finally:
         for agent in found:

@@ -47,9 +47,11 @@ class Disk:
     def fill(self, leave_bytes: int = 0) -> Path:
         """Take what room there is, and give the file that takes it."""
         path = self.folder / "ballast"
-        with contextlib.suppress(OSError), path.open("ab", buffering=0) as file:
+        with path.open("ab", buffering=0) as file, contextlib.suppress(OSError):
             while (room := self.free_bytes() - leave_bytes) > 0:
                 file.write(bytes(min(room, _MEBIBYTE)))
+            while not leave_bytes:
+                file.write(bytes(512))
         return path
 
     def make_read_only(self) -> None:
@@ -89,7 +91,18 @@ def make_image(path: Path, size_mb: int, *options: str) -> Path:
     mkfs = needed("mkfs.ext4", "e2fsprogs")
     with path.open("wb") as file:
         file.truncate(size_mb * _MEBIBYTE)
-    _run(mkfs, "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", *options, path, check=True)
+    _run(
+        mkfs,
+        "-q",
+        "-F",
+        "-m",
+        "0",
+        "-E",
+        "lazy_itable_init=0,lazy_journal_init=0",
+        *options,
+        path,
+        check=True,
+    )
     return path
 
 

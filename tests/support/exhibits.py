@@ -1,7 +1,7 @@
-"""What evidence is made of besides a recording: a call that a crash cut off, a time stamp, a receipt, a revocation.
+"""What evidence is made of besides a recording: a call that a crash cut off, stamps, receipts, revocations.
 
-All of it is for the office of `bundle`, and is real: the sealed file that stops, the recovery, the custodian's
-certificate, openssl's time stamps.
+All of it is for the office of `bundle`, and is real: the sealed file that stops, the recovery, the certificate
+of the custodian, openssl's time stamps.
 """
 
 import hashlib

@@ -28,7 +28,7 @@ import numpy as np
 import structlog
 
 from callseal.agent.binding import Policy
-from callseal.agent.call import AudioFormat, Block, Call, Ending, EndReason, Party
+from callseal.agent.call import Answered, AudioFormat, Block, Call, Ending, EndReason, Party
 from callseal.agent.checks import Limits
 from callseal.agent.chronicle import Chronicle
 from callseal.agent.recorder import SpoolRecorder
@@ -56,7 +56,9 @@ RECIPIENTS: Final = (READER.recipient, HybridIdentity.generate().recipient)
 FORM: Final = AudioFormat(encoding=Encoding.ULAW, rate_hz=RATE_HZ)
 MAX_TALKS: Final = 64
 
+_MAX_ALARMS_BYTES: Final = 1024 * 1024
 _TALK: Final = struct.Struct(">16sQQ")
+_MIN_FREE_BYTES: Final = 1024 * 1024
 _LIMITS: Final = Limits(
     min_level_dbov=-35.0, max_clipped_ratio=0.001, silent_channel_dbov=-60.0, silent_s=10.0
 )
@@ -70,6 +72,29 @@ class Habit:
     banked: bool = False
     sync_s: float | None = None
     """None with a bank: nobody ever syncs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """How calls follow one another: so many at once, so many in all, each so long."""
+
+    at_once: int = 1
+    in_all: int = MAX_TALKS
+    talk_s: Callable[[], float] | None = None
+    """How many seconds are said in each; None: no end."""
+    answered_s: float | None = None
+    """When each is answered: the recorder is told, and changes what it wrote of the call."""
+    pace: float = 1.0
+    """How many times faster than life."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alarm:
+    """An alarm of an agent; `at_s` by the monotonic clock, which all processes share."""
+
+    at_s: float
+    code: str
+    words: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +143,7 @@ class Agent:
     spools: tuple[Path, ...]
     board: Board
     pid: int
+    _alarms: int = field(repr=False)
     _ended: bool = field(default=False, repr=False)
 
     def kill(self) -> None:
@@ -143,6 +169,12 @@ class Agent:
         self._ended = True
         return os.waitstatus_to_exitcode(status)
 
+    def alarms(self) -> list[Alarm]:
+        """Give the alarms that it raised so far."""
+        lines = os.pread(self._alarms, _MAX_ALARMS_BYTES, 0).decode().splitlines()
+        found = [line.split("\t", 2) for line in lines]
+        return [Alarm(at_s=float(at_s), code=code, words=words) for at_s, code, words in found]
+
 
 def block_bytes(number: int, block: int) -> bytes:
     """Return what a call says in one of its blocks; two bytes a sample, one for each side."""
@@ -151,15 +183,13 @@ def block_bytes(number: int, block: int) -> bytes:
     return (text * (size_bytes // len(text) + 1))[:size_bytes]
 
 
-def start(
-    spools: Sequence[Path], habit: Habit, *, calls: int, talk_s: Callable[[], float] | None = None
-) -> Agent:
-    """Start an agent with that many calls at once; each ends after `talk_s` and is followed by another."""
-    board = Board()
+def start(spools: Sequence[Path], habit: Habit, course: Course) -> Agent:
+    """Start an agent; it ends by itself, with 0, once all its calls are over."""
+    board, alarms = Board(), os.memfd_create("alarms")
     child = os.fork()
     if child == 0:
-        _run(spools, habit, board, calls, talk_s)
-    return Agent(spools=tuple(spools), board=board, pid=child)
+        _run(spools, habit, board, course, alarms)
+    return Agent(spools=tuple(spools), board=board, pid=child, _alarms=alarms)
 
 
 def recover(roots: Sequence[Path]) -> list[Recovered | NotRecovered]:
@@ -208,8 +238,6 @@ class Recorder:
     recorder: SpoolRecorder
     spools: Spools
     habit: Habit
-    alarms: list[tuple[float, str, str]]
-    """When, in seconds of the monotonic clock, which code and which words."""
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def run_chores(self) -> None:
@@ -244,18 +272,13 @@ class Recorder:
 
 
 @contextlib.contextmanager
-def recorder_on(roots: Sequence[Path], habit: Habit, *, min_free_bytes: int = 0) -> Iterator[Recorder]:
+def recorder_on(roots: Sequence[Path], habit: Habit, alarm: Callable[[str, str], None]) -> Iterator[Recorder]:
     """Give a recorder on these spools, which this process holds meanwhile."""
-    alarms: list[tuple[float, str, str]] = []
-
-    def alarm(code: str, words: str) -> None:
-        alarms.append((time.monotonic(), code, words))
-
     spools = [Spool(root) for root in roots]
     with contextlib.ExitStack() as locks:
         for spool in spools:
             locks.enter_context(spool.lock())
-        choice = Spools(spools, min_free_bytes=min_free_bytes, alarm=alarm, clear=_clear)
+        choice = Spools(spools, min_free_bytes=_MIN_FREE_BYTES, alarm=alarm, clear=_clear)
         recorder = SpoolRecorder(
             spools=choice,
             ledger=_chronicle(spools, alarm),
@@ -275,7 +298,7 @@ def recorder_on(roots: Sequence[Path], habit: Habit, *, min_free_bytes: int = 0)
             alarm=alarm,
             finished=lambda _result: None,
         )
-        found = Recorder(recorder=recorder, spools=choice, habit=habit, alarms=alarms)
+        found = Recorder(recorder=recorder, spools=choice, habit=habit)
         try:
             yield found
         finally:
@@ -315,40 +338,51 @@ def _run(
     spools: Sequence[Path],
     habit: Habit,
     board: Board,
-    calls: int,
-    talk_s: Callable[[], float] | None,
+    course: Course,
+    alarms: int,
 ) -> NoReturn:
-    """Record until somebody ends this process; whatever it is, it must not run on as a second pytest."""
+    """Record until all is said; whatever happens, this process must not run on as a second pytest."""
+
+    def alarm(code: str, words: str) -> None:
+        os.write(alarms, f"{time.monotonic()}\t{code}\t{words}\n".encode())
+
+    code = 1
     try:
         structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
-        with recorder_on(spools, habit) as found:
+        with recorder_on(spools, habit, alarm) as found:
             found.run_chores()
-            _talk_forever(found.recorder, board, calls, talk_s)
+            _talk(found.recorder, board, course)
+        code = 0
+    except BaseException as problem:  # noqa: BLE001 - told like an alarm, and then the end
+        alarm("died", repr(problem))
     finally:
-        os._exit(1)
+        os._exit(code)
 
 
-def _talk_forever(
-    recorder: SpoolRecorder, board: Board, calls: int, talk_s: Callable[[], float] | None
-) -> None:
+def _talk(recorder: SpoolRecorder, board: Board, course: Course) -> None:
     began: list[tuple[int, UUID, int, float]] = []
-    numbers = iter(range(MAX_TALKS))
+    numbers = iter(range(course.in_all))
+    answered = None if course.answered_s is None else round(course.answered_s / BLOCK_S)
     tick, zero_s = 0, time.monotonic()
     while True:
-        while len(began) < calls and (number := next(numbers, None)) is not None:
+        while len(began) < course.at_once and (number := next(numbers, None)) is not None:
             recording = recorder.open(call(), FORM)
             board.tell(number, recording, 0)
-            ends_s = float("inf") if talk_s is None else time.monotonic() + talk_s()
-            began.append((number, recording, 0, ends_s))
+            blocks = float("inf") if course.talk_s is None else course.talk_s() / BLOCK_S
+            began.append((number, recording, 0, blocks))
+        if not began:
+            return
         tick += 1
-        time.sleep(max(0.0, zero_s + tick * BLOCK_S - time.monotonic()))
+        time.sleep(max(0.0, zero_s + tick * BLOCK_S / course.pace - time.monotonic()))
         going_on = []
-        for number, recording, block, ends_s in began:
+        for number, recording, block, blocks in began:
             said_samples = (block + 1) * BLOCK_SAMPLES
             board.tell(number, recording, said_samples)
             speak(recorder, recording, number, block)
-            if time.monotonic() < ends_s:
-                going_on.append((number, recording, block + 1, ends_s))
+            if block == answered:
+                recorder.event(recording, Answered(at=_now(), position_samples=said_samples))
+            if block + 1 < blocks:
+                going_on.append((number, recording, block + 1, blocks))
             else:
                 hang_up(recorder, recording)
                 board.tell(number, recording, said_samples, over=True)

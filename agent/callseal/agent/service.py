@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 SERVICE: Final = "agent"
 DRAIN_S: Final = 30.0
 STATUS_EVERY_S: Final = 1.0
-TICK_EVERY_S: Final = 0.1
+TICK_EVERY_S: Final = 0.25
 """How often the recorder looks what must be made safe: well below any flush interval."""
 PBX_RESPONSE_S: Final = 6.0
 """How long the telephone system may say nothing at all before the caller gets 503."""

@@ -83,10 +83,9 @@ def check_settings(settings: Settings) -> Iterator[Result]:
     yield _certificate(settings.device.certificate_file, key, trust)
     for item in settings.announcements:
         yield _announcement(item.name, item.language, item.file)
-    folders = [settings.spool.path, settings.spool.second_path]
-    for folder in folders:
-        if folder is not None:
-            yield _spool(folder, settings.spool.min_free_mb)
+    for folder in settings.spool.folders():
+        yield _spool(folder, settings.spool.min_free_mb)
+    yield from _same_disk(settings.spool.folders())
     for source in settings.sources:
         if isinstance(source, BridgeSettings):
             yield from _bridge(source)
@@ -233,6 +232,17 @@ def _spool_room(folder: Path, min_free_mb: int) -> Result:
     return _ok("spool", folder, _("{free} MB free").format(free=free_mb))
 
 
+def _same_disk(folders: list[Path]) -> Iterator[Result]:
+    """Yield a warning where the second folder is on the disk whose failure it is there for."""
+    try:
+        disks = {folder.stat().st_dev for folder in folders}
+    except OSError:
+        return  # said of the folder itself already
+    if len(disks) < len(folders):
+        words = _("on the same disk as the first folder: it helps against nothing")
+        yield Result(check="spool", subject=str(folders[-1]), outcome=Outcome.WARNING, words=words)
+
+
 def _spool_to_be(folder: Path) -> Result:
     above = next(path for path in folder.parents if path.exists())
     if os.access(above, os.W_OK | os.X_OK) and above.is_dir():
@@ -268,8 +278,6 @@ def _bridge(source: BridgeSettings) -> Iterator[Result]:
 
 def _without_effect(settings: Settings) -> Iterator[str]:
     """Yield the keys that somebody has set and that belong to later work."""
-    if settings.spool.second_path is not None:
-        yield "spool.second_path"
     for number, source in enumerate(settings.sources, 1):
         if isinstance(source, BridgeSettings) and source.when_down != "refuse":
             yield f"source[{number}].when_down"
