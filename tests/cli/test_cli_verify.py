@@ -12,6 +12,9 @@ from cryptography import x509
 
 from callseal.seal.keys import Role, certify, chain_der, generate_signing_key
 from callseal.seal.ledger.checkpoint import parse_checkpoint, read_line
+from callseal.seal.ledger.clock import Clocks
+from callseal.seal.ledger.entry import Kind
+from callseal.seal.ledger.journal import Journal
 from callseal.seal.manifest import parse
 from callseal.seal.receipt import Receipt, ReceiptObject, sign_receipt
 from callseal.seal.revocation import revoke, write_pem
@@ -20,7 +23,7 @@ from callseal.seal.verify.segments import newest_line
 from callseal.store.names import receipt_name, stamp_name
 from support.bundle import Archive, Office, flip, only, open_office, record, upload
 from support.commands import Commands
-from support.sealed_recordings import STARTED_AT, rewrite_manifest
+from support.sealed_recordings import STARTED_AT, recording_id, rewrite_manifest
 from support.tsa import StampingAuthority
 
 
@@ -69,15 +72,16 @@ def test_a_folder_by_itself_is_never_ok_and_it_says_what_to_give(
     assert "--ledger" in ran.err
 
 
-@pytest.mark.parametrize("option", ["--store", "--ledger", "--ledger spool"])
+@pytest.mark.parametrize(
+    ("option", "place"), [("--store", "store"), ("--ledger", "store"), ("--ledger", "spool")]
+)
 def test_a_folder_with_its_ledger_is_verified_by_its_path(
-    callseal: Commands, whole_archive: Archive, option: str
+    callseal: Commands, whole_archive: Archive, option: str, place: str
 ) -> None:
     office = whole_archive.office
     folder = office.bundle(whole_archive.recordings[0])
-    place = office.spool_path if option.endswith("spool") else office.store_path
 
-    ran = callseal("verify", folder, "--roots", office.roots_file, option.split()[0], place)
+    ran = callseal("verify", folder, "--roots", office.roots_file, option, office.root / place)
 
     assert ran.code == 0
     assert "1 copy of a recording verified: 1 well, 0 not" in ran.out
@@ -409,8 +413,18 @@ def test_a_machine_set_back_to_an_older_copy_is_found_by_what_the_store_has(
 def test_a_recording_that_was_opened_and_never_ended_is_found_by_the_ledger(
     callseal: Commands, tmp_path: Path
 ) -> None:
+    """Killed in the middle of the call, and its folder thrown away before the agent began again."""
     office = open_office(tmp_path / "office")
-    thrown_away = record(office, 0, duration_s=0.5, ended=False)
+    thrown_away = recording_id()
+    journal = Journal(
+        [office.spool_path / "ledger"],
+        device=office.organisation.device,
+        key=office.organisation.device_key,
+        clocks=lambda: Clocks(at=STARTED_AT - timedelta(minutes=1), boot="0" * 16, uptime_ms=1),
+    )
+    journal.append(Kind.STARTED, software="callseal/test", settings=bytes(32), x5c=office.organisation.chain)
+    journal.append(Kind.OPENED, recording=thrown_away)
+    journal.close()
     upload(office, [record(office, 1, duration_s=0.5)])
 
     code, found = prove(callseal, office)
@@ -425,6 +439,18 @@ def test_a_deleted_ledger_leaves_nothing_well(callseal: Commands, office: Office
     code, found = prove(callseal, office)
 
     assert (code, checks(found)) == (15, {("ledger", "not-checked")})
+
+
+def test_a_ledger_deleted_from_the_store_is_missed_where_the_spool_has_it(
+    callseal: Commands, office: Office
+) -> None:
+    shutil.rmtree(office.store_path / "ledger")
+    callseal.use(office.config_file)
+
+    ran = callseal("verify")
+
+    assert ran.code == 15
+    assert "primary ends before entry 0" in ran.out
 
 
 def test_a_second_copy_without_the_device_is_not_a_comparison(

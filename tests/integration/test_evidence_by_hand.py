@@ -145,8 +145,8 @@ def test_a_recovered_recording_s_statement_says_what_age_reports_at_the_cut(
 
 @pytest.mark.parametrize(
     ("size_bytes", "lost_chunks"),
-    [(20_000, 0), (65_536, 0), (131_072, 0), (200_000, 1), (200_000, 3)],
-    ids=["tail only", "a full tail", "whole chunks", "a chunk lost", "all chunks lost"],
+    [(20_000, 0), (65_536, 0), (131_072, 0), (200_000, 1), (200_000, 2)],
+    ids=["tail only", "a full tail", "whole chunks", "a chunk lost", "two chunks lost"],
 )
 def test_a_recording_is_put_together_by_hand_wherever_the_recorder_ended(
     tmp_path: Path, size_bytes: int, lost_chunks: int
@@ -169,6 +169,28 @@ def test_a_recording_is_put_together_by_hand_wherever_the_recorder_ended(
     assert len(there) == len(inner)
     assert there[-1000:] == inner[-1000:]
     assert (there == inner) == (lost_chunks == 0)
+    assert ("bytes of the sound are lost" in Statement.of(folder).text) == (lost_chunks > 0)
+
+
+def test_a_sealed_sound_that_has_its_last_chunk_opens_without_an_error(tmp_path: Path) -> None:
+    """The recorder ended between the last chunk and the manifest, and the chunk is a full one."""
+    office = open_office(tmp_path / "office")
+    recording, inner = cut_off(office, 1, size_bytes=131_072, ended=True)
+    folder = tmp_path / "evidence"
+    ran = run(
+        [
+            *("open", str(recording), "-i", str(office.key_file), "--config", str(office.config_file)),
+            *("--evidence", str(folder)),
+        ],
+        dict(os.environ),
+    )
+
+    done = follow(folder, tmp_path)
+
+    assert (ran, done.code, done.out) == (0, 0, Statement.of(folder).printed), done.err
+    assert (folder / "inner.au").read_bytes() == inner
+    assert "age: error" not in done.err
+    assert RECOVERED not in Statement.of(folder).steps
 
 
 def test_a_post_quantum_recording_s_copies_open_with_the_age_that_is_installed_here(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """What evidence is made of besides a recording: a call that a crash cut off, stamps, receipts, revocations.
 
-All of it is for the office of `bundle`, and is real: the sealed file that stops, the recovery, the certificate
-of the custodian, openssl's time stamps.
+All of it is for the office of `bundle`, and is real: the sealed file that stops, the recovery, what a
+custodian signs, openssl's time stamps.
 """
 
 import hashlib
@@ -38,10 +38,13 @@ CHUNK: Final = 65_536
 HEADER: Final = bytes(AuHeader(encoding=Encoding.ALAW, rate_hz=RATE_HZ, channels=2))
 
 
-def cut_off(office: Office, number: int, *, size_bytes: int, lost_chunks: int = 0) -> tuple[UUID, bytes]:
+def cut_off(
+    office: Office, number: int, *, size_bytes: int, lost_chunks: int = 0, ended: bool = False
+) -> tuple[UUID, bytes]:
     """Let the recorder die when the inner file has this size, and recover; give the recording and that file.
 
-    `lost_chunks` is how many of the newest whole chunks the disk loses besides, tail or not.
+    `lost_chunks` is how many of the newest whole chunks the disk loses besides. With `ended` it dies when the
+    sealed file has its last chunk, and there is no manifest yet.
     """
     owner, spool = office.organisation, Spool(office.spool_path)
     now = STARTED_AT + timedelta(minutes=number)
@@ -82,8 +85,11 @@ def cut_off(office: Office, number: int, *, size_bytes: int, lost_chunks: int = 
         seal_bytes(bundle.vcon_path, sign_vcon(vcon, owner.device_key, owner.chain), recipients)
         writer = SealedFile(bundle.audio_path, recipients)
         writer.write(inner)
-        writer.flush()
-        writer.abandon()
+        if ended:
+            writer.close()
+        else:
+            writer.flush()
+            writer.abandon()
         if lost_chunks:
             data = bundle.audio_path.read_bytes()
             bundle.audio_path.write_bytes(data[: len(data) - lost_chunks * (CHUNK + 16)])

@@ -16,7 +16,7 @@ from uuid import UUID
 from cryptography import x509
 
 from callseal.cli.i18n import mark
-from callseal.cli.ledgers import Proofs, Receipt
+from callseal.cli.ledgers import Proofs, Receipt, StoredLedger
 from callseal.cli.places import Copy, Place, Scope
 from callseal.seal.errors import ManifestError, SpoolError
 from callseal.seal.keys import TrustStore
@@ -27,6 +27,7 @@ from callseal.seal.verify import (
     DeviceReport,
     Finding,
     LedgerCopy,
+    ObjectReader,
     Report,
     Vouched,
     gravest,
@@ -92,6 +93,7 @@ class Proof:
     against: Gathered | None = None
     every_signature: bool = False
     progress: Callable[[str, int], None] = no_progress
+    _expected: dict[tuple[str, str], ObjectReader] = field(default_factory=dict, init=False)
     _newest: DeviceReport | None = field(default=None, init=False)
 
     @classmethod
@@ -99,13 +101,20 @@ class Proof:
         """Return the evidence that a command's places hold."""
         return cls(trust=scope.trust, gathered=gather(scope.places), tsa_roots=scope.stamp_roots)
 
+    def expect(self, copies: Iterable[Copy]) -> None:
+        """Expect a ledger in each store that holds recordings of its device."""
+        for copy in copies:
+            parsed = parse_recording_name(copy.prefix)
+            if parsed is not None:
+                self._expected[copy.place, parsed[0].device] = copy.reader
+
     def device(self, device: str) -> DeviceReport:
         """Return what is found of a device's ledger; it is kept until another is asked for."""
         if self._newest is None or self._newest.device != device:
             self._newest = None  # two at a time would take twice the memory
             self._newest = verify_device(
                 device,
-                self.gathered.ledgers.get(device, ()),
+                self._copies(device),
                 self.trust,
                 tsa_roots=self.tsa_roots,
                 against=None if self.against is None else self.against.ledgers.get(device, ()),
@@ -113,6 +122,14 @@ class Proof:
                 progress=lambda entries: self.progress(device, entries),
             )
         return self._newest
+
+    def _copies(self, device: str) -> Sequence[LedgerCopy]:
+        copies = list(self.gathered.ledgers.get(device, ()))
+        there = {copy.place for copy in copies}
+        for (place, whose), reader in self._expected.items():
+            if whose == device and place not in there:
+                copies.append(StoredLedger(place=place, device=device, reader=reader))
+        return copies
 
     def ledger(self, device: str) -> DeviceLedger | None:
         """Return a device's ledger, None if it is not at hand."""

@@ -126,6 +126,7 @@ def _verify(
     copies = tuple(_named(names, scan)) if names else scan.copies
     proof = _proof(scope, ledger or [], against, store)
     proof.every_signature = every_signature
+    proof.expect(scan.copies)
     wanted = _Wanted.of(copies, proof, named=bool(names), device=device)
     now = datetime.now(UTC)
     printer: Printer = Json() if json_ else Words(every=bool(names))

@@ -29,6 +29,7 @@ from callseal.seal.verify import (
     Outcome,
     Report,
 )
+from callseal.seal.verify.device import NO_STAMP
 from callseal.seal.verify.presence import MISSING, ON_ITS_WAY
 
 JSON_TYPE: Final = "callseal-verify/1"
@@ -59,7 +60,6 @@ _FINDINGS: Final = (
     mark("its ledger is not at hand: whether recordings are missing was not checked"),
     mark("no entry of its ledger carries the device's certificate: nothing in it was checked"),
     mark("the device vouches for no entry with its certificate"),
-    mark("no time stamp: whoever has the device's key could have written it later"),
     mark("the second copy holds nothing of this ledger"),
     mark("its whole ledger is missing, and a second copy has it"),
     INCOMPLETE,
@@ -107,7 +107,12 @@ class Words:
         self._missing.update(finding.code for finding in result.findings if finding.check is Check.PRESENCE)
         output.line(f"{result.report.device}  {verdict(result.exit_code)}  {_facts(result.report)}")
         _print_wrong(result.findings)
-        notes = [finding for finding in result.findings if finding.outcome is Outcome.NOTE]
+        # That there is no stamp stands in the facts.
+        notes = [
+            finding
+            for finding in result.findings
+            if finding.outcome is Outcome.NOTE and finding.words != NO_STAMP
+        ]
         for finding in notes[:MAX_NOTES_SHOWN]:
             output.line(f"    {_('note')}  {finding.object}: {_(finding.words)}")
         if len(notes) > MAX_NOTES_SHOWN:

@@ -59,6 +59,10 @@ class Sound:
     audio_size_bytes: int
     cut: bool
 
+    def lost_bytes(self, tail: ManifestObject | None) -> int:
+        """Return how much is missing between the audio object and its tail."""
+        return 0 if tail is None else (tail.plaintext_offset or 0) - self.audio_size_bytes
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:

@@ -11,7 +11,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -24,7 +24,7 @@ from callseal.cli.disk import is_there, readable, writable
 from callseal.cli.errors import Untrusted, UsageFault
 from callseal.cli.evidence import layout
 from callseal.cli.evidence.case import Case, Proofs
-from callseal.cli.evidence.contents import copy_sealed, make, write, write_contents, write_document
+from callseal.cli.evidence.contents import Contents, copy_sealed, make, write, write_contents, write_document
 from callseal.cli.evidence.gaps import Code, Gap, gap
 from callseal.cli.evidence.history import Found, History, find_history
 from callseal.cli.evidence.sources import Sources
@@ -33,7 +33,7 @@ from callseal.cli.evidence.steps import plan
 from callseal.cli.evidence.witnesses import ReceiptFound, StampFound, Stamps, find_receipt
 from callseal.cli.exporting import TEMPORARY_PREFIX
 from callseal.cli.i18n import _
-from callseal.cli.opening import AUDIO, Sealed
+from callseal.cli.opening import AUDIO, TAIL, Sealed
 from callseal.seal import durable
 from callseal.seal.age import Identity
 from callseal.seal.errors import UntrustedSigner
@@ -99,6 +99,7 @@ def export(
         copy = copy_sealed(temporary, sealed)
         proofs = _prove(copy, sources, believed, now=now, progress=progress)
         contents = write_contents(temporary, copy, identities, now=now)
+        proofs = replace(proofs, gaps=(*_lost(copy, contents), *proofs.gaps))
         case = Case(sealed=copy, proofs=proofs, contents=contents, made_at=now, software=software)
         _write_certificates(temporary, case)
         if proofs.history is not None:
@@ -191,6 +192,13 @@ def _sound_gaps(sealed: Sealed) -> Iterator[Gap]:
         yield gap(Code.NO_SOUND)
     elif audio.plaintext_sha512 is None:
         yield gap(Code.NO_CONTENT_HASH)
+
+
+def _lost(sealed: Sealed, contents: Contents) -> Iterator[Gap]:
+    """Yield what is missing between the sealed audio and its tail."""
+    lost = 0 if contents.sound is None else contents.sound.lost_bytes(sealed.object(TAIL))
+    if lost:
+        yield gap(Code.SOUND_LOST, size=str(lost))
 
 
 def _history(

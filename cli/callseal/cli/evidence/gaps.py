@@ -13,6 +13,7 @@ class Code(StrEnum):
     """Why something could not be included, or not be checked."""
 
     NO_SOUND = "no-sound"
+    SOUND_LOST = "sound-lost"
     NO_CONTENT_HASH = "no-content-hash"
     SIGNER_UNTRUSTED = "signer-untrusted"
     SIGNER_REVOKED = "signer-revoked"

@@ -120,6 +120,9 @@ def find_history(
         code = Code.LEDGER_OLDER if older else Code.LEDGER_WITHOUT_END
         return Found(history=None, gaps=(*gaps, gap(code, size=str(chain.size))))
     about = _authentic(collector.entries.values(), chain, key)
+    if all(one.entry.sequence != end for one in about):
+        # A checkpoint vouches for it, and its own signature does not: it can't be shown by itself.
+        return Found(history=None, gaps=(*gaps, gap(Code.NO_PROOF)))
     for note in _by_rank([*collector.notes, *reader.notes.items()], end + 1, stamps):
         try:
             checkpoint = open_checkpoint(note, key, manifest.device)

@@ -88,7 +88,8 @@ class _Statement:
         found = self._case.proofs.gaps
         if not found:
             return self._section("no gaps")
-        lines = [f"- {self._section(f'gap {one.code.value}', one.values)}" for one in found]
+        texts = [self._section(f"gap {one.code.value}", one.values) for one in found]
+        lines = ["- " + text.replace("\n", "\n  ") for text in texts]
         return "\n\n".join([self._section("gaps"), "\n".join(lines)])
 
     def _files(self) -> str:
@@ -124,7 +125,7 @@ class _Statement:
         sound = self._case.contents.sound
         if sound is None:
             return ""
-        join, values = joined(self._case.sealed.object(TAIL), sound.audio_size_bytes)
+        join, values = joined(sound, self._case.sealed.object(TAIL))
         return self._section(f"tail words {join}", values)
 
     def _pinned_words(self) -> str:

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from callseal.cli import opening
 from callseal.cli.evidence import words
 from callseal.cli.evidence.case import Case
+from callseal.cli.evidence.contents import Sound
 from callseal.cli.opening import AUDIO, CALL, TAIL
 from callseal.seal.ledger import signed_text
 from callseal.seal.manifest import ManifestObject
@@ -115,20 +116,20 @@ def _sound(case: Case) -> Iterator[tuple[str, dict[str, str], str]]:
     if audio is not None and audio.plaintext_sha512 is not None:
         yield "sound", {}, ""
         return
-    join, values = joined(tail, sound.audio_size_bytes)
+    join, values = joined(sound, tail)
     values["audio_bytes"] = str(sound.audio_size_bytes)
     values["silence"] = _SILENCE.get(case.manifest.encoding or 0, "\\000")
     lines = words.steps().commands(f"join {join}", values)
     yield "sound-recovered" if sound.cut else "sound-whole", values, lines
 
 
-def joined(tail: ManifestObject | None, audio_size_bytes: int) -> tuple[str, dict[str, str]]:
+def joined(sound: Sound, tail: ManifestObject | None) -> tuple[str, dict[str, str]]:
     """Return how a recovered sound is put together: alone, tail, gap; and the figures that go with it."""
     if tail is None:
         return "alone", {}
-    offset = tail.plaintext_offset or 0
-    gap_bytes = offset - audio_size_bytes
-    return "gap" if gap_bytes else "tail", {"tail_offset": str(offset), "gap_bytes": str(gap_bytes)}
+    lost_bytes = sound.lost_bytes(tail)
+    values = {"tail_offset": str(tail.plaintext_offset or 0), "gap_bytes": str(lost_bytes)}
+    return "gap" if lost_bytes else "tail", values
 
 
 def _call(case: Case) -> Iterator[tuple[str, dict[str, str], str]]:

@@ -9,6 +9,7 @@ Conventions: an unknown section or place is a KeyError, which is a bug of ours.
 
 import re
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from functools import cache
 from importlib.resources import files
 from typing import Final
@@ -30,8 +31,14 @@ class Words:
         _, *parts = _SECTION.split(text)
         self._sections = {name: body.strip("\n") for name, body in zip(parts[::2], parts[1::2], strict=True)}
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._sections
+    @property
+    def names(self) -> AbstractSet[str]:
+        """The sections."""
+        return self._sections.keys()
+
+    def places(self, name: str) -> AbstractSet[str]:
+        """Return the places of a section that are to be filled."""
+        return set(_PLACE.findall(self._sections[name]))
 
     def section(self, name: str) -> str:
         """Return a section as it stands there."""
@@ -48,7 +55,7 @@ class Words:
         ValueError for a value that a shell could take for more than a text.
         """
         body = self._sections[name]
-        for key in set(_PLACE.findall(body)) - {"lines"}:
+        for key in self.places(name) - {"lines"}:
             if _HARMLESS.fullmatch(values[key]) is None:
                 raise ValueError(f"{key} can't stand in a command")
         filled = _fill(body, {**values, "lines": lines})

@@ -40,6 +40,7 @@ from callseal.seal.verify.findings import (
     well,
 )
 from callseal.seal.verify.ledger import Anchor, DeviceLedger
+from callseal.seal.verify.presence import ARRIVAL
 from callseal.seal.verify.reading import why
 from callseal.seal.verify.segments import LedgerCopy, LedgerReader, Started, key_of, newest_line
 
@@ -200,8 +201,16 @@ class _Verification:
                 words = f"{copy.place} lacks the segment from entry {lost[0]}, which another place has"
                 self.findings.append(failed(self._device, Check.COPY, words, code=Code.GAP.value))
             elif lacking:
-                words = f"{copy.place} ends before entry {lacking[0]}; the newest is {chain.size - 1}"
-                self.findings.append(note(self._device, Check.COPY, words))
+                self._lagging(copy.place, lacking[0], chain)
+
+    def _lagging(self, place: str, first: int, chain: Chain) -> None:
+        words = f"{place} ends before entry {first}, and the newest is {chain.size - 1}"
+        since, newest_at = chain.at(first), chain.at(chain.size - 1)
+        if since is not None and newest_at is not None and newest_at - since <= ARRIVAL:
+            self.findings.append(note(self._device, Check.COPY, words))
+        else:
+            words += ": not brought there for more than a day, or cut off"
+            self.findings.append(unchecked(self._device, Check.COPY, words, Code.CUT_OFF.value))
 
     def _stamps(self, reader: LedgerReader, chain: Chain) -> tuple[int, tuple[Anchor, ...]]:
         """Return how many stamps there are, and those that hold."""
@@ -302,6 +311,10 @@ def _told(finding: chains.Finding, check: Check = Check.LEDGER) -> Finding:
     """Return what a check of the ledger found as one of ours."""
     name = "ledger" if finding.sequence is None else f"entry {finding.sequence}"
     check = Check.PRESENCE if finding.code in _OF_RECORDINGS else check
+    if finding.code is Code.NOT_COVERED:
+        # The newest segment may be in the making where it is written; what has its name is finished.
+        words = f"a segment was cut: {finding.words}"
+        return failed(name, check, words, code=Code.CUT_OFF.value)
     if finding.exit_code == 0:
         return note(name, check, finding.words)
     if finding.exit_code == NOT_CHECKED:
