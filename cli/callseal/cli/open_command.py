@@ -32,6 +32,7 @@ from callseal.seal.age import Identity
 from callseal.seal.fields import JsonObject
 from callseal.seal.keyfile import read_identities
 from callseal.seal.manifest import Manifest
+from callseal.seal.recovery import RECOVERED
 from callseal.store.names import RECORDINGS
 
 JSON_TYPE: Final = "callseal-open/1"
@@ -240,7 +241,12 @@ def _sound_words(manifest: Manifest) -> str:
     if manifest.rate_hz is None:
         return _("none")
     seconds = manifest.duration_samples / manifest.rate_hz
-    return _("{duration}, {rate} Hz, intact").format(duration=output.duration(seconds), rate=manifest.rate_hz)
+    words = (
+        _("{duration}, {rate} Hz, recovered: what was safe when the recorder died, intact")
+        if RECOVERED in manifest.reasons
+        else _("{duration}, {rate} Hz, intact")
+    )
+    return words.format(duration=output.duration(seconds), rate=manifest.rate_hz)
 
 
 def _signature_words(sealed: Sealed) -> str:

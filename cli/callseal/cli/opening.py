@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 from callseal.cli.errors import AlteredObject, NotChecked, NotFound, WrongKey
 from callseal.cli.i18n import _
 from callseal.cli.places import Copy
+from callseal.codecs.au import AuHeader, Encoding
 from callseal.seal import vcon
 from callseal.seal.age import Identity, ScryptIdentity, decrypt, fingerprint
 from callseal.seal.errors import (
@@ -63,6 +64,7 @@ AUDIO: Final = "audio"
 CALL: Final = "call"
 TAIL: Final = "tail"
 TAIL_KEY: Final = "tailkey"
+_CHANNELS: Final = 2
 _SILENT_BYTES: Final = {1: b"\xff", 27: b"\xd5"}  # as G.711 writes silence; in PCM it is zero
 _BLOCK_SIZE_BYTES: Final = 1024 * 1024
 _FINGERPRINT_SHOWN: Final = len("sha256:") + 16
@@ -173,8 +175,19 @@ def _open_tail(
     if not 0 <= gap_bytes <= MAX_GAP_BYTES:
         raise _altered(tail.name, _("it does not go on where the sealed file ends"))
     # A disk that lost what it had promised to keep: the place of what comes after is known all the same.
-    yield _SILENT_BYTES.get(sealed.manifest.encoding or 0, b"\0") * gap_bytes
+    header = b"" if position_bytes else _inner_header(sealed.manifest)[:gap_bytes]
+    silent = _SILENT_BYTES.get(sealed.manifest.encoding or 0, b"\0")
+    yield header + silent * (gap_bytes - len(header))
     yield from open_object(sealed, tail, [identity])
+
+
+def _inner_header(manifest: Manifest) -> bytes:
+    """Return the header of an inner file whose beginning is lost, by what the manifest says of it."""
+    try:
+        encoding = Encoding(manifest.encoding or 0)
+    except ValueError:
+        return b""
+    return bytes(AuHeader(encoding=encoding, rate_hz=manifest.rate_hz or 0, channels=_CHANNELS))
 
 
 def tail_identity(sealed: Sealed, tail: ManifestObject, identities: Sequence[Identity]) -> ScryptIdentity:
