@@ -42,7 +42,7 @@ class Chronicle:
         heartbeat_s: float,
         publish_s: float,
         alarm: Callable[[str, str], None],
-        clear: Callable[[str], None],
+        clear: Callable[[str], object],
     ) -> None:
         self.lock = threading.RLock()
         self._open_journal = open_journal

@@ -29,7 +29,7 @@ class Spools:
         *,
         min_free_bytes: int,
         alarm: Callable[[str, str], None],
-        clear: Callable[[str], None],
+        clear: Callable[[str], object],
     ) -> None:
         self._spools = tuple(spools)
         self._min_free_bytes = min_free_bytes
