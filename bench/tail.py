@@ -4,15 +4,15 @@
 
 FOLDER lies on the disk to be measured; without one it is that of temporary files. A call is stereo G.711,
 16 kB a second, flushed every 0.5 s; each way does a minute of it as fast as it can, in turn, several times,
-and the least processor time counts. Each loses as much as the others: what came since the last flush.
+and the least processor time counts. Each loses the same at most, what came since the last flush: 0.5 s.
 
     slots     the whole chunk so far sealed again, into one slot after the other; the product's, under the
               call's own passphrase, or sealed to the recipients each time
     padded    one age file a chunk of sound, to which each flush appends 64 KiB: what is new, and zeros
     pieces    an age file for what is new alone, one behind the other
 
-The figure to watch is the product's processor time over that of the cheapest other way that needs no more of
-the disk. The rest is the whole writer, and one syncfs beside many fdatasync.
+The figure to watch is the product's processor time over that of the cheapest other way. What is written
+counts whole pages of 4 KiB. The rest is the whole writer, and one syncfs beside many fdatasync.
 """
 
 import itertools

@@ -26,7 +26,8 @@ def test_settings_key_and_public_half_are_written_and_the_next_steps_told(
     assert settings.device.site == "bj"
     assert sorted(path.name for path in folder.iterdir()) == ["callseal.toml", "device.key", "device.pub"]
     assert f"device: {name}" in ran.out
-    for step in ("keys new", "recipients.txt", "keys certify device.csr", "enroll --certificate device.pem", "store init", "config check"):
+    steps = ("keys new", "recipients.txt", "keys certify device.csr", "enroll --certificate device.pem")
+    for step in (*steps, "store init", "config check"):
         assert step in ran.err
 
 

@@ -1,11 +1,14 @@
 """What is sealed here opens with other people's age, and the other way round."""
 
+import hashlib
 import io
 import subprocess
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyrage
 import pytest
 
 from callseal.seal.age import (
@@ -30,6 +33,7 @@ SIZES_BYTES = [0, 1, 65_535, 65_536, 65_537, 131_072, 131_073]
 PLAINTEXTS = [(bytes(range(251)) * (size // 251 + 1))[:size] for size in SIZES_BYTES]
 EACH = pytest.mark.parametrize("plaintext", PLAINTEXTS, ids=map(str, SIZES_BYTES))
 CREATED = datetime(2026, 11, 21, tzinfo=UTC)
+HOUR_BYTES = 3600 * 8000 * 2  # of stereo G.711
 PASSPHRASE = Secret("correct horse battery staple")
 TIMEOUT_S = 60
 
@@ -136,3 +140,63 @@ def test_we_open_what_typage_sealed(identity: Identity) -> None:
 @BOTH
 def test_typage_derives_the_same_recipient(identity: Identity) -> None:
     assert age_peers.typage_recipient(identity.text.reveal()) == identity.recipient.text
+
+
+@EACH
+def test_pyrage_opens_what_we_sealed(plaintext: bytes) -> None:
+    theirs = pyrage.x25519.Identity.from_str(CLASSIC.text.reveal())
+
+    assert pyrage.decrypt(seal(plaintext, OTHER.recipient, CLASSIC.recipient), [theirs]) == plaintext
+
+
+@EACH
+def test_we_open_what_pyrage_sealed(plaintext: bytes) -> None:
+    recipients = [pyrage.x25519.Recipient.from_str(one.recipient.text) for one in (OTHER, CLASSIC)]
+
+    file = pyrage.encrypt(plaintext, recipients)
+
+    assert b"".join(decrypt(io.BytesIO(file), [CLASSIC])) == plaintext
+
+
+@pytest.fixture(scope="module")
+def hour() -> bytes:
+    """Give an hour of what no cipher could mistake for silence."""
+    return hashlib.shake_128(b"an hour of talk").digest(HOUR_BYTES)
+
+
+def test_an_hour_of_stereo_passes_between_age_and_us_both_ways(
+    age: str, key_file: Path, tmp_path: Path, hour: bytes
+) -> None:
+    ours, theirs, plain = tmp_path / "ours.age", tmp_path / "theirs.age", tmp_path / "plain"
+    ours.write_bytes(seal(hour, CLASSIC.recipient))
+    plain.write_bytes(hour)
+
+    run(age, "-r", CLASSIC.recipient.text, "-o", theirs, plain)
+
+    assert run(age, "-d", "-i", key_file, ours) == hour
+    with theirs.open("rb") as file:
+        assert _digest(decrypt(file, [CLASSIC])) == hashlib.sha256(hour).digest()
+
+
+def test_an_hour_of_stereo_passes_between_pyrage_and_us_both_ways(hour: bytes) -> None:
+    theirs = pyrage.x25519.Identity.from_str(CLASSIC.text.reveal())
+    file = pyrage.encrypt(hour, [theirs.to_public()])
+
+    assert pyrage.decrypt(seal(hour, CLASSIC.recipient), [theirs]) == hour
+    assert _digest(decrypt(io.BytesIO(file), [CLASSIC])) == hashlib.sha256(hour).digest()
+
+
+@BOTH
+def test_an_hour_of_stereo_passes_between_typage_and_us_both_ways(identity: Identity, hour: bytes) -> None:
+    (file,) = age_peers.typage_encrypt([identity.recipient.text], [hour])
+    (opened,) = age_peers.typage_decrypt(identity.text.reveal(), [seal(hour, identity.recipient)])
+
+    assert opened == hour
+    assert _digest(decrypt(io.BytesIO(file), [identity])) == hashlib.sha256(hour).digest()
+
+
+def _digest(pieces: Iterable[bytes]) -> bytes:
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.digest()

@@ -26,7 +26,7 @@ def chronicle(
     clocks: Callable[[], Clocks],
     *,
     alarm: Callable[[str, str], None] = lambda _code, _words: None,
-    clear: Callable[[str], None] = lambda _code: None,
+    clear: Callable[[str], object] = lambda _code: None,
 ) -> Chronicle:
     """Open a device's ledger in these folders."""
     return Chronicle(
