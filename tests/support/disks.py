@@ -56,7 +56,10 @@ class Disk:
 
     def make_read_only(self) -> None:
         """Do what the kernel does to a file system in which it finds an error."""
-        Path(f"/sys/fs/ext4/{self.device}/trigger_fs_error").write_text("1")
+        try:
+            Path(f"/sys/fs/ext4/{self.device}/trigger_fs_error").write_text("1")
+        except OSError as problem:
+            missing(f"a file system can't be made to fail here: {problem}", "mount")
 
     def cut_off(self) -> None:
         """Let nothing more reach the device, as of this moment: what a cable does that is pulled."""

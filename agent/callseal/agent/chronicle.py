@@ -82,6 +82,12 @@ class Chronicle:
         return None if end is None else end[1]
 
     @serial
+    def is_discarded(self, recording: UUID) -> bool:
+        """Tell whether a recording's sound was to be destroyed."""
+        end = None if self._journal is None else self._journal.end_of(recording)
+        return end is not None and end[0] is Kind.DISCARDED
+
+    @serial
     def note(
         self,
         kind: Kind,

@@ -52,6 +52,7 @@ from callseal.seal.device import DeviceSigner
 from callseal.seal.errors import SealError, SpoolError
 from callseal.seal.ledger.entry import Kind
 from callseal.seal.manifest import Result
+from callseal.seal.reasons import FAILURES
 from callseal.seal.spool import Spool
 from callseal.seal.state import Continues, Purpose
 from callseal.seal.uuid7 import uuid7
@@ -60,7 +61,6 @@ from callseal.seal.writer import Rescue, SealedFile, SealedObject, Staged
 MAX_GAP_S: Final = 3600
 """The longest jump ahead that is filled with silence; a longer one is a source's mistake."""
 
-_FAILURES: Final = frozenset({"write-failed", "no-media", "bridge-died"})
 _DISK_CHANGED: Final = "disk-changed"
 _WRITE_FAILED: Final = "write-failed"
 
@@ -172,7 +172,7 @@ class SpoolRecorder:
         """
         entry = self._begin(call, None, reasons=end.reasons)
         entry.events += events
-        result = Result.FAILED if _FAILURES & set(end.reasons) else Result.EXEMPT
+        result = Result.FAILED if FAILURES & set(end.reasons) else Result.EXEMPT
         self._complete(entry, Outcome(end=end, result=result, reasons=end.reasons))
         return entry.id
 
@@ -184,14 +184,19 @@ class SpoolRecorder:
         if entry.writer is not None:
             entry.writer.abandon()
             self._staged.pop(entry.writer, None)
+        for earlier in entry.earlier:
+            # What an earlier disk has of the call is destroyed when it is there again.
+            self._note_discarded(earlier, end)
         try:
             # First what is wanted, then the deed: a crash in between must not bring the sound back.
             self._binder.put_state(entry, Purpose.DISCARD, end.reasons)
             entry.bundle.discard_audio()
         except SpoolError as error:
-            # Sound that can't be removed keeps the bundle out of ready/: the next start destroys it.
-            self._disk_failed(entry, error)
-            self._lost(entry, end, (_WRITE_FAILED, *end.reasons))
+            self._alarm(_WRITE_FAILED, f"recording {entry.id}: {error}")
+            self._spools.distrust(entry.spool, error)
+            self._note_discarded(entry.id, end)
+            self._incomplete(entry, "its sound could not be destroyed; that is done at the next start")
+            self._finished(Result.FAILED)
             return
         entry.format, entry.samples, entry.first_sample = None, 0, 0
         self._complete(entry, Outcome(end=end, result=Result.EXEMPT, reasons=end.reasons))
@@ -380,6 +385,12 @@ class SpoolRecorder:
         self._incomplete(entry, "not finished; it stays in open/ and is recovered at the next start")
         self._finished(Result.FAILED)
         log.info("recording.closed", recording=str(entry.id), result="failed", reasons=list(reasons))
+
+    def _note_discarded(self, recording: UUID, end: EndReason) -> None:
+        """Tell the ledger that no recovery may bring the sound of a recording back."""
+        self._ledger.note(
+            Kind.DISCARDED, recording=recording, result=Result.EXEMPT.value, reasons=end.reasons
+        )
 
     def _note_failed(self, recording: UUID, reasons: tuple[str, ...]) -> None:
         self._ledger.note(Kind.FAILED, recording=recording, result=Result.FAILED.value, reasons=reasons)

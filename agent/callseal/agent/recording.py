@@ -43,6 +43,8 @@ class Recording:
     first_sample: int = 0
     """Which of them is this recording's first."""
     continues: Continues | None = None
+    earlier: tuple[UUID, ...] = ()
+    """The recordings of this call's beginning, on disks that failed."""
     flushed_s: float = 0.0
     events: list[Event] = field(default_factory=list)
     broken: bool = False
@@ -69,6 +71,7 @@ class Recording:
 
     def go_on_as(self, fresh: "Recording") -> None:
         """Become the recording that goes on with the call, keeping what the call itself brought."""
+        self.earlier = (*self.earlier, self.id)
         self.id = fresh.id
         self.spool = fresh.spool
         self.bundle = fresh.bundle

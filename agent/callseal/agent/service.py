@@ -13,7 +13,7 @@ import secrets
 import signal
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
@@ -324,8 +324,9 @@ class _Service:
 
     async def _tick_forever(self) -> None:
         while True:
-            # In a thread: a disk that takes its time must not keep the telephone waiting.
-            await asyncio.to_thread(self._tick)
+            with self._kept_alive("tick"):
+                # In a thread: a disk that takes its time must not keep the telephone waiting.
+                await asyncio.to_thread(self._tick)
             await asyncio.sleep(TICK_EVERY_S)
 
     def _tick(self) -> None:
@@ -337,21 +338,35 @@ class _Service:
         bank = Bank(spool.root)
         while True:
             await asyncio.sleep(self._sync_s)
-            staged = self._recorder.staged(spool)
-            if not staged:
-                continue
-            try:
-                await asyncio.to_thread(bank.sync)
-            except SpoolError as error:
-                self._recorder.sync_failed(spool, error)
-            else:
-                self._recorder.synced(staged)
+            with self._kept_alive("sync"):
+                await asyncio.to_thread(self._sync, bank, spool)
+
+    def _sync(self, bank: Bank, spool: Spool) -> None:
+        staged = self._recorder.staged(spool)
+        if not staged:
+            return
+        try:
+            bank.sync()
+        except SpoolError as error:
+            self._recorder.sync_failed(spool, error)
+        else:
+            self._recorder.synced(staged)
+
+    @contextlib.contextmanager
+    def _kept_alive(self, chore: str) -> Iterator[None]:
+        """Turn a bug in a chore into an alarm: ending here would end calls, silence would be worse."""
+        try:
+            yield
+        except Exception as error:
+            log.exception("agent.chore.failed", chore=chore)
+            self.alarms.raise_("agent-faulty", f"a bug in callseal, please report it: {chore}: {error!r}")
 
     # --- status -------------------------------------------------------------------------------------
 
     async def _report_forever(self) -> None:
         while True:
-            self._report(None)
+            with self._kept_alive("report"):
+                self._report(None)
             await asyncio.sleep(STATUS_EVERY_S)
 
     def _report(self, state: State | None) -> None:

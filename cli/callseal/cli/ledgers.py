@@ -19,7 +19,7 @@ from callseal.seal.ledger.recovery import MAX_SEGMENT_BYTES
 from callseal.seal.receipt import MAX_SIZE_BYTES as MAX_RECEIPT_BYTES
 from callseal.seal.stamp import MAX_STAMP_BYTES
 from callseal.seal.verify import LedgerCopy, ObjectReader
-from callseal.seal.verify.reading import fetch, read_up_to
+from callseal.seal.verify.reading import fetch, open_file, read_up_to
 from callseal.seal.verify.segments import device_of
 from callseal.store.names import (
     LEDGER,
@@ -225,5 +225,5 @@ def _take_note(ledgers: dict[str, list[LedgerCopy]], path: Path, place: str) -> 
 
 def _read(path: Path, limit_bytes: int) -> bytes:
     """Return a file's bytes, up to one more than the limit, which its reader then refuses."""
-    with path.open("rb") as file:
+    with open_file(path) as file:
         return read_up_to(file, limit_bytes + 1)

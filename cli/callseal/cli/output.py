@@ -4,9 +4,10 @@ Conventions: data goes to standard output; warnings, progress and errors go to s
 tables have rules and colours and fit its width; elsewhere they are plain, one row a line, columns two spaces
 apart, nothing cut. JSON is never coloured or cut; its names and codes are part of the contract and never
 translated. Text that came with a recording may hold anything, so whatever is printed passes through `clean`:
-a name that a stranger chose must not move the cursor.
+a name that a stranger chose must not move the cursor. In JSON such signs are escaped, so that nothing is lost.
 """
 
+import contextlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -58,7 +59,19 @@ def warning(text: str) -> None:
 
 def json_document(document: Mapping[str, JsonValue]) -> None:
     """Print a JSON object."""
-    sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+    sys.stdout.write(json_text(document) + "\n")
+
+
+def json_text(document: Mapping[str, JsonValue]) -> str:
+    """Return a JSON object as it is printed: indented, and without a sign that a terminal obeys."""
+    text = json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False)
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() or sign == "\n" else _escaped(sign) for sign in text)
+
+
+def _escaped(sign: str) -> str:
+    return json.dumps(sign)[1:-1]
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -96,8 +109,10 @@ def _plain(rows: Sequence[Sequence[str]]) -> None:
 
 
 def local_time(time: datetime) -> str:
-    """Write a time as clocks here show it."""
-    return time.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    """Write a time as clocks here show it; one at the calendar's end, which has no local time, as it is."""
+    with contextlib.suppress(OverflowError, ValueError):
+        time = time.astimezone()
+    return time.strftime("%Y-%m-%d %H:%M:%S")
 
 
 def duration(seconds: float) -> str:

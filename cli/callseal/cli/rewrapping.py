@@ -12,11 +12,13 @@ A recording appears in the new folder whole or not at all, under a dot name unti
 This module touches files.
 """
 
+import errno
 import hashlib
 import io
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,7 +94,7 @@ class Rewrapper:
             durable.sync_folder(target)
 
     def _file(self, source: Path, target: Path) -> None:
-        with readable(source), source.open("rb", buffering=0) as raw:
+        with readable(source), _plain_file(source) as raw:
             hashed = _Hashed(raw)
             try:
                 _write(target, self._pieces(source, io.BufferedReader(hashed)))
@@ -146,7 +148,7 @@ def _below(source: Path, place: Path) -> Iterator[Item]:
             yield Item(source=here, target=target, whole=True)
             continue
         for name in sorted(files):
-            if name.endswith(SUFFIX) and not name.startswith("."):
+            if name.endswith(SUFFIX) and not name.startswith(".") and not (here / name).is_symlink():
                 yield Item(source=here / name, target=target / name, whole=False)
 
 
@@ -162,8 +164,20 @@ def _check_name(source: Path, hashed: "_Hashed") -> None:
         raise AlteredObject(words.format(path=source), object_name=source.name)
 
 
+def _plain_file(path: Path) -> io.FileIO:
+    """Open a file of a recording that may come from anybody.
+
+    A link could lead to what was never meant to be copied, a private key say; a pipe would block.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a plain file", str(path))
+    return io.FileIO(descriptor, "rb")
+
+
 def _by_passphrase(path: Path) -> bool:
-    with path.open("rb") as file:
+    with _plain_file(path) as raw, io.BufferedReader(raw) as file:
         return PASSPHRASE_KIND in read_header(file).kinds
 
 

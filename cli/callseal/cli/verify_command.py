@@ -13,7 +13,7 @@ the gravest of all: 12 altered, 13 bad signature, 14 signer untrusted, 15 not ev
 
 import dataclasses
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -151,8 +151,8 @@ class _Wanted:
 
     devices: tuple[str, ...]
     groups: dict[str | None, list[Copy]]
-    here: frozenset[UUID]
-    """The recordings of which any copy is whole."""
+    here: Mapping[str | None, frozenset[UUID]]
+    """By device, the recordings of which any copy is whole; an id of one device's stands for no other's."""
     named: bool
 
     @classmethod
@@ -167,8 +167,12 @@ class _Wanted:
             if device not in found:
                 raise NotFound(_("{device}: nothing of this device is there").format(device=device))
             found, groups = {device}, {device: groups.get(device, [])}
-        here = frozenset(copy.id for copy in copies if copy.id is not None and copy.complete)
+        here = {whose: _whole(group) for whose, group in groups.items()}
         return cls(devices=tuple(sorted(found)), groups=groups, here=here, named=named)
+
+
+def _whole(copies: Sequence[Copy]) -> frozenset[UUID]:
+    return frozenset(copy.id for copy in copies if copy.id is not None and copy.complete)
 
 
 def _named(names: Sequence[str], scan: Scan) -> Iterator[Copy]:
@@ -209,7 +213,7 @@ def _run(wanted: _Wanted, proof: Proof, printer: Printer, shown: "_Shown", now: 
         findings = (
             concerning_one(report.findings)
             if wanted.named
-            else (*report.findings, *proof.presence(device, wanted.here, now=now))
+            else (*report.findings, *proof.presence(device, wanted.here.get(device, frozenset()), now=now))
         )
         result = DeviceResult(report=dataclasses.replace(report, ledger=None), findings=findings)
         if not wanted.named or report.facts is not None or proof.against is not None:
@@ -273,6 +277,12 @@ def _advise(scope: Scope, proof: Proof, now: datetime, *, any_copies: bool) -> N
         )
         output.note(words)
     revocations = scope.trust.revocations
+    if scope.trust.roots and not revocations.lists and any_copies:
+        words = _(
+            "No revocation list is at hand, so nobody can say that no device's key was stolen: give the"
+            " organisation's with --revoked."
+        )
+        output.note(words)
     if revocations.stale(now):
         words = _("the revocation list should have been renewed by {time}: there may be a newer one")
         until = revocations.next_update

@@ -4,10 +4,9 @@ Conventions: recordings are printed as they are verified and not kept: there may
 is written piece by piece for the same reason; its last name is ``exit_code``.
 """
 
-import json
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from textwrap import indent
 from typing import Final, Protocol
 
@@ -30,7 +29,7 @@ from callseal.seal.verify import (
     Report,
 )
 from callseal.seal.verify.device import NO_STAMP
-from callseal.seal.verify.presence import MISSING, ON_ITS_WAY
+from callseal.seal.verify.presence import MISSING, NEVER_ENDED, NOT_KEPT, ON_ITS_WAY
 
 JSON_TYPE: Final = "callseal-verify/1"
 MAX_NOTES_SHOWN: Final = 20
@@ -54,6 +53,8 @@ _FINDINGS: Final = (
     mark("the ledger entry that its manifest names is not the one in the device's ledger"),
     mark("the ledger says that nothing of this recording could be kept"),
     mark("the ledger says another result than the manifest"),
+    mark("replaced: the ledger says that this recording had ended before, with another manifest"),
+    mark("recovered in place of what the ledger says was sealed first: whether it is the same was not checked"),
     mark("signed with another key than its device's ledger"),
     mark("it is the receipt of another recording"),
     mark("the custodian received another manifest than the one here"),
@@ -138,6 +139,20 @@ class Words:
                 coming,
             )
             output.line(words.format(number=coming))
+        if never := self._missing[NEVER_ENDED]:
+            words = counted(
+                "{number} recording was opened, and nothing was told of its end",
+                "{number} recordings were opened, and nothing was told of their end",
+                never,
+            )
+            output.line(words.format(number=never))
+        if lost := self._missing[NOT_KEPT]:
+            words = counted(
+                "{number} recording was not kept, says its device",
+                "{number} recordings were not kept, say their devices",
+                lost,
+            )
+            output.line(words.format(number=lost))
         if ledgers := self._ledgers.total():
             words = counted(
                 "{number} ledger verified: {well} well, {wrong} not",
@@ -183,7 +198,7 @@ class Json:
             "strangers": list(strangers),
             "exit_code": code,
         }
-        sys.stdout.write(("\n  " if self._count else "") + "]," + _text(rest)[1:] + "\n")
+        sys.stdout.write(("\n  " if self._count else "") + "]," + output.json_text(rest)[1:] + "\n")
 
 
 def verdict(code: int) -> str:
@@ -228,10 +243,6 @@ def _stamp(facts: LedgerFacts) -> str:
         words = _("newest time stamp {at}, on {size} entries")
         return words.format(at=output.local_time(facts.anchor.at), size=facts.anchor.size)
     return _("no time stamp that holds") if facts.stamps else _("no time stamp")
-
-
-def _text(document: Mapping[str, JsonValue]) -> str:
-    return json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False)
 
 
 def _recording(copy: Copy, report: Report) -> dict[str, JsonValue]:

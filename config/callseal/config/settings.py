@@ -83,7 +83,7 @@ IMPLEMENTED_TRANSPORTS = frozenset({"udp"})
 CROSS_CHECK = "callseal_cross_check"
 
 DESK_FLUSH_S = 0.5
-BANK_FLUSH_S = 1.0
+BANK_FLUSH_S = 0.75
 
 MAX_TABLES = 256  # rules, announcements, … of one file
 MAX_EMERGENCY_NUMBERS = 32
@@ -151,10 +151,10 @@ class Seal(BaseModel):
         ge=0.0,
         le=5.0,
         description="How often the sound is made safe from the death of the agent: the most that is lost "
-        'then. 0 means 0.5 s with "each" and 1 s with "bank"; smaller wears the disk more.',
+        'then. 0 means 0.5 s with "each" and 0.75 s with "bank"; smaller wears the disk more.',
     )
     sync_s: Real = Field(
-        default=4.0,
+        default=3.5,
         ge=0.5,
         le=60.0,
         description='With "bank": how often all recordings are synced; a power cut loses that and a flush.',

@@ -39,4 +39,6 @@ class Bank:
 
     def close(self) -> None:
         """Let go of the file system."""
-        os.close(self._descriptor)
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)

@@ -111,6 +111,9 @@ _ALL: Final = (
     ),
 )
 
+FAILURES: Final = frozenset({"write-failed", "no-media", "bridge-died"})
+"""Reasons by which a call without sound should have been recorded: it is `failed`, and not `exempt`."""
+
 REASONS: Final[Mapping[str, Reason]] = MappingProxyType({reason.code: reason for reason in _ALL})
 
 

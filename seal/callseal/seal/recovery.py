@@ -18,7 +18,7 @@ What can't be recovered for now stays where it is and is told, and stops no othe
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from io import BytesIO
@@ -48,6 +48,7 @@ from callseal.seal.manifest import (
     Result,
     object_name,
 )
+from callseal.seal.reasons import FAILURES
 from callseal.seal.spool import (
     TAIL_KEY_NAME,
     TAIL_NAME,
@@ -84,6 +85,9 @@ class Ledger(Protocol):
 
     def open_recordings(self) -> Iterable[UUID]:
         """Return the recordings that were opened and have no end."""
+
+    def is_discarded(self, recording: UUID) -> bool:
+        """Tell whether a recording's sound was to be destroyed."""
 
     def manifest_of(self, recording: UUID) -> bytes | None:
         """Return the hash of the manifest that the recording's last end names, None without one."""
@@ -206,7 +210,10 @@ class Recovery:
             return
         self._step("ledger")
         self._ledger.note(
-            end_kind(manifest, opened=self._ledger.is_open(manifest.id)),
+            end_kind(
+                manifest,
+                opened=self._ledger.is_open(manifest.id) or self._ledger.is_discarded(manifest.id),
+            ),
             recording=manifest.id,
             manifest=digest,
             result=manifest.result.value,
@@ -233,6 +240,9 @@ class Recovery:
 
     def _manifest(self, bundle: OpenBundle, spool: Spool) -> Manifest:
         state = self._state(bundle)
+        if self._ledger.is_discarded(bundle.id):
+            # The disk could not take that note when it was made; the ledger is elsewhere, or came later.
+            state = replace(state, purpose=Purpose.DISCARD, reasons=state.reasons or (RECOVERED,))
         objects: list[ManifestObject] = []
         plaintext_bytes = 0
         if state.purpose is Purpose.DISCARD:
@@ -244,7 +254,8 @@ class Recovery:
         result = Result.DEGRADED
         reasons: tuple[str, ...] = (RECOVERED,)
         if state.purpose is Purpose.DISCARD:
-            result, reasons = Result.EXEMPT, state.reasons or (RECOVERED,)
+            reasons = state.reasons or (RECOVERED,)
+            result = Result.FAILED if FAILURES & set(reasons) else Result.EXEMPT
         elif not samples:
             result = Result.FAILED
             for item in objects:

@@ -21,13 +21,16 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from callseal.seal import durable
 from callseal.seal.age import CHUNK_SIZE_BYTES, Encryptor, Recipient
 from callseal.seal.durable import Step, no_step
 from callseal.seal.errors import SpoolError
 from callseal.seal.tail import TailFile
+
+MAX_UNSYNCED_BYTES: Final = 4 * 1024 * 1024
+"""The most plaintext that is kept in memory until the disk confirms it: four minutes of a G.711 call."""
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
@@ -95,6 +98,7 @@ class SealedFile:
         self._plaintext_size_bytes = 0
         self._staged_bytes = 0
         self._synced_chunks = 0
+        self._unsynced_from = 0
         self._unsynced = bytearray()
         self._descriptor: int | None = None
         self._tail: TailFile | None = None
@@ -140,6 +144,7 @@ class SealedFile:
         if sealed:
             chunk_bytes = (self._encryptor.chunk - first) * CHUNK_SIZE_BYTES
             self._unsynced += view[: chunk_bytes - held_bytes]
+            self._limit_unsynced()
         try:
             self._append(sealed)
         except OSError as problem:
@@ -207,7 +212,7 @@ class SealedFile:
     def rescue(self) -> Rescue:
         """Return the plaintext that the disk has not confirmed as whole chunks, for a writer elsewhere."""
         return Rescue(
-            start_bytes=self._synced_chunks * CHUNK_SIZE_BYTES,
+            start_bytes=self._unsynced_from * CHUNK_SIZE_BYTES,
             plaintext=bytes(self._unsynced) + bytes(self._encryptor.held),
         )
 
@@ -221,9 +226,16 @@ class SealedFile:
             self._staged_bytes = self._plaintext_size_bytes
 
     def _note_synced(self, chunks: int) -> None:
-        more = max(0, chunks - self._synced_chunks)
+        more = max(0, chunks - self._unsynced_from)
         del self._unsynced[: more * CHUNK_SIZE_BYTES]
-        self._synced_chunks += more
+        self._unsynced_from += more
+        self._synced_chunks = max(self._synced_chunks, chunks)
+
+    def _limit_unsynced(self) -> None:
+        """Keep no more for a rescue than memory has room for: a disk may take minutes over one sync."""
+        too_many = max(0, len(self._unsynced) - MAX_UNSYNCED_BYTES) // CHUNK_SIZE_BYTES
+        del self._unsynced[: too_many * CHUNK_SIZE_BYTES]
+        self._unsynced_from += too_many
 
     def _append(self, sealed: bytes) -> None:
         if self._descriptor is not None and sealed:

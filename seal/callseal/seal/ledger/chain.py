@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from callseal.seal.ledger.clock import Clocks, from_milliseconds
 from callseal.seal.ledger.entry import ENDS, Kind
-from callseal.seal.ledger.findings import ALTERED, NOTE, Code, Finding
+from callseal.seal.ledger.findings import ALTERED, NOT_CHECKED, NOTE, Code, Finding
 from callseal.seal.ledger.merkle import PackedHashes, root_at
 from callseal.seal.ledger.walk import MISSING, NO_TIME, Event, Walk
 from callseal.seal.manifest import LedgerPlace
@@ -39,13 +39,17 @@ def no_progress(_entries: int, /) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End:
-    """What became of a recording, by the ledger; `at` is when the entry was written."""
+    """What became of a recording, by the ledger; `at` is when the entry was written.
+
+    `replaced` is an earlier end of the same recording that names another manifest.
+    """
 
     kind: Kind
     sequence: int
     at: datetime
     manifest: bytes | None
     result: str
+    replaced: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -73,7 +77,9 @@ class Chain:
     _checkpoint_notes: PackedHashes
     _opened: dict[bytes, int]
     _ends: dict[bytes, Event]
+    _replaced: dict[bytes, int]
     _open: dict[bytes, int]
+    _restarted: int
 
     @classmethod
     def of(cls, walk: Walk) -> Self:
@@ -81,6 +87,8 @@ class Chain:
         told = [event for event in walk.events if walk.authentic[event.sequence]]
         opened: dict[bytes, int] = {}
         ends: dict[bytes, Event] = {}
+        sealed: dict[bytes, Event] = {}
+        replaced: dict[bytes, int] = {}
         still_open: dict[bytes, int] = {}
         for event in told:
             if event.kind is Kind.OPENED:
@@ -92,6 +100,12 @@ class Chain:
                     sequence = event.sequence
                     walk.findings.add(Code.END_WITHOUT_OPEN, words, sequence=sequence, exit_code=NOTE)
                 still_open.pop(event.recording, None)
+                before = sealed.get(event.recording)
+                if before is not None and before.manifest != event.manifest:
+                    replaced[event.recording] = before.sequence
+                    _tell_replaced(walk, before, event)
+                if event.manifest is not None:
+                    sealed[event.recording] = event
                 ends.pop(event.recording, None)  # so that the newest ends stand last
                 ends[event.recording] = event
         _find_open(walk, still_open)
@@ -113,7 +127,9 @@ class Chain:
             _checkpoint_notes=walk.checkpoint_notes,
             _opened=opened,
             _ends=ends,
+            _replaced=replaced,
             _open=still_open,
+            _restarted=max(walk.started, walk.stopped),
         )
 
     def end(self, recording: UUID) -> End | None:
@@ -128,6 +144,12 @@ class Chain:
     def open_recordings(self) -> tuple[UUID, ...]:
         """Return the recordings that were opened and have no end, oldest first."""
         return tuple(UUID(bytes=recording) for recording in self._open)
+
+    def running(self) -> Iterator[tuple[UUID, int]]:
+        """Yield those of them that may still go on, by all that is told, and the entries that opened them."""
+        for recording, sequence in self._open.items():
+            if sequence > self._restarted:
+                yield UUID(bytes=recording), sequence
 
     def newest_ends(self, limit: int) -> list[tuple[UUID, End]]:
         """Return the newest ends, at most `limit`, oldest of them first."""
@@ -182,6 +204,7 @@ class Chain:
             at=from_milliseconds(self.times_ms[event.sequence]),
             manifest=event.manifest,
             result=event.result or "",
+            replaced=self._replaced.get(event.recording),
         )
 
 
@@ -212,6 +235,16 @@ def verify_chain(
     walk.finish()
     progress(walk.size)
     return Chain.of(walk)
+
+
+def _tell_replaced(walk: Walk, before: Event, event: Event) -> None:
+    """Tell that a recording which had been sealed ended once more, as something else."""
+    name = UUID(bytes=event.recording)
+    words = f"recording {name} ended by entry {before.sequence}, and again by entry {event.sequence} as another"
+    # A crash can keep what was sealed from being complete. It seldom does; whoever wants another recording
+    # in its place says so every time.
+    exit_code = NOT_CHECKED if event.kind is Kind.RECOVERED else ALTERED
+    walk.findings.add(Code.REPLACED, words, sequence=event.sequence, exit_code=exit_code)
 
 
 def _find_open(walk: Walk, still_open: dict[bytes, int]) -> None:

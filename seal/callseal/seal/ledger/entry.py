@@ -75,6 +75,7 @@ class Kind(StrEnum):
 
 ENDS: Final = frozenset({Kind.CLOSED, Kind.RECOVERED, Kind.EXEMPT, Kind.DISCARDED, Kind.FAILED})
 
+_MAY_BE_NULL: Final = {Kind.FAILED: ("manifest",), Kind.DISCARDED: ("manifest",)}
 _END_FIELDS: Final = ("recording", "manifest", "result", "reasons")
 # The fields of each kind, in the order in which they are written.
 _FIELDS: Final[dict[Kind, tuple[str, ...]]] = {
@@ -95,7 +96,8 @@ class Entry:
     """What one entry says; the fields of other kinds are None or empty. ValueError for what none could say.
 
     `previous` is the SHA-256 of the entry before, `settings` that of the settings file, `manifest` that of
-    the recording's ``manifest.json`` (None only with `failed`). `open` is a number of recordings.
+    the recording's ``manifest.json`` (None only with `failed` and `discarded`). `open` is a number of
+    recordings.
     """
 
     device: str
@@ -126,7 +128,7 @@ class Entry:
             if name not in fields:
                 if value not in (None, ()):
                     raise ValueError(f"an entry {self.kind.value} has no {name}")
-            elif not fits(value) and not (self.kind is Kind.FAILED and name == "manifest" and value is None):
+            elif not (fits(value) or (value is None and name in _MAY_BE_NULL.get(self.kind, ()))):
                 raise ValueError(f"an entry {self.kind.value} can't have this {name}")
 
     @property

@@ -33,6 +33,7 @@ class Code(StrEnum):
     OPEN_WITHOUT_END = "open-without-end"  # begun, and never told what became of it
     STILL_OPEN = "still-open"
     END_WITHOUT_OPEN = "end-without-open"
+    REPLACED = "replaced"  # two ends of one recording name two manifests
     SILENCE = "silence"  # the heart stopped beating for a while
     NOT_COVERED = "not-covered"  # no checkpoint covers the newest entries yet
     NOT_CHECKED = "not-checked"

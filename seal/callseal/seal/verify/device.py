@@ -5,7 +5,7 @@ is named; whether anybody vouches for it is for the roots to say. What a chain c
 whoever holds the device's key can write another one, needs something from outside: time stamps, or a copy
 that lies elsewhere. Without them the report says nothing against the ledger, and says that they are missing.
 
-Conventions: findings about single recordings (opened and never ended) have the check `presence`: who asks
+Conventions: findings about single recordings (opened and never ended, ended twice) have the check `presence`: who asks
 for one recording is not concerned with the others.
 """
 
@@ -51,7 +51,9 @@ NO_STAMP: Final = "no time stamp: whoever has the device's key could have writte
 NO_SECOND_COPY: Final = "the second copy holds nothing of this ledger"
 ONLY_ELSEWHERE: Final = "its whole ledger is missing, and a second copy has it"
 
-_OF_RECORDINGS: Final = frozenset({Code.OPEN_WITHOUT_END, Code.STILL_OPEN, Code.END_WITHOUT_OPEN})
+_OF_RECORDINGS: Final = frozenset(
+    {Code.OPEN_WITHOUT_END, Code.STILL_OPEN, Code.END_WITHOUT_OPEN, Code.REPLACED}
+)
 # From such an entry on the checkpoints here are not over what was written.
 _BROKEN: Final = frozenset({Code.ALTERED, Code.BAD_SIGNATURE, Code.GAP, Code.FORK})
 

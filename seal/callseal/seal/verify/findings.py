@@ -59,9 +59,9 @@ def well(name: str, check: Check, words: str) -> Finding:
     return Finding(object=name, check=check, outcome=Outcome.OK, words=words, exit_code=0)
 
 
-def note(name: str, check: Check, words: str) -> Finding:
+def note(name: str, check: Check, words: str, code: str | None = None) -> Finding:
     """Return what is only worth knowing."""
-    return Finding(object=name, check=check, outcome=Outcome.NOTE, words=words, exit_code=0)
+    return Finding(object=name, check=check, outcome=Outcome.NOTE, words=words, exit_code=0, code=code)
 
 
 def failed(name: str, check: Check, words: str, exit_code: int = ALTERED, code: str | None = None) -> Finding:

@@ -16,7 +16,9 @@ from uuid import UUID
 from callseal.seal.errors import UntrustedSigner
 from callseal.seal.keys import leaf_public_key
 from callseal.seal.ledger.chain import Chain, End
+from callseal.seal.ledger.entry import Kind
 from callseal.seal.manifest import MANIFEST_NAME, Manifest
+from callseal.seal.timestamp import write_time
 from callseal.seal.verify.findings import (
     ALTERED,
     UNTRUSTED,
@@ -39,12 +41,22 @@ EXCHANGED: Final = (
 OTHER_HISTORY: Final = "the ledger entry that its manifest names is not the one in the device's ledger"
 NOT_KEPT: Final = "the ledger says that nothing of this recording could be kept"
 OTHER_RESULT: Final = "the ledger says another result than the manifest"
+REPLACED: Final = "replaced: the ledger says that this recording had ended before, with another manifest"
+RECOVERED_ANEW: Final = (
+    "recovered in place of what the ledger says was sealed first: whether it is the same was not checked"
+)
 OTHER_KEY: Final = "signed with another key than its device's ledger"
 
 # The end of a recording follows the signing of its manifest at once. Behind so many entries, and so much
 # later, it is not on its way any more: other calls' entries may come between, and a restart of the agent.
 LATE_ENTRIES: Final = 100
 LATE_AFTER: Final = timedelta(minutes=10)
+
+# How far the times in a manifest may be from those of its entries in the ledger; and how long after the INVITE
+# a recording may be opened, which is before its first sound.
+CLOCK_TOLERANCE: Final = timedelta(minutes=10)
+OPENED_WITHIN: Final = timedelta(hours=1)
+_DISK_CHANGED: Final = "disk-changed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +112,9 @@ def standing(manifest: Manifest, sha256: bytes, ledger: DeviceLedger | None) -> 
     wrong = _unlike(manifest, sha256, end)
     if wrong is not None:
         return Standing(finding=_failed(wrong))
+    doubtful = _replaced(end) or _misdated(manifest, chain, end)
+    if doubtful is not None:
+        return Standing(finding=doubtful, sequence=end.sequence)
     words = f"entry {end.sequence} of {manifest.device} says {end.kind.value}, with this manifest"
     return Standing(finding=well(MANIFEST_NAME, Check.LEDGER, words), sequence=end.sequence)
 
@@ -111,6 +126,45 @@ def _unlike(manifest: Manifest, sha256: bytes, end: End) -> str | None:
     if end.manifest != sha256:
         return EXCHANGED
     return None if end.result == manifest.result.value else OTHER_RESULT
+
+
+def _replaced(end: End) -> Finding | None:
+    """Judge an end that took the place of another one."""
+    if end.replaced is None:
+        return None
+    if end.kind is Kind.RECOVERED:
+        return unchecked(MANIFEST_NAME, Check.LEDGER, RECOVERED_ANEW)
+    return _failed(REPLACED)
+
+
+def _misdated(manifest: Manifest, chain: Chain, end: End) -> Finding | None:
+    """Compare when a recording says that it was made with when the ledger noted it.
+
+    A manifest may say any time; the entries' times can't be changed later. Differences are taken, since a
+    time in a manifest may be one behind which the calendar ends.
+    """
+    opened = chain.opened(manifest.id)
+    opened_at = None if opened is None else chain.at(opened)
+    early = manifest.ended_at - end.at > CLOCK_TOLERANCE
+    if opened_at is not None:
+        since = opened_at - manifest.started_at
+        # What goes on in a second spool folder is opened at any time of the call.
+        limit = manifest.ended_at - manifest.started_at
+        if _DISK_CHANGED not in manifest.reasons:
+            limit = min(limit, OPENED_WITHIN)
+        early = early or since < -CLOCK_TOLERANCE
+        late = since - limit > CLOCK_TOLERANCE
+    else:
+        # What was recovered ends for the ledger when the agent began again.
+        late = end.kind is not Kind.RECOVERED and end.at - manifest.ended_at > CLOCK_TOLERANCE
+    if not early and not late:
+        return None
+    noted = write_time(end.at) if opened_at is None else f"{write_time(opened_at)} to {write_time(end.at)}"
+    words = (
+        f"says {write_time(manifest.started_at)} to {write_time(manifest.ended_at)}, and the ledger noted it at"
+        f" {noted}: dated otherwise than it was made, or the clock was set, or the ledger's disk was full"
+    )
+    return unchecked(MANIFEST_NAME, Check.LEDGER, words)
 
 
 def _pin(manifest: Manifest, chain: Chain) -> Finding | None:

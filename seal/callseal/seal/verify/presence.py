@@ -1,5 +1,9 @@
 """What is missing: recordings that the ledger ended, or a custodian received, and that are not here.
 
+So is one that was opened long ago and of which nothing was told since, not even that its agent began again:
+its end was cut off with the rest of the ledger, or its agent died then and was never seen again. One of
+which nothing is kept, as its device says, is a note: nobody else can say whether that is true.
+
 A recording that is gone together with all of its folder leaves no trace there; its ledger entry stays, and
 so does its receipt.
 
@@ -18,13 +22,15 @@ from callseal.seal.errors import RemoteError
 from callseal.seal.keys import Role, TrustStore
 from callseal.seal.receipt import open_receipt
 from callseal.seal.timestamp import write_time
-from callseal.seal.verify.findings import Check, Finding, Outcome, failed, refused, unchecked
+from callseal.seal.verify.findings import Check, Finding, Outcome, failed, note, refused, unchecked
 from callseal.seal.verify.ledger import DeviceLedger
 
 ARRIVAL: Final = timedelta(days=1)
 """How long a recording may be on its way to where it is looked for."""
 MISSING: Final = "missing"
 ON_ITS_WAY: Final = "on-its-way"
+NEVER_ENDED: Final = "never-ended"
+NOT_KEPT: Final = "not-kept"
 MAX_LISTED: Final = 1000
 
 _REST: Final = "recordings"
@@ -56,21 +62,34 @@ def verify_presence(
     if ledger is not None:
         chain = ledger.chain
         newest_at = chain.at(chain.size - 1)
-        settled = settled_before if newest_at is None else max(settled_before, newest_at - ARRIVAL)
         for recording, end in chain.newest_ends(chain.size):
-            if end.manifest is None or recording in here:
+            if recording in here:
+                continue
+            if end.manifest is None:
+                words = f"{end.kind.value} at {write_time(end.at)} by entry {end.sequence}: nothing of it is kept"
+                found.add(note(str(recording), Check.PRESENCE, words, NOT_KEPT))
                 continue
             told.add(recording)
             words = f"ended at {write_time(end.at)} by entry {end.sequence}, and is "
-            if end.at < settled:
+            if _settled(end.at, settled_before, newest_at):
                 found.add(failed(str(recording), Check.PRESENCE, words + "gone: deleted", code=MISSING))
             else:
                 words += "not here yet, or deleted"
                 found.add(unchecked(str(recording), Check.PRESENCE, words, ON_ITS_WAY))
+        for recording, sequence in chain.running():
+            opened_at = chain.at(sequence)
+            if opened_at is not None and _settled(opened_at, settled_before, newest_at):
+                words = f"opened at {write_time(opened_at)} by entry {sequence}, and nothing was told of its end"
+                found.add(unchecked(str(recording), Check.PRESENCE, words, NEVER_ENDED))
     for vouched in receipts:
         if vouched.id not in here and vouched.id not in told:
             found.add(_received(vouched, trust))
     return found.all()
+
+
+def _settled(at: datetime, before: datetime, newest_at: datetime | None) -> bool:
+    """Tell whether what happened then can't be on its way any more, by our clock or the ledger's own."""
+    return at < before or (newest_at is not None and newest_at - at > ARRIVAL)
 
 
 class _Limited:
@@ -92,6 +111,8 @@ class _Limited:
             found.append(failed(_REST, Check.PRESENCE, f"and {rest} more that are gone", code=MISSING))
         if (rest := more.get(Outcome.NOT_CHECKED, 0)) > 0:
             found.append(unchecked(_REST, Check.PRESENCE, f"and {rest} more that are not here", ON_ITS_WAY))
+        if (rest := more.get(Outcome.NOTE, 0)) > 0:
+            found.append(note(_REST, Check.PRESENCE, f"and {rest} more of which nothing is kept", NOT_KEPT))
         return tuple(found)
 
 

@@ -4,7 +4,10 @@ Conventions: names are parts joined by slashes; whatever can't be read is an OSE
 """
 
 import contextlib
+import errno
 import hashlib
+import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,13 +62,22 @@ class LocalFolder:
         folder, _, file = name.rpartition("/")
         if f"{folder}/" != self.prefix or file in {"", ".", ".."}:
             raise FileNotFoundError(f"{name}: not in {self._path}")
-        return (self._path / file).open("rb")
+        return open_file(self._path / file)
 
     def list(self, prefix: str) -> Iterator[_LocalObject]:
         """Yield what lies in the folder, folders in it included: they do not belong there either."""
         for path in sorted(self._path.iterdir()):
             if (name := self.prefix + path.name).startswith(prefix):
                 yield _LocalObject(name=name, size_bytes=path.lstat().st_size)
+
+
+def open_file(path: Path) -> BinaryIO:
+    """Open a file that somebody else may have put there; OSError for a pipe or device, which could block."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a plain file", str(path))
+    return os.fdopen(descriptor, "rb")
 
 
 def fetch(reader: ObjectReader, name: str, limit_bytes: int) -> bytes:

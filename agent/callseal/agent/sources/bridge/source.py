@@ -33,8 +33,8 @@ from callseal.agent.tagging import Tagging
 from callseal.seal.errors import SealError
 
 RATE_HZ: Final = 8000
-PUMP_S: Final = 0.25
-"""How often the taps are emptied: the library writes them in blocks of a quarter second."""
+PUMP_S: Final = 0.1
+"""How often the taps are emptied; the library writes them in blocks of a quarter second as it is."""
 START_TIMEOUT_S: Final = 10.0
 START_ATTEMPTS: Final = 3
 START_AGAIN_S: Final = 2.0
