@@ -37,7 +37,8 @@ def test_everything_is_verified_where_nothing_is_named(callseal: Commands, whole
         "1 ledger verified: 1 well, 0 not",
         "7 copies of recordings verified: 7 well, 0 not",
     ]
-    assert ran.err == ""
+    assert ran.err.startswith("No revocation list is at hand, ")
+    assert ran.err.count("\n") == 1
 
 
 def test_an_inspector_verifies_a_store_with_the_root_alone(callseal: Commands, archive: Archive) -> None:
@@ -46,7 +47,7 @@ def test_an_inspector_verifies_a_store_with_the_root_alone(callseal: Commands, a
 
     ran = callseal("verify", "--store", office.store_path, "--roots", office.roots_file)
 
-    assert (ran.code, ran.err) == (0, "")
+    assert ran.code == 0
     assert "4 copies of recordings verified: 4 well, 0 not" in ran.out
 
 

@@ -36,7 +36,7 @@ from support.pattern_agent import (
     Talk,
     holds_marker,
 )
-from support.programs import missing, needed
+from support.programs import needed, refused
 from support.recovered import open_finished, opened_whole
 from support.sealed_recordings import check_folder
 
@@ -122,7 +122,7 @@ def _answers_eio(call: str, name: str) -> Callable[[Disk, Agent], None]:
         line = "" if tracer.stderr is None else tracer.stderr.readline()
         if "attached" not in line:
             tracer.kill()
-            missing(f"strace may not attach here: {line}", "strace")
+            refused(f"strace may not attach: {line}")
         TRACERS.append(tracer)
 
     return act

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -169,7 +170,7 @@ def test_a_store_that_cannot_be_written_keeps_the_recording_waiting(tmp_path: Pa
 def test_a_killed_agent_loses_at_most_a_second_of_its_call(tmp_path: Path) -> None:
     """At the next start the recording is complete, degraded, with what was safe; and an alarm says so."""
     path = write_ulaw(tmp_path / "agent.ul", np.tile(demo_speech("en-agent"), 4))
-    with desk(tmp_path / "desk", rules=NO_ANNOUNCEMENT) as at:
+    with desk(tmp_path / "desk", rules=NO_ANNOUNCEMENT, uploader=True) as at:
         caller, callee = Caller(), Callee()
         steps = [caller.invite(), caller.answered(), play(path), caller.hung_up_on()]
         taken = [callee.invited(), *callee.answers(), callee.hung_up_on()]
@@ -191,6 +192,14 @@ def test_a_killed_agent_loses_at_most_a_second_of_its_call(tmp_path: Path) -> No
 
         (recording,) = at.wait_for(1)
         assert "recovered" in alarms(at)
+        at.office.stop("agent")
+        deadline_s = time.monotonic() + 20
+        while at.office.ledger_waits() or not list(at.office.store_path.rglob("manifest.json")):
+            assert time.monotonic() < deadline_s, at.office.log_tail(UPLOADER)
+            time.sleep(0.1)
+        verify = [sys.executable, "-m", "callseal.cli", "verify", "--config", str(at.office.config_file)]
+        verified = subprocess.run(verify, capture_output=True, check=False, text=True)
+        assert verified.returncode == 0, verified.stdout + verified.stderr
 
     manifest = recording.manifest
     began_at = datetime.fromisoformat(recording.vcon["dialog"][0]["start"])

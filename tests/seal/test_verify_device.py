@@ -27,7 +27,7 @@ from callseal.seal.verify import (
     verify_presence,
     verify_recording,
 )
-from support.kept_ledgers import AtHand, KeptLedger, Writer
+from support.kept_ledgers import MINUTE, AtHand, KeptLedger, Writer
 from support.sealed_recordings import STARTED_AT, Organisation, organisation
 from support.tsa import StampingAuthority
 
@@ -126,13 +126,17 @@ def test_a_ledger_that_goes_on_for_a_day_settles_what_is_missing_whatever_the_cl
     assert {finding.code for finding in found} == {"missing"}
 
 
-def test_what_could_not_be_kept_at_all_is_not_missed(writer: Writer) -> None:
+def test_what_could_not_be_kept_at_all_is_not_missed_and_said_so(writer: Writer) -> None:
+    """An agent that made away with a call would say the same, and nobody else can tell."""
     sealed = writer.record(4, end=None)
     writer.add(Kind.FAILED, recording=sealed.id, manifest=None, result="failed", reasons=("write-failed",))
     writer.publish()
     here = {recording for recording, _end in writer.checked().chain.newest_ends(9)} - {sealed.id}
 
-    assert verify_presence(writer.checked(), (), here, OWNER.trust, settled_before=LATER) == ()
+    (found,) = verify_presence(writer.checked(), (), here, OWNER.trust, settled_before=LATER)
+
+    assert (found.outcome, found.code, found.exit_code) == (Outcome.NOTE, "not-kept", 0)
+    assert found.object == str(sealed.id)
 
 
 def test_thousands_that_are_missing_are_counted(writer: Writer) -> None:
@@ -532,7 +536,7 @@ def test_of_a_revoked_device_counts_what_a_stamp_shows_to_have_been_there_before
 ) -> None:
     """The ledger up to the stamp, and the recordings that end there; nothing that was written afterwards."""
     owner, writer = an_hour_ago()
-    before = writer.record(0)
+    before = writer.record(0, started_at=writer.now, ended_at=writer.now + MINUTE)
     writer.publish()
     stamped(writer, authority)
     later = revoking(owner, datetime.now(UTC) + timedelta(hours=1))

@@ -1,6 +1,6 @@
 """File systems of their own for tests of what disks do to us: made in a file, mounted, cut off, taken away.
 
-Needs root; where mounting is refused the test is skipped, or fails where CI is set. What was mounted is
+Needs root; where mounting is refused the test is skipped, and the summary says so. What was mounted is
 unmounted, and its loop device let go of, however the test ends.
 """
 
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from support.programs import missing, needed
+from support.programs import needed, refused
 
 _MEBIBYTE: Final = 1024 * 1024
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108 - a folder of our own is made in it
@@ -59,7 +59,7 @@ class Disk:
         try:
             Path(f"/sys/fs/ext4/{self.device}/trigger_fs_error").write_text("1")
         except OSError as problem:
-            missing(f"a file system can't be made to fail here: {problem}", "mount")
+            refused(f"a file system can't be made to fail: {problem}")
 
     def cut_off(self) -> None:
         """Let nothing more reach the device, as of this moment: what a cable does that is pulled."""
@@ -115,7 +115,7 @@ def mounted(image: Path, folder: Path, *, options: str = "loop") -> Iterator[Dis
     folder.mkdir(exist_ok=True)
     ran = _run(needed("mount", "mount"), "-o", options, image, folder)
     if ran.returncode != 0:
-        missing(f"a file system can't be mounted here, which takes root: {ran.stderr.strip()}", "mount")
+        refused(f"a file system can't be mounted, which takes root: {ran.stderr.strip()}")
     folder.chmod(0o700)
     try:
         yield Disk(image=image, folder=folder)

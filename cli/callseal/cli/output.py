@@ -4,7 +4,7 @@ Conventions: data goes to standard output; warnings, progress and errors go to s
 tables have rules and colours and fit its width; elsewhere they are plain, one row a line, columns two spaces
 apart, nothing cut. JSON is never coloured or cut; its names and codes are part of the contract and never
 translated. Text that came with a recording may hold anything, so whatever is printed passes through `clean`:
-a name that a stranger chose must not move the cursor. In JSON such signs are escaped, so that nothing is lost.
+a name that a stranger chose must not move the cursor. In JSON such signs are escaped, and nothing is lost.
 """
 
 import contextlib

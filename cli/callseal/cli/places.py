@@ -50,10 +50,14 @@ class Copy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
-    """What one place, or several, hold; `strangers` are names that belong to no recording."""
+    """What one place, or several, hold; `strangers` are names that belong to no recording.
+
+    `stores` are the names of those stores that could be looked through.
+    """
 
     copies: tuple[Copy, ...] = ()
     strangers: tuple[str, ...] = ()
+    stores: tuple[str, ...] = ()
     failures: tuple[StoreError | SpoolError, ...] = ()
 
 
@@ -92,7 +96,7 @@ class StorePlace:
             copies.append(
                 Copy(id=recording_id, place=self.name, prefix=prefix, reader=self.store, complete=complete)
             )
-        return Scan(copies=tuple(copies), strangers=tuple(strangers))
+        return Scan(copies=tuple(copies), strangers=tuple(strangers), stores=(self.name,))
 
     def proofs(self) -> Proofs:
         """Return what the store holds to prove recordings by."""
@@ -223,6 +227,7 @@ def scan(places: Iterable[Place]) -> Scan:
     """Look through all places; one that can't be read is among the failures and stops no other."""
     copies: list[Copy] = []
     strangers: list[str] = []
+    stores: list[str] = []
     failures: list[StoreError | SpoolError] = []
     for place in places:
         try:
@@ -232,7 +237,10 @@ def scan(places: Iterable[Place]) -> Scan:
         else:
             copies += one.copies
             strangers += one.strangers
-    return Scan(copies=tuple(copies), strangers=tuple(strangers), failures=tuple(failures))
+            stores += one.stores
+    return Scan(
+        copies=tuple(copies), strangers=tuple(strangers), stores=tuple(stores), failures=tuple(failures)
+    )
 
 
 def warn_of(failures: Sequence[StoreError | SpoolError]) -> int:

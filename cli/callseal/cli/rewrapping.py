@@ -131,7 +131,8 @@ def plan(sources: Iterable[Path], out: Path) -> tuple[Item, ...]:
         if source.is_dir():
             items += _below(source, place)
         else:
-            items.append(Item(source=source, target=place, whole=False))
+            # A link that a person named is meant; those that lie in a folder are not followed.
+            items.append(Item(source=source.resolve(), target=place, whole=False))
     targets = [item.target for item in items]
     if len(set(targets)) < len(targets):
         raise UsageFault(_("two of the files or folders have the same name: re-wrap them one by one"))

@@ -32,7 +32,7 @@ from callseal.cli.i18n import _
 from callseal.cli.places import Copy, Scan, Scope
 from callseal.cli.proving import DeviceResult, Gathered, Proof, by_device, concerning_one, gather
 from callseal.cli.verify_output import Json, Printer, Words
-from callseal.seal.verify import NOT_CHECKED
+from callseal.seal.verify import NOT_CHECKED, Report, StoreCheck
 
 
 def register(app: typer.Typer) -> None:
@@ -127,7 +127,7 @@ def _verify(
     proof = _proof(scope, ledger or [], against, store)
     proof.every_signature = every_signature
     proof.expect(scan.copies)
-    wanted = _Wanted.of(copies, proof, named=bool(names), device=device)
+    wanted = _Wanted.of(copies, proof, stores=scan.stores, named=bool(names), device=device)
     now = datetime.now(UTC)
     printer: Printer = Json() if json_ else Words(every=bool(names))
     with _progress(len(copies)) as shown:
@@ -153,10 +153,14 @@ class _Wanted:
     groups: dict[str | None, list[Copy]]
     here: Mapping[str | None, frozenset[UUID]]
     """By device, the recordings of which any copy is whole; an id of one device's stands for no other's."""
+    stores: Sequence[str]
+    """The names of the stores that could be looked through."""
     named: bool
 
     @classmethod
-    def of(cls, copies: Sequence[Copy], proof: Proof, *, named: bool, device: str | None) -> "_Wanted":
+    def of(
+        cls, copies: Sequence[Copy], proof: Proof, *, stores: Sequence[str], named: bool, device: str | None
+    ) -> "_Wanted":
         """Sort out what was asked for; NotFound for a device of which nothing is there."""
         groups = by_device(copies)
         found = {known for known in groups if known is not None}
@@ -168,7 +172,12 @@ class _Wanted:
                 raise NotFound(_("{device}: nothing of this device is there").format(device=device))
             found, groups = {device}, {device: groups.get(device, [])}
         here = {whose: _whole(group) for whose, group in groups.items()}
-        return cls(devices=tuple(sorted(found)), groups=groups, here=here, named=named)
+        return cls(devices=tuple(sorted(found)), groups=groups, here=here, stores=stores, named=named)
+
+    def in_stores(self, device: str) -> dict[str, frozenset[UUID]]:
+        """Return which of a device's recordings are whole in each store."""
+        copies = self.groups.get(device, [])
+        return {store: _whole([copy for copy in copies if copy.place == store]) for store in self.stores}
 
 
 def _whole(copies: Sequence[Copy]) -> frozenset[UUID]:
@@ -208,26 +217,34 @@ def _run(wanted: _Wanted, proof: Proof, printer: Printer, shown: "_Shown", now: 
     """Verify device by device, and yield the exit code of each thing."""
     for device in wanted.devices:
         report = proof.device(device)
+        stored = StoreCheck(wanted.in_stores(device), now=now)
         for copy in wanted.groups.get(device, ()):
-            yield _recording(copy, wanted, proof, printer, shown)
+            found = _recording(copy, wanted, proof, printer, shown)
+            if found.intact and found.manifest is not None:
+                stored.take(found.manifest)
+            yield found.exit_code
         findings = (
             concerning_one(report.findings)
             if wanted.named
-            else (*report.findings, *proof.presence(device, wanted.here.get(device, frozenset()), now=now))
+            else (
+                *report.findings,
+                *proof.presence(device, wanted.here.get(device, frozenset()), now=now),
+                *stored.findings(),
+            )
         )
         result = DeviceResult(report=dataclasses.replace(report, ledger=None), findings=findings)
         if not wanted.named or report.facts is not None or proof.against is not None:
             printer.device(result)
             yield result.exit_code
     for copy in wanted.groups.get(None, ()):
-        yield _recording(copy, wanted, proof, printer, shown)
+        yield _recording(copy, wanted, proof, printer, shown).exit_code
 
 
-def _recording(copy: Copy, wanted: _Wanted, proof: Proof, printer: Printer, shown: "_Shown") -> int:
+def _recording(copy: Copy, wanted: _Wanted, proof: Proof, printer: Printer, shown: "_Shown") -> Report:
     report = proof.recording(copy, named=wanted.named)
     printer.recording(copy, report)
     shown.recording()
-    return report.exit_code
+    return report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,7 +29,7 @@ from callseal.seal.verify import (
     Report,
 )
 from callseal.seal.verify.device import NO_STAMP
-from callseal.seal.verify.presence import MISSING, NEVER_ENDED, NOT_KEPT, ON_ITS_WAY
+from callseal.seal.verify.presence import MISSING, NEVER_ENDED, NOT_KEPT, NOT_STORED, ON_ITS_WAY
 
 JSON_TYPE: Final = "callseal-verify/1"
 MAX_NOTES_SHOWN: Final = 20
@@ -54,7 +54,9 @@ _FINDINGS: Final = (
     mark("the ledger says that nothing of this recording could be kept"),
     mark("the ledger says another result than the manifest"),
     mark("replaced: the ledger says that this recording had ended before, with another manifest"),
-    mark("recovered in place of what the ledger says was sealed first: whether it is the same was not checked"),
+    mark(
+        "recovered in place of what was sealed first, by the ledger: whether it is the same was not checked"
+    ),
     mark("signed with another key than its device's ledger"),
     mark("it is the receipt of another recording"),
     mark("the custodian received another manifest than the one here"),
@@ -127,32 +129,7 @@ class Words:
         if len(strangers) > MAX_STRANGERS_SHOWN:
             words = _("and {number} more that belong to no recording, all of them with --json")
             output.line(words.format(number=len(strangers) - MAX_STRANGERS_SHOWN))
-        if missing := self._missing[MISSING]:
-            words = counted(
-                "{number} recording is missing: deleted", "{number} recordings are missing: deleted", missing
-            )
-            output.line(words.format(number=missing))
-        if coming := self._missing[ON_ITS_WAY]:
-            words = counted(
-                "{number} recording is not here yet, or deleted",
-                "{number} recordings are not here yet, or deleted",
-                coming,
-            )
-            output.line(words.format(number=coming))
-        if never := self._missing[NEVER_ENDED]:
-            words = counted(
-                "{number} recording was opened, and nothing was told of its end",
-                "{number} recordings were opened, and nothing was told of their end",
-                never,
-            )
-            output.line(words.format(number=never))
-        if lost := self._missing[NOT_KEPT]:
-            words = counted(
-                "{number} recording was not kept, says its device",
-                "{number} recordings were not kept, say their devices",
-                lost,
-            )
-            output.line(words.format(number=lost))
+        self._absences()
         if ledgers := self._ledgers.total():
             words = counted(
                 "{number} ledger verified: {well} well, {wrong} not",
@@ -172,6 +149,42 @@ class Words:
         )
         output.line(words.format(number=total, well=well, wrong=total - well))
 
+    def _absences(self) -> None:
+        """Print of how many recordings there is nothing, or not everywhere."""
+        if missing := self._missing[MISSING]:
+            words = counted(
+                "{number} recording is missing: deleted", "{number} recordings are missing: deleted", missing
+            )
+            output.line(words.format(number=missing))
+        if coming := self._missing[ON_ITS_WAY]:
+            words = counted(
+                "{number} recording is not here yet, or deleted",
+                "{number} recordings are not here yet, or deleted",
+                coming,
+            )
+            output.line(words.format(number=coming))
+        if never := self._missing[NEVER_ENDED]:
+            words = counted(
+                "{number} recording was opened, and nothing was told of its end",
+                "{number} recordings were opened, and nothing was told of their end",
+                never,
+            )
+            output.line(words.format(number=never))
+        if absent := self._missing[NOT_STORED]:
+            words = counted(
+                "{number} recording is not in every store that it is meant for",
+                "{number} recordings are not in every store that they are meant for",
+                absent,
+            )
+            output.line(words.format(number=absent))
+        if lost := self._missing[NOT_KEPT]:
+            words = counted(
+                "{number} recording was not kept, says its device",
+                "{number} recordings were not kept, say their devices",
+                lost,
+            )
+            output.line(words.format(number=lost))
+
 
 class Json:
     """For programs: one document, written as it comes."""
@@ -183,7 +196,7 @@ class Json:
 
     def recording(self, copy: Copy, report: Report) -> None:
         """Write one copy of a recording."""
-        document = _text(_recording(copy, report))
+        document = output.json_text(_recording(copy, report))
         sys.stdout.write(("," if self._count else "") + "\n" + indent(document, "    "))
         self._count += 1
 

@@ -240,7 +240,9 @@ def verify_chain(
 def _tell_replaced(walk: Walk, before: Event, event: Event) -> None:
     """Tell that a recording which had been sealed ended once more, as something else."""
     name = UUID(bytes=event.recording)
-    words = f"recording {name} ended by entry {before.sequence}, and again by entry {event.sequence} as another"
+    words = (
+        f"recording {name} ended by entry {before.sequence}, and again by entry {event.sequence} as another"
+    )
     # A crash can keep what was sealed from being complete. It seldom does; whoever wants another recording
     # in its place says so every time.
     exit_code = NOT_CHECKED if event.kind is Kind.RECOVERED else ALTERED

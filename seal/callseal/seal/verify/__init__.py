@@ -6,6 +6,7 @@
                         device's ledger and what custodians vouch for, as far as they are at hand
     verify_device       one device's ledger: the chain, its checkpoints, time stamps, a second copy
     verify_presence     all that the ledger and the receipts speak of is there
+    StoreCheck          what is there is in every store that it is meant for
 
 Conventions: a finding's outcome is ok, failed, not-checked or note. The exit code is the gravest of 12
 (altered), 13 (bad signature), 14 (signer untrusted), 15 (not everything could be checked); 0 means that
@@ -25,7 +26,7 @@ from callseal.seal.verify.findings import (
     gravest,
 )
 from callseal.seal.verify.ledger import Anchor, DeviceLedger
-from callseal.seal.verify.presence import Vouched, verify_presence
+from callseal.seal.verify.presence import StoreCheck, Vouched, verify_presence
 from callseal.seal.verify.reading import ListedObject, LocalFolder, ObjectReader
 from callseal.seal.verify.recording import MAX_LISTED, NOTHING, Evidence, Report, verify_recording
 from callseal.seal.verify.segments import LedgerCopy
@@ -50,6 +51,7 @@ __all__ = [
     "ObjectReader",
     "Outcome",
     "Report",
+    "StoreCheck",
     "Vouched",
     "gravest",
     "verify_device",

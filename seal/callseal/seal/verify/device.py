@@ -5,8 +5,8 @@ is named; whether anybody vouches for it is for the roots to say. What a chain c
 whoever holds the device's key can write another one, needs something from outside: time stamps, or a copy
 that lies elsewhere. Without them the report says nothing against the ledger, and says that they are missing.
 
-Conventions: findings about single recordings (opened and never ended, ended twice) have the check `presence`: who asks
-for one recording is not concerned with the others.
+Conventions: findings about single recordings (opened and never ended, ended twice) have the check `presence`:
+who asks for one recording is not concerned with the others.
 """
 
 import hashlib

@@ -43,7 +43,7 @@ NOT_KEPT: Final = "the ledger says that nothing of this recording could be kept"
 OTHER_RESULT: Final = "the ledger says another result than the manifest"
 REPLACED: Final = "replaced: the ledger says that this recording had ended before, with another manifest"
 RECOVERED_ANEW: Final = (
-    "recovered in place of what the ledger says was sealed first: whether it is the same was not checked"
+    "recovered in place of what was sealed first, by the ledger: whether it is the same was not checked"
 )
 OTHER_KEY: Final = "signed with another key than its device's ledger"
 
@@ -52,8 +52,8 @@ OTHER_KEY: Final = "signed with another key than its device's ledger"
 LATE_ENTRIES: Final = 100
 LATE_AFTER: Final = timedelta(minutes=10)
 
-# How far the times in a manifest may be from those of its entries in the ledger; and how long after the INVITE
-# a recording may be opened, which is before its first sound.
+# How far the times in a manifest may be from those of its entries in the ledger; and how long after the
+# INVITE a recording may be opened, which is before its first sound.
 CLOCK_TOLERANCE: Final = timedelta(minutes=10)
 OPENED_WITHIN: Final = timedelta(hours=1)
 _DISK_CHANGED: Final = "disk-changed"
@@ -161,8 +161,8 @@ def _misdated(manifest: Manifest, chain: Chain, end: End) -> Finding | None:
         return None
     noted = write_time(end.at) if opened_at is None else f"{write_time(opened_at)} to {write_time(end.at)}"
     words = (
-        f"says {write_time(manifest.started_at)} to {write_time(manifest.ended_at)}, and the ledger noted it at"
-        f" {noted}: dated otherwise than it was made, or the clock was set, or the ledger's disk was full"
+        f"says {write_time(manifest.started_at)} to {write_time(manifest.ended_at)}, and the ledger noted it"
+        f" at {noted}: dated otherwise than it was made, or the clock was set, or the ledger's disk was full"
     )
     return unchecked(MANIFEST_NAME, Check.LEDGER, words)
 

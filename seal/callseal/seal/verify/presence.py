@@ -12,7 +12,7 @@ moment ago may still be on its way. It is "not checked" until `settled_before`, 
 """
 
 from collections import Counter
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -20,6 +20,7 @@ from uuid import UUID
 
 from callseal.seal.errors import RemoteError
 from callseal.seal.keys import Role, TrustStore
+from callseal.seal.manifest import Manifest
 from callseal.seal.receipt import open_receipt
 from callseal.seal.timestamp import write_time
 from callseal.seal.verify.findings import Check, Finding, Outcome, failed, note, refused, unchecked
@@ -31,6 +32,7 @@ MISSING: Final = "missing"
 ON_ITS_WAY: Final = "on-its-way"
 NEVER_ENDED: Final = "never-ended"
 NOT_KEPT: Final = "not-kept"
+NOT_STORED: Final = "not-stored"
 MAX_LISTED: Final = 1000
 
 _REST: Final = "recordings"
@@ -66,7 +68,9 @@ def verify_presence(
             if recording in here:
                 continue
             if end.manifest is None:
-                words = f"{end.kind.value} at {write_time(end.at)} by entry {end.sequence}: nothing of it is kept"
+                words = (
+                    f"{end.kind.value} at {write_time(end.at)} by entry {end.sequence}: nothing of it is kept"
+                )
                 found.add(note(str(recording), Check.PRESENCE, words, NOT_KEPT))
                 continue
             told.add(recording)
@@ -79,12 +83,42 @@ def verify_presence(
         for recording, sequence in chain.running():
             opened_at = chain.at(sequence)
             if opened_at is not None and _settled(opened_at, settled_before, newest_at):
-                words = f"opened at {write_time(opened_at)} by entry {sequence}, and nothing was told of its end"
+                words = (
+                    f"opened at {write_time(opened_at)} by entry {sequence}, and nothing was told of its end"
+                )
                 found.add(unchecked(str(recording), Check.PRESENCE, words, NEVER_ENDED))
     for vouched in receipts:
         if vouched.id not in here and vouched.id not in told:
             found.add(_received(vouched, trust))
     return found.all()
+
+
+class StoreCheck:
+    """Finds the recordings that are here, and not in every store that they are meant for.
+
+    `stores` are those that were looked through, by their names in the settings, with what lies in each.
+    """
+
+    def __init__(self, stores: Mapping[str, Container[UUID]], *, now: datetime) -> None:
+        self._stores = stores
+        self._now = now
+        self._seen: set[UUID] = set()
+        self._found = _Limited()
+
+    def take(self, manifest: Manifest) -> None:
+        """Look where a recording lies; that its manifest is genuine was found before."""
+        # A difference: a manifest's time may be one behind which the calendar ends.
+        if manifest.id in self._seen or self._now - manifest.ended_at <= ARRIVAL:
+            return
+        self._seen.add(manifest.id)
+        for name, there in self._stores.items():
+            if name in manifest.stores and manifest.id not in there:
+                words = f"not in {name}, where it belongs: not brought there for more than a day, or deleted"
+                self._found.add(unchecked(str(manifest.id), Check.PRESENCE, words, NOT_STORED))
+
+    def findings(self) -> tuple[Finding, ...]:
+        """Return what was found."""
+        return self._found.all()
 
 
 def _settled(at: datetime, before: datetime, newest_at: datetime | None) -> bool:
