@@ -1,6 +1,7 @@
 """``callseal open --evidence`` makes a whole folder or none, and its statement claims what was checked."""
 
 import dataclasses
+import hashlib
 import json
 import os
 import shutil
@@ -24,6 +25,9 @@ from callseal.codecs.au import Encoding as Coding
 from callseal.seal.age import X25519Identity, decrypt
 from callseal.seal.errors import NoIdentityMatch
 from callseal.seal.keyfile import read_identities, write_identity
+from callseal.seal.ledger.clock import Clocks
+from callseal.seal.ledger.entry import Kind
+from callseal.seal.ledger.journal import Journal
 from callseal.seal.manifest import Result, parse
 from callseal.seal.reasons import Language
 from support.bundle import RATE_HZ, Archive, flip, only, open_office, record, sound, upload
@@ -444,6 +448,34 @@ def test_faults_elsewhere_in_the_ledger_are_told_and_do_not_hide_what_is_proved(
     assert ran.code == 0
     assert "ledger-faulty" in gaps(ran)
     assert "The entries stand in the history under the checkpoint" in statement.steps
+
+
+def test_a_recording_recovered_in_the_place_of_a_sealed_one_is_exported_with_that_doubt(
+    callseal: Commands, archive: Archive, out: Path
+) -> None:
+    office, recording = archive.office, archive.recordings[2]
+    folder = office.bundle(recording)
+    manifest = parse((folder / "manifest.json").read_bytes())
+    recovered = {"result": Result.DEGRADED, "reasons": ("recovered",)}
+    rewrite_manifest(folder, office.organisation, manifest, **recovered)
+    journal = Journal(
+        [office.spool_path / "ledger"],
+        device=office.organisation.device,
+        key=office.organisation.device_key,
+        clocks=lambda: Clocks(at=STARTED_AT + timedelta(hours=1), boot="0" * 16, uptime_ms=1),
+    )
+    sha256 = hashlib.sha256((folder / "manifest.json").read_bytes()).digest()
+    journal.append(
+        Kind.RECOVERED, recording=recording, manifest=sha256, result="degraded", reasons=("recovered",)
+    )
+    journal.publish()
+    journal.close()
+
+    ran = exported(callseal, archive, out, "--json", number=2)
+
+    assert ran.code == 0, ran.err
+    assert "ledger-doubtful" in gaps(ran)
+    assert "recovered in place of what was sealed first" in Statement.of(out / "evidence").text
 
 
 def test_an_entry_that_only_a_checkpoint_vouches_for_is_not_shown_as_signed(

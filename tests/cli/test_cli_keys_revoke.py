@@ -18,7 +18,7 @@ from callseal.seal.keys import (
 )
 from callseal.seal.revocation import Revocations, number_of
 from support.age_peers import need
-from support.bundle import Archive
+from support.bundle import Archive, upload
 from support.commands import Commands, Ran
 from support.organisation_cli import make_root, passphrase_in
 
@@ -236,6 +236,7 @@ def take_back(callseal: Commands, archive: Archive, out: Path) -> None:
 
 def test_recordings_of_a_revoked_device_verify_as_untrusted(callseal: Commands, archive: Archive) -> None:
     callseal.use(archive.office.config_file)
+    upload(archive.office, archive.recordings)
     before = callseal("verify")
 
     take_back(callseal, archive, archive.office.root / "revoked.pem")

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import subprocess
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ from callseal.seal.errors import NoIdentityMatch
 from callseal.seal.keyfile import write_identity
 from callseal.seal.secret import Secret
 from support.age_peers import need
-from support.bundle import Archive, flip, only
+from support.bundle import Archive, flip, only, upload
 from support.commands import Commands, Ran
 
 NEW, RECOVERY = X25519Identity.generate(), X25519Identity.generate()
@@ -93,6 +94,7 @@ def test_what_is_inside_is_still_what_the_signed_manifest_says(
 def test_the_originals_stay_as_they_are(
     callseal: Commands, archive: Archive, recipients: Path, out: Path
 ) -> None:
+    upload(archive.office, archive.recordings)
     before = contents(archive.office.root)
 
     rewrap(callseal, archive, [archive.office.store_path], recipients, out)
@@ -290,3 +292,58 @@ def test_stock_age_opens_a_copy(
     )
 
     assert ran.stdout == opened(source, archive.office.reader)
+
+
+def test_a_link_in_a_recordings_folder_is_not_followed(
+    callseal: Commands, archive: Archive, recipients: Path, out: Path
+) -> None:
+    """It could lead to a private key, which would lie in the copies for everybody who gets them."""
+    source = archive.office.bundle(archive.recordings[2])
+    (source / "notes.txt").symlink_to(archive.office.key_file)
+
+    ran = rewrap(callseal, archive, [source], recipients, out)
+
+    assert ran.code == 2
+    assert "notes.txt" in ran.err
+    assert contents(out) == {}
+
+
+def test_links_below_a_folder_are_left_out(
+    callseal: Commands, archive: Archive, recipients: Path, out: Path, tmp_path: Path
+) -> None:
+    sealed = only(archive.office.bundle(archive.recordings[2]), "call-*.age")
+    folder = tmp_path / "files"
+    folder.mkdir()
+    (folder / "own.age").write_bytes(sealed.read_bytes())
+    (folder / "linked.age").symlink_to(sealed)
+
+    ran = rewrap(callseal, archive, [folder], recipients, out)
+
+    assert ran.code == 0
+    assert [*contents(out)] == ["files/own.age"]
+
+
+def test_a_link_that_is_named_is_followed(
+    callseal: Commands, archive: Archive, recipients: Path, out: Path, tmp_path: Path
+) -> None:
+    sealed = only(archive.office.bundle(archive.recordings[2]), "call-*.age")
+    link = tmp_path / "linked.age"
+    link.symlink_to(sealed)
+
+    ran = rewrap(callseal, archive, [link], recipients, out)
+
+    assert ran.code == 0
+    assert opened(out / sealed.name, NEW) == opened(sealed, archive.office.reader)
+
+
+def test_a_pipe_in_a_recordings_folder_holds_nobody_up(
+    callseal: Commands, archive: Archive, recipients: Path, out: Path
+) -> None:
+    source = archive.office.bundle(archive.recordings[2])
+    os.mkfifo(source / f"audio-{'0' * 64}.age")
+
+    ran = rewrap(callseal, archive, [source], recipients, out)
+
+    assert ran.code == 2
+    assert "not a plain file" in ran.err
+    assert contents(out) == {}

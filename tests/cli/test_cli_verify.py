@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import os
 import shutil
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -15,27 +17,29 @@ from callseal.seal.ledger.checkpoint import parse_checkpoint, read_line
 from callseal.seal.ledger.clock import Clocks
 from callseal.seal.ledger.entry import Kind
 from callseal.seal.ledger.journal import Journal
-from callseal.seal.manifest import parse
+from callseal.seal.manifest import MANIFEST_NAME, parse
 from callseal.seal.receipt import Receipt, ReceiptObject, sign_receipt
 from callseal.seal.revocation import revoke, write_pem
 from callseal.seal.stamp import request
 from callseal.seal.verify.segments import newest_line
-from callseal.store.names import receipt_name, stamp_name
+from callseal.store.names import ledger_name, receipt_name, stamp_name
 from support.bundle import Archive, Office, flip, only, open_office, record, upload
 from support.commands import Commands
+from support.kept_ledgers import Writer
 from support.sealed_recordings import STARTED_AT, recording_id, rewrite_manifest
 from support.tsa import StampingAuthority
 
 
-def test_everything_is_verified_where_nothing_is_named(callseal: Commands, whole_archive: Archive) -> None:
-    callseal.use(whole_archive.office.config_file)
+def test_everything_is_verified_where_nothing_is_named(callseal: Commands, archive: Archive) -> None:
+    callseal.use(archive.office.config_file)
+    upload(archive.office, archive.recordings)
 
     ran = callseal("verify")
 
     assert ran.code == 0
     assert ran.out.splitlines()[-2:] == [
         "1 ledger verified: 1 well, 0 not",
-        "7 copies of recordings verified: 7 well, 0 not",
+        "8 copies of recordings verified: 8 well, 0 not",
     ]
     assert ran.err.startswith("No revocation list is at hand, ")
     assert ran.err.count("\n") == 1
@@ -98,8 +102,10 @@ def test_on_the_device_itself_its_ledger_is_found_by_the_settings(
     assert ran.code == 0
 
 
-def test_without_a_root_nothing_is_ever_well(callseal: Commands, whole_archive: Archive) -> None:
-    ran = callseal("verify", "--store", whole_archive.office.store_path)
+def test_without_a_root_nothing_is_ever_well(callseal: Commands, archive: Archive) -> None:
+    upload(archive.office, archive.recordings)
+
+    ran = callseal("verify", "--store", archive.office.store_path)
 
     assert ran.code == 14
     assert "0 well" in ran.out
@@ -186,6 +192,7 @@ def test_what_belongs_to_no_recording_is_told(callseal: Commands, archive: Archi
 
 def test_json_names_every_copy_and_finding(callseal: Commands, archive: Archive) -> None:
     callseal.use(archive.office.config_file)
+    upload(archive.office, archive.recordings)
     audio = only(archive.office.stored(archive.recordings[0]), "audio-*.age")
     flip(audio, 100)
 
@@ -311,6 +318,101 @@ def test_a_deleted_recording_is_found_by_the_ledger(callseal: Commands, office: 
     assert f"recording  {gone}: ended at" in ran.out
     assert "gone: deleted" in ran.out
     assert "1 recording is missing: deleted" in ran.out
+
+
+def test_a_recording_of_another_device_does_not_stand_in_for_a_deleted_one(
+    callseal: Commands, office: Office
+) -> None:
+    """Another desk's key seals a call under the id of the one that is to be gone."""
+    gone = in_store(office)[0]
+    path = office.stored(gone)
+    started_at = parse((path / MANIFEST_NAME).read_bytes()).started_at
+    shutil.rmtree(path)
+    owner, key = office.organisation, generate_signing_key()
+    leaf = certify(
+        owner.root_key,
+        owner.root,
+        key.public_key(),
+        role=Role.DEVICE,
+        now=STARTED_AT - timedelta(days=9),
+        years=2,
+    )
+    other = Writer(replace(owner, device_key=key, chain=chain_der([leaf])))
+    other.start()
+    false = other.record(id=gone, started_at=started_at, ended_at=started_at + timedelta(minutes=2))
+    other.publish()
+    for name, data in false.files.items():
+        path = office.store_path / false.prefix / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    for first, data in other.kept.segments.items():
+        path = office.store_path / ledger_name(other.owner.device, first)
+        path.parent.mkdir(parents=True)
+        path.write_bytes(data)
+
+    code, found = prove(callseal, office)
+
+    assert (code, checks(found)) == (12, {("presence", "failed")})
+
+
+def test_a_recording_deleted_from_the_store_while_the_spool_has_it_is_not_well(
+    callseal: Commands, tmp_path: Path
+) -> None:
+    office = open_office(tmp_path / "office")
+    recordings = [record(office, number, duration_s=1.0) for number in (0, LONG_AFTER)]
+    upload(office, recordings)
+    callseal.use(office.config_file)
+    whole = callseal("verify")
+
+    shutil.rmtree(office.stored(recordings[0]))
+    ran = callseal("verify")
+
+    assert (whole.code, ran.code) == (0, 15)
+    assert f"recording  {recordings[0]}: not in primary, where it belongs" in ran.out
+    assert "1 recording is not in every store that it is meant for" in ran.out
+
+
+def test_without_a_revocation_list_it_says_that_nothing_is_known_of_stolen_keys(
+    callseal: Commands, office: Office, tmp_path: Path
+) -> None:
+    owner = office.organisation
+    reason = x509.ReasonFlags.unspecified
+    nothing = revoke(
+        owner.root_key, owner.root, (), (), since=STARTED_AT, reason=reason, now=datetime.now(UTC)
+    )
+    (tmp_path / "revoked.pem").write_bytes(write_pem([nothing]))
+    command = ("verify", "--store", office.store_path, "--roots", office.roots_file)
+
+    without = callseal(*command)
+    given = callseal(*command, "--revoked", tmp_path / "revoked.pem")
+
+    assert (without.code, given.code, given.err) == (0, 0, "")
+    assert "No revocation list is at hand" in without.err
+
+
+def test_a_name_that_a_stranger_chose_does_not_command_the_terminal(
+    callseal: Commands, office: Office
+) -> None:
+    """U+009B begins a command as ESC [ does; in JSON it is escaped, and comes out again when it is read."""
+    name = "recordings/\x9b2J\x1b]0;\u202e"
+    (office.store_path / name).write_bytes(b"")
+
+    ran = callseal("verify", "--json", "--store", office.store_path, "--roots", office.roots_file)
+
+    assert json.loads(ran.out)["strangers"] == [name]
+    assert all(sign.isprintable() for sign in ran.out.replace("\n", ""))
+
+
+def test_a_pipe_in_a_named_folder_holds_nobody_up(callseal: Commands, archive: Archive) -> None:
+    folder = archive.office.bundle(archive.recordings[2])
+    only(folder, "call-*.age").unlink()
+    (folder / "manifest.sig").unlink()
+    os.mkfifo(folder / "manifest.sig")
+
+    ran = callseal("verify", f"{folder}/", "--roots", archive.office.roots_file)
+
+    assert ran.code == 12
+    assert "not a plain file" in ran.out
 
 
 def test_recordings_whose_objects_were_swapped_are_found_by_their_hashes(

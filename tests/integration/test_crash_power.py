@@ -12,7 +12,7 @@ import random
 import statistics
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -181,8 +181,13 @@ def _cut_off(
 ) -> tuple[Path, dict[str, list[Talk]], Losses]:
     """Cut a disk off at its moment; give its image, and what had been said by then."""
     time.sleep(max(0.0, at_s - time.monotonic()))
+    # A call that ends in the moment between the cut and the look at it had no disk any more to end on.
+    over = {talk.recording for agent in agents for talk in agent.board.talks() if talk.over}
     disk.cut_off()
-    said = {agent.spools[0].name: agent.board.talks() for agent in agents}
+    said = {
+        agent.spools[0].name: [replace(talk, over=talk.recording in over) for talk in agent.board.talks()]
+        for agent in agents
+    }
     for agent in agents:
         agent.kill()
     return disk.image, said, losses

@@ -22,6 +22,7 @@ from callseal.seal.verify import (
     DeviceReport,
     Finding,
     Outcome,
+    StoreCheck,
     gravest,
     verify_device,
     verify_presence,
@@ -137,6 +138,64 @@ def test_what_could_not_be_kept_at_all_is_not_missed_and_said_so(writer: Writer)
 
     assert (found.outcome, found.code, found.exit_code) == (Outcome.NOTE, "not-kept", 0)
     assert found.object == str(sealed.id)
+
+
+def test_a_recording_that_was_opened_and_whose_ledger_ends_there_is_not_checked(writer: Writer) -> None:
+    """Cut off behind its beginning, or its agent was killed then and never seen again."""
+    sealed = writer.record(4, end=None)
+    writer.publish()
+    here = {recording for recording, _end in writer.checked().chain.newest_ends(9)}
+
+    settled = verify_presence(writer.checked(), (), here, OWNER.trust, settled_before=LATER)
+    running = verify_presence(writer.checked(), (), here, OWNER.trust, settled_before=STARTED_AT)
+
+    assert [(one.object, one.code, one.exit_code) for one in settled] == [(str(sealed.id), "never-ended", 15)]
+    assert running == ()
+
+
+def test_a_recording_that_the_agents_next_start_found_without_an_end_is_told_once(writer: Writer) -> None:
+    writer.record(4, end=None)
+    writer.start()
+    writer.publish()
+    here = {recording for recording, _end in writer.checked().chain.newest_ends(9)}
+
+    assert verify_presence(writer.checked(), (), here, OWNER.trust, settled_before=LATER) == ()
+    assert verified(writer.kept).exit_code == 12
+
+
+@pytest.mark.parametrize("now", [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)])
+def test_a_clock_at_the_calendars_end_is_judged_like_any_other(now: datetime) -> None:
+    far = Writer(OWNER, now)
+    far.start()
+    far.record()
+    far.publish()
+
+    found = verify_presence(verified(far.kept).ledger, (), set(), OWNER.trust, settled_before=LATER)
+
+    assert len(wrong(found)) == 1
+
+
+# --- in every store that it is meant for ------------------------------------------------------------------
+
+
+def test_a_recording_that_one_of_its_stores_lacks_is_not_well_though_another_has_it() -> None:
+    manifest = Writer(OWNER).record(stores=("primary", "second")).manifest
+    there = {manifest.id}
+    stores = {"primary": there, "second": there - there, "other": there - there}
+    late = StoreCheck(stores, settled_before=LATER)
+    behind = StoreCheck(stores, settled_before=STARTED_AT, newest_at=LATER)
+    soon = StoreCheck(stores, settled_before=STARTED_AT, newest_at=STARTED_AT + DAY)
+    whole = StoreCheck({**stores, "second": there}, settled_before=LATER)
+
+    for check in (late, behind, soon, whole):
+        check.take(manifest)
+        check.take(manifest)
+
+    assert [(one.object, one.code, one.exit_code) for one in late.findings()] == [
+        (str(manifest.id), "not-stored", 15)
+    ]
+    assert behind.findings() == late.findings()
+    assert soon.findings() == whole.findings() == ()
 
 
 def test_thousands_that_are_missing_are_counted(writer: Writer) -> None:

@@ -11,7 +11,16 @@ from callseal.seal.keys import TrustStore, generate_signing_key
 from callseal.seal.ledger.entry import Kind
 from callseal.seal.manifest import Result
 from callseal.seal.revocation import Revocations, revoke
-from callseal.seal.verify import Anchor, Check, DeviceLedger, Finding, Outcome, Report, verify_recording
+from callseal.seal.verify import (
+    Anchor,
+    Check,
+    DeviceLedger,
+    Finding,
+    Outcome,
+    Report,
+    verify_device,
+    verify_recording,
+)
 from callseal.seal.verify.ledger import LATE_ENTRIES
 from support.kept_ledgers import MINUTE, AtHand, Sealed, Writer, seal
 from support.sealed_recordings import STARTED_AT, Organisation, organisation, sealed_object
@@ -68,6 +77,159 @@ def test_whatever_became_of_a_recording_the_one_that_the_ledger_names_is_ok(
 def test_of_several_ends_the_last_counts(writer: Writer) -> None:
     sealed = writer.record(end=None, result=Result.DEGRADED, reasons=("recovered",))
     writer.add(Kind.FAILED, recording=sealed.id, manifest=None, result="failed", reasons=("write-failed",))
+    writer.tell(sealed, Kind.RECOVERED)
+    writer.publish()
+
+    assert verified(sealed, writer.checked()).ok
+
+
+# --- a recording in the place of another one, by whoever has the device's key -----------------------------
+
+
+def exempted(sealed: Sealed, writer: Writer) -> Sealed:
+    """Make of a recording a call that was never recorded."""
+    call = next(item for item in sealed.manifest.objects if item.kind == "call")
+    manifest = replace(
+        sealed.manifest,
+        result=Result.EXEMPT,
+        reasons=("rule-never",),
+        objects=(call,),
+        duration_samples=0,
+        rate_hz=None,
+        encoding=None,
+        ledger=writer.place,
+    )
+    return seal(manifest, OWNER, {call.name: sealed.files[call.name]})
+
+
+@pytest.mark.parametrize("kind", [Kind.EXEMPT, Kind.DISCARDED, Kind.CLOSED, Kind.FAILED])
+def test_a_sealed_recording_that_ends_once_more_as_another_was_replaced(writer: Writer, kind: Kind) -> None:
+    """An agent who wants a call gone lets it be exempt afterwards, and tells the ledger so."""
+    false = exempted(writer.record(), writer)
+    writer.tell(false, kind)
+    writer.publish()
+
+    report = verified(false, writer.checked())
+    device = verify_device(OWNER.device, [writer.kept], OWNER.trust)
+
+    assert report.intact
+    assert (report.exit_code, told(report).outcome) == (12, Outcome.FAILED)
+    assert "replaced" in told(report).words
+    assert {(one.check, one.code) for one in device.findings if one.exit_code} == {
+        (Check.PRESENCE, "replaced")
+    }
+    assert device.exit_code == 12
+
+
+def test_a_sealed_recording_that_is_said_to_have_failed_afterwards_leaves_its_ledger_altered(
+    writer: Writer,
+) -> None:
+    sealed = writer.record()
+    writer.add(Kind.FAILED, recording=sealed.id, manifest=None, result="failed", reasons=("write-failed",))
+    writer.publish()
+
+    assert verify_device(OWNER.device, [writer.kept], OWNER.trust).exit_code == 12
+
+
+def test_a_recording_recovered_in_the_place_of_a_sealed_one_is_not_ok_and_not_altered(writer: Writer) -> None:
+    """A crash can do that, and so can whoever wants to look like one."""
+    sealed = writer.record()
+    writer.start()
+    manifest = replace(sealed.manifest, result=Result.DEGRADED, reasons=("recovered",), ledger=writer.place)
+    again = seal(manifest, OWNER)
+    writer.tell(again, Kind.RECOVERED)
+    writer.publish()
+
+    report = verified(again, writer.checked())
+
+    assert (report.exit_code, told(report).outcome) == (15, Outcome.NOT_CHECKED)
+    assert verify_device(OWNER.device, [writer.kept], OWNER.trust).exit_code == 15
+
+
+def test_a_discarded_recording_that_is_discarded_anew_is_not_ok_and_not_altered(writer: Writer) -> None:
+    call = exempted(writer.record(end=None), writer)
+    writer.tell(call, Kind.DISCARDED)
+    writer.start()
+    objects = {name: data for name, data in call.files.items() if name.endswith(".age")}
+    again = seal(replace(call.manifest, ledger=writer.place), OWNER, objects)
+    writer.tell(again, Kind.EXEMPT)
+    writer.publish()
+
+    assert verified(again, writer.checked()).exit_code == 15
+
+
+def test_an_end_that_is_told_twice_is_one_end(writer: Writer) -> None:
+    sealed = writer.record()
+    writer.tell(sealed)
+    writer.publish()
+
+    assert verified(sealed, writer.checked()).ok
+    assert verify_device(OWNER.device, [writer.kept], OWNER.trust).ok
+
+
+# --- when it was made ------------------------------------------------------------------------------------
+
+HOUR = timedelta(hours=1)
+MOMENT = timedelta(seconds=61)
+
+
+@pytest.mark.parametrize("began", [-480 * HOUR, -2 * HOUR, HOUR, 480 * HOUR])
+def test_a_recording_dated_otherwise_than_its_ledger_entries_is_not_ok(
+    writer: Writer, began: timedelta
+) -> None:
+    """Whoever has the device's key makes a recording today, and gives it the date that he needs."""
+    began_at = STARTED_AT + began
+    sealed = writer.record(started_at=began_at, ended_at=began_at + MOMENT)
+    writer.publish()
+
+    report = verified(sealed, writer.checked())
+
+    assert (report.exit_code, told(report).outcome) == (15, Outcome.NOT_CHECKED)
+    assert "dated otherwise" in told(report).words
+
+
+def test_a_recording_that_claims_to_have_lasted_since_long_ago_is_not_ok(writer: Writer) -> None:
+    sealed = writer.record(started_at=STARTED_AT - 480 * HOUR)
+    writer.publish()
+
+    assert verified(sealed, writer.checked()).exit_code == 15
+
+
+def test_an_exempt_call_dated_otherwise_than_its_entry_is_not_ok(writer: Writer) -> None:
+    began_at = STARTED_AT - 480 * HOUR
+    fields = {"result": Result.EXEMPT, "reasons": ("rule-never",), "opened": False, "end": Kind.EXEMPT}
+    sealed = writer.record(started_at=began_at, ended_at=began_at + MOMENT, **fields)  # type: ignore[arg-type]
+    writer.publish()
+
+    assert verified(sealed, writer.checked()).exit_code == 15
+
+
+def test_a_time_at_the_calendars_end_is_judged_like_any_other(writer: Writer) -> None:
+    sealed = writer.record(ended_at=datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))
+    writer.publish()
+
+    assert verified(sealed, writer.checked()).exit_code == 15
+
+
+def test_a_long_exempt_call_is_ok(writer: Writer) -> None:
+    fields = {"result": Result.EXEMPT, "reasons": ("emergency",), "opened": False, "end": Kind.EXEMPT}
+    sealed = writer.record(started_at=STARTED_AT - 5 * HOUR, **fields)  # type: ignore[arg-type]
+    writer.publish()
+
+    assert verified(sealed, writer.checked()).ok
+
+
+def test_a_call_that_went_on_in_a_second_folder_for_hours_is_ok(writer: Writer) -> None:
+    fields = {"result": Result.DEGRADED, "reasons": ("disk-changed",)}
+    sealed = writer.record(started_at=STARTED_AT - 5 * HOUR, **fields)  # type: ignore[arg-type]
+    writer.publish()
+
+    assert verified(sealed, writer.checked()).ok
+
+
+def test_a_recording_recovered_days_later_is_ok(writer: Writer) -> None:
+    sealed = writer.record(end=None, result=Result.DEGRADED, reasons=("recovered",))
+    writer.add(Kind.HEARTBEAT, after=72 * HOUR, open=0)
     writer.tell(sealed, Kind.RECOVERED)
     writer.publish()
 

@@ -33,6 +33,7 @@ from callseal.cli.places import Copy, Scan, Scope
 from callseal.cli.proving import DeviceResult, Gathered, Proof, by_device, concerning_one, gather
 from callseal.cli.verify_output import Json, Printer, Words
 from callseal.seal.verify import NOT_CHECKED, Report, StoreCheck
+from callseal.seal.verify.presence import ARRIVAL
 
 
 def register(app: typer.Typer) -> None:
@@ -217,7 +218,11 @@ def _run(wanted: _Wanted, proof: Proof, printer: Printer, shown: "_Shown", now: 
     """Verify device by device, and yield the exit code of each thing."""
     for device in wanted.devices:
         report = proof.device(device)
-        stored = StoreCheck(wanted.in_stores(device), now=now)
+        stored = StoreCheck(
+            wanted.in_stores(device),
+            settled_before=now - ARRIVAL,
+            newest_at=None if report.facts is None else report.facts.newest_at,
+        )
         for copy in wanted.groups.get(device, ()):
             found = _recording(copy, wanted, proof, printer, shown)
             if found.intact and found.manifest is not None:

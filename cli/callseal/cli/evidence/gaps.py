@@ -23,6 +23,7 @@ class Code(StrEnum):
     NO_LEDGER = "no-ledger"
     LEDGER_OLDER = "ledger-older"
     LEDGER_WITHOUT_END = "ledger-without-end"
+    LEDGER_DOUBTFUL = "ledger-doubtful"
     LEDGER_FAULTY = "ledger-faulty"
     NO_PROOF = "no-proof"
     NO_STAMP = "no-stamp"

@@ -119,6 +119,9 @@ def find_history(
     if end is None:
         code = Code.LEDGER_OLDER if older else Code.LEDGER_WITHOUT_END
         return Found(history=None, gaps=(*gaps, gap(code, size=str(chain.size))))
+    if there.finding.outcome is Outcome.NOT_CHECKED:
+        # The entry is there and names this manifest; something else about it does not agree.
+        gaps = (gap(Code.LEDGER_DOUBTFUL, why=there.finding.words), *gaps)
     about = _authentic(collector.entries.values(), chain, key)
     if all(one.entry.sequence != end for one in about):
         # A checkpoint vouches for it, and its own signature does not: it can't be shown by itself.

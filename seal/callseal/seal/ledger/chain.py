@@ -25,7 +25,7 @@ from callseal.seal.ledger.entry import ENDS, Kind
 from callseal.seal.ledger.findings import ALTERED, NOT_CHECKED, NOTE, Code, Finding
 from callseal.seal.ledger.merkle import PackedHashes, root_at
 from callseal.seal.ledger.walk import MISSING, NO_TIME, Event, Walk
-from callseal.seal.manifest import LedgerPlace
+from callseal.seal.manifest import LedgerPlace, Result
 
 PROGRESS_ENTRIES: Final = 10_000
 
@@ -41,7 +41,8 @@ def no_progress(_entries: int, /) -> None:
 class End:
     """What became of a recording, by the ledger; `at` is when the entry was written.
 
-    `replaced` is an earlier end of the same recording that names another manifest.
+    `replaced` is an earlier end of the same recording that names another manifest, `crashed` whether a crash
+    can have brought that about.
     """
 
     kind: Kind
@@ -50,6 +51,7 @@ class End:
     manifest: bytes | None
     result: str
     replaced: int | None = None
+    crashed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -77,7 +79,7 @@ class Chain:
     _checkpoint_notes: PackedHashes
     _opened: dict[bytes, int]
     _ends: dict[bytes, Event]
-    _replaced: dict[bytes, int]
+    _replaced: dict[bytes, tuple[int, bool]]
     _open: dict[bytes, int]
     _restarted: int
 
@@ -88,7 +90,7 @@ class Chain:
         opened: dict[bytes, int] = {}
         ends: dict[bytes, Event] = {}
         sealed: dict[bytes, Event] = {}
-        replaced: dict[bytes, int] = {}
+        replaced: dict[bytes, tuple[int, bool]] = {}
         still_open: dict[bytes, int] = {}
         for event in told:
             if event.kind is Kind.OPENED:
@@ -102,8 +104,9 @@ class Chain:
                 still_open.pop(event.recording, None)
                 before = sealed.get(event.recording)
                 if before is not None and before.manifest != event.manifest:
-                    replaced[event.recording] = before.sequence
-                    _tell_replaced(walk, before, event)
+                    crashed = _can_be_a_crash(before, event)
+                    replaced[event.recording] = before.sequence, crashed
+                    _tell_replaced(walk, before, event, crashed=crashed)
                 if event.manifest is not None:
                     sealed[event.recording] = event
                 ends.pop(event.recording, None)  # so that the newest ends stand last
@@ -198,13 +201,15 @@ class Chain:
         return index if there else None
 
     def _end(self, event: Event) -> End:
+        replaced, crashed = self._replaced.get(event.recording, (None, False))
         return End(
             kind=event.kind,
             sequence=event.sequence,
             at=from_milliseconds(self.times_ms[event.sequence]),
             manifest=event.manifest,
             result=event.result or "",
-            replaced=self._replaced.get(event.recording),
+            replaced=replaced,
+            crashed=crashed,
         )
 
 
@@ -237,15 +242,20 @@ def verify_chain(
     return Chain.of(walk)
 
 
-def _tell_replaced(walk: Walk, before: Event, event: Event) -> None:
-    """Tell that a recording which had been sealed ended once more, as something else."""
+def _can_be_a_crash(before: Event, event: Event) -> bool:
+    """Tell whether a crash can make a recording that was sealed end once more, as something else.
+
+    A disk can lose what it had promised to keep: then the recording is recovered, or what was to be discarded
+    is discarded anew.
+    """
+    exempt = Result.EXEMPT.value
+    return event.kind is Kind.RECOVERED or before.result == event.result == exempt
+
+
+def _tell_replaced(walk: Walk, before: Event, event: Event, *, crashed: bool) -> None:
     name = UUID(bytes=event.recording)
-    words = (
-        f"recording {name} ended by entry {before.sequence}, and again by entry {event.sequence} as another"
-    )
-    # A crash can keep what was sealed from being complete. It seldom does; whoever wants another recording
-    # in its place says so every time.
-    exit_code = NOT_CHECKED if event.kind is Kind.RECOVERED else ALTERED
+    words = f"recording {name} ended by entry {before.sequence}, and otherwise by entry {event.sequence}"
+    exit_code = NOT_CHECKED if crashed else ALTERED
     walk.findings.add(Code.REPLACED, words, sequence=event.sequence, exit_code=exit_code)
 
 

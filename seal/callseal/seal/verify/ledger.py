@@ -132,9 +132,7 @@ def _replaced(end: End) -> Finding | None:
     """Judge an end that took the place of another one."""
     if end.replaced is None:
         return None
-    if end.kind is Kind.RECOVERED:
-        return unchecked(MANIFEST_NAME, Check.LEDGER, RECOVERED_ANEW)
-    return _failed(REPLACED)
+    return unchecked(MANIFEST_NAME, Check.LEDGER, RECOVERED_ANEW) if end.crashed else _failed(REPLACED)
 
 
 def _misdated(manifest: Manifest, chain: Chain, end: End) -> Finding | None:

@@ -96,19 +96,28 @@ def verify_presence(
 class StoreCheck:
     """Finds the recordings that are here, and not in every store that they are meant for.
 
-    `stores` are those that were looked through, by their names in the settings, with what lies in each.
+    `stores` are those that were looked through, by their names in the settings, with what lies in each;
+    `newest_at` is the device's newest ledger entry.
     """
 
-    def __init__(self, stores: Mapping[str, Container[UUID]], *, now: datetime) -> None:
+    def __init__(
+        self,
+        stores: Mapping[str, Container[UUID]],
+        *,
+        settled_before: datetime,
+        newest_at: datetime | None = None,
+    ) -> None:
         self._stores = stores
-        self._now = now
+        self._settled_before = settled_before
+        self._newest_at = newest_at
         self._seen: set[UUID] = set()
         self._found = _Limited()
 
     def take(self, manifest: Manifest) -> None:
         """Look where a recording lies; that its manifest is genuine was found before."""
-        # A difference: a manifest's time may be one behind which the calendar ends.
-        if manifest.id in self._seen or self._now - manifest.ended_at <= ARRIVAL:
+        if manifest.id in self._seen or not _settled(
+            manifest.ended_at, self._settled_before, self._newest_at
+        ):
             return
         self._seen.add(manifest.id)
         for name, there in self._stores.items():
@@ -123,6 +132,7 @@ class StoreCheck:
 
 def _settled(at: datetime, before: datetime, newest_at: datetime | None) -> bool:
     """Tell whether what happened then can't be on its way any more, by our clock or the ledger's own."""
+    # A difference: a time from outside may be one before which the calendar does not begin.
     return at < before or (newest_at is not None and newest_at - at > ARRIVAL)
 
 
