@@ -246,6 +246,8 @@ def test_another_devices_entries_are_refused() -> None:
     [
         lambda lines: [b"no entry\n", *lines],
         lambda lines: [*lines, lines[0]],
+        lambda lines: [lines[0], *lines],
+        lambda lines: [*lines[:-1], lines[0], lines[-1]],
         lambda lines: lines[:-1],
         lambda lines: [*lines[:-1], lines[-1][:-2]],
         lambda lines: lines[-1:],

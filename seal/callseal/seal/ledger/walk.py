@@ -146,15 +146,14 @@ class Walk:
             self._altered(f"segment {first} has no entries", first)
         if not last and True not in kinds:
             self._altered(f"segment {first} has no checkpoint", first)
-        begun, size = False, self.size
+        newest, size = -1, self.size
         for text, is_checkpoint in zip(lines, kinds, strict=True):
             line = text + b"\n"
             if is_checkpoint:
-                self._take_checkpoint(line, first, again=begun and self.size == size)
+                self._take_checkpoint(line, first, again=newest >= 0 and self.size == size)
             elif (said := self._read(line, first)) is not None:
-                if not begun and said.sequence != first:
-                    self._altered(f"segment {first} begins with entry {said.sequence}", said.sequence)
-                begun = True
+                self._check_place(said.sequence, newest, first)
+                newest = max(newest, said.sequence)
                 self._take_entry(said, line)
 
     def finish(self) -> None:
@@ -176,6 +175,13 @@ class Walk:
             self._altered(f"segment {first}: {problem}", first)
             self._lose_track()
             return None
+
+    def _check_place(self, sequence: int, newest: int, first: int) -> None:
+        """Find an entry that stands where it does not belong in its segment, behind its entry `newest`."""
+        if newest < 0 and sequence != first:
+            self._altered(f"segment {first} begins with entry {sequence}", sequence)
+        elif sequence <= newest:
+            self._altered(f"segment {first} has entry {sequence} behind entry {newest}", first)
 
     def _take_entry(self, said: Said, line: bytes) -> None:
         if said.device != self._device:
