@@ -27,6 +27,7 @@ COMMANDS = [
     ("uploader",),
     ("config", "show"),
     ("config", "check"),
+    ("spool", "init"),
     ("store", "init"),
     ("list",),
     ("open",),

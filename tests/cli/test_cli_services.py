@@ -50,6 +50,24 @@ def test_an_agent_without_recipients_does_not_start(callseal: Commands, archive:
     assert "Traceback" not in ran.err
 
 
+def test_no_service_works_in_a_folder_that_was_never_made_a_spool(
+    callseal: Commands, archive: Archive, tmp_path: Path
+) -> None:
+    """An unmounted disk leaves an empty folder: what went there would be lost from sight."""
+    empty = tmp_path / "mount-point"
+    empty.mkdir(mode=0o700)
+    settings = archive.office.config_file
+    settings.write_text(settings.read_text().replace(str(archive.office.spool_path), str(empty)))
+
+    ran = [callseal.program(service, "--config", settings) for service in ("agent", "uploader")]
+    made = callseal("spool", "init", "--config", settings)
+
+    assert [one.code for one in ran] == [30, 30]
+    assert all("is its disk mounted?" in one.err for one in ran)
+    assert made.code == 0
+    assert (empty / ".callseal-spool").is_file()
+
+
 def test_a_service_without_settings_says_where_it_looked(callseal: Commands, tmp_path: Path) -> None:
     for service in ("agent", "uploader"):
         ran = callseal.program(service, "--config", tmp_path / "none.toml")

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -41,6 +42,7 @@ def test_everything_is_verified_where_nothing_is_named(callseal: Commands, archi
         "1 ledger verified: 1 well, 0 not",
         "8 copies of recordings verified: 8 well, 0 not",
     ]
+    assert "1 call was not recorded, says its device: see callseal list" in ran.out
     assert ran.err.startswith("No revocation list is at hand, ")
     assert ran.err.count("\n") == 1
 
@@ -401,6 +403,26 @@ def test_a_name_that_a_stranger_chose_does_not_command_the_terminal(
 
     assert json.loads(ran.out)["strangers"] == [name]
     assert all(sign.isprintable() for sign in ran.out.replace("\n", ""))
+
+
+def test_a_ledger_of_the_calendars_last_day_is_printed_wherever_one_lives(
+    callseal: Commands, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the clocks are ahead of UTC that day has no local time any more."""
+    writer = Writer(office.organisation, datetime(9999, 12, 31, 20, tzinfo=UTC))
+    writer.start()
+    writer.publish()
+    folder = office.store_path / "ledger" / office.organisation.device
+    shutil.rmtree(folder)
+    folder.mkdir()
+    (folder / "0.jsonl").write_bytes(writer.kept.segments[0])
+    monkeypatch.setenv("TZ", "Asia/Shanghai")
+    time.tzset()
+
+    ran = callseal("verify", "--store", office.store_path, "--roots", office.roots_file)
+
+    assert ran.code == 14
+    assert "1 entry from 9999-12-31 20:01:00 to" in ran.out
 
 
 def test_a_pipe_in_a_named_folder_holds_nobody_up(callseal: Commands, archive: Archive) -> None:

@@ -114,6 +114,7 @@ def test_a_name_that_this_version_does_not_know_is_passed_over() -> None:
         ("an object twice", altered(objects=json.loads(MANIFEST.to_bytes())["objects"][:1] * 2)),
         ("a field twice", MANIFEST.to_bytes().replace(b"{", b'{"id": "", ', 1)),
         ("NaN", MANIFEST.to_bytes().replace(b"488000", b"NaN")),
+        ("too large a number", MANIFEST.to_bytes().replace(b'"id"', b'"unknown": 1e999, "id"', 1)),
         ("a number of five thousand digits", MANIFEST.to_bytes().replace(b"488000", b"9" * 5000)),
         ("a list", b"[]"),
         ("nothing", b""),

@@ -374,3 +374,36 @@ def test_free_space_is_what_the_disk_says(spool: Spool) -> None:
 def test_a_stores_name_is_no_way_out_of_the_spool(spool: Spool, store: str) -> None:
     with pytest.raises(SpoolError):
         spool.sent_path(store)
+
+
+def test_the_empty_folder_that_an_unmounted_disk_leaves_is_no_spool(tmp_path: Path) -> None:
+    """Nothing is made in it: what would be put there vanishes when the disk comes back."""
+    mount_point = tmp_path / "mount"
+    mount_point.mkdir(mode=0o700)
+
+    for root in (mount_point, tmp_path / "nothing"):
+        with pytest.raises(SpoolError, match="is its disk mounted"):
+            Spool.existing(root)
+
+    assert names(mount_point) == []
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_a_folder_that_was_made_a_spool_is_one_and_making_it_again_changes_nothing(tmp_path: Path) -> None:
+    made = Spool.create(tmp_path / "spool")
+    before = names(made.root)
+
+    again = Spool.create(tmp_path / "spool")
+
+    assert Spool.existing(tmp_path / "spool").root == again.root == made.root
+    assert names(made.root) == before
+
+
+def test_a_spool_from_before_there_were_markers_is_taken_for_what_it_is(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    with spool.lock():
+        make_ready(spool, OWNER)
+
+    taken = Spool.existing(spool.root)
+
+    assert len(list(taken.ready())) == 1

@@ -196,6 +196,7 @@ def test_a_recording_that_claims_to_have_lasted_since_long_ago_is_not_ok(writer:
 
 
 def test_an_exempt_call_dated_otherwise_than_its_entry_is_not_ok(writer: Writer) -> None:
+    writer.beat(20)
     began_at = STARTED_AT - 480 * HOUR
     fields = {"result": Result.EXEMPT, "reasons": ("rule-never",), "opened": False, "end": Kind.EXEMPT}
     sealed = writer.record(started_at=began_at, ended_at=began_at + MOMENT, **fields)  # type: ignore[arg-type]
@@ -222,6 +223,15 @@ def test_a_long_exempt_call_is_ok(writer: Writer) -> None:
 def test_a_call_that_went_on_in_a_second_folder_for_hours_is_ok(writer: Writer) -> None:
     fields = {"result": Result.DEGRADED, "reasons": ("disk-changed",)}
     sealed = writer.record(started_at=STARTED_AT - 5 * HOUR, **fields)  # type: ignore[arg-type]
+    writer.publish()
+
+    assert verified(sealed, writer.checked()).ok
+
+
+def test_an_exempt_call_whose_agent_died_and_began_again_days_later_is_ok(writer: Writer) -> None:
+    writer.add(Kind.STARTED, after=72 * HOUR, software="callseal/test", settings=bytes(32), x5c=OWNER.chain)
+    fields = {"result": Result.EXEMPT, "reasons": ("emergency",), "opened": False, "end": Kind.EXEMPT}
+    sealed = writer.record(**fields)  # type: ignore[arg-type]
     writer.publish()
 
     assert verified(sealed, writer.checked()).ok

@@ -23,7 +23,7 @@ OWNER = organisation()
 
 @pytest.fixture
 def spool(tmp_path: Path) -> Iterator[Spool]:
-    found = Spool(tmp_path / "spool")
+    found = Spool.create(tmp_path / "spool")
     with found.lock():
         yield found
 

@@ -26,7 +26,7 @@ PREFIX = f"recordings/{OWNER.device}/2026/11/21/{recording_id()}/"
 
 @pytest.fixture
 def spool(tmp_path: Path) -> Iterator[Spool]:
-    found = Spool(tmp_path / "spool")
+    found = Spool.create(tmp_path / "spool")
     with found.lock():
         yield found
 

@@ -151,10 +151,10 @@ def _doubt(settings: Settings, signer: DeviceSigner) -> str:
 def _spools(settings: Settings) -> tuple[tuple[Spool, ...], str]:
     """Open the spools; give in words what is wrong with the second, without which it goes on too."""
     first, *others = settings.spool.folders()
-    found, wrong = [Spool(first)], ""
+    found, wrong = [Spool.existing(first)], ""
     for folder in others:
         try:
-            found.append(Spool(folder))
+            found.append(Spool.existing(folder))
         except SpoolError as error:
             wrong = f"{error}: without a second folder a call whose disk fails is not recorded to its end"
     return tuple(found), wrong
@@ -245,9 +245,6 @@ class _Service:
         for spool in self._spools.all:
             for name in spool.quarantine_strangers():
                 log.error("spool.quarantined", name=name)
-                self.alarms.raise_(
-                    "quarantined", f"{spool.root}/open held what is no recording: see quarantine/"
-                )
         recovered = 0
         for found in self._recovery.run():
             if isinstance(found, Recovered):
@@ -263,6 +260,8 @@ class _Service:
             else:
                 log.error("recording.not-recovered", recording=str(found.id), detail=str(found.problem))
                 self.alarms.raise_("not-recovered", f"recording {found.id} stays in open/: {found.problem}")
+        if any(spool.holds_quarantined() for spool in self._spools.all):
+            self.alarms.raise_("quarantined", "something lies in quarantine/: a person has to look at it")
         if recovered:
             self.alarms.raise_(
                 "recovered",

@@ -42,6 +42,7 @@ from callseal.seal.keys import (
     read_signing_key,
 )
 from callseal.seal.revocation import Revocations, entries_of
+from callseal.seal.spool import MARKER_NAME
 from callseal.store.directory import DirectoryStore
 from callseal.store.errors import StoreError
 from callseal.store.names import RECORDINGS
@@ -220,6 +221,9 @@ def _spool_folder(folder: Path, min_free_mb: int) -> Result:
     if found.st_mode & _OTHERS:
         words = _("open to other accounts (mode {mode}): make it 700")
         return _failed("spool", folder, words.format(mode=f"{stat.S_IMODE(found.st_mode):o}"))
+    if not (folder / MARKER_NAME).exists() and not any(folder.iterdir()):
+        words = _("empty, and never made a spool: is its disk mounted? `callseal spool init` makes a new one")
+        return _failed("spool", folder, words)
     return _spool_room(folder, min_free_mb)
 
 

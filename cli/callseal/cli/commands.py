@@ -88,6 +88,7 @@ ENTRIES: Final = (
         words=mark("Bring recordings to the stores: the service, in the foreground."),
     ),
     Entry(name="config", module="config_command", words=mark("Show and check the settings."), group=True),
+    Entry(name="spool", module="spool_command", words=mark("Make a folder a spool."), group=True),
     Entry(name="store", module="store_command", words=mark("Make a folder a store."), group=True),
     Entry(name="list", module="list_command", words=mark("List recordings, the newest first.")),
     Entry(name="open", module="open_command", words=mark("Decrypt a recording, with its private key.")),

@@ -121,6 +121,7 @@ def _next_steps(config: Path, recipients: Path) -> None:
         "     callseal keys certify device.csr --root root.key -o device.pem",
         f"     callseal enroll --certificate device.pem --root root.key.pem --config {config}",
         _("3. Make the folder for recordings, and check everything:"),
+        f"     callseal spool init --config {config}",
         f"     callseal store init --config {config}",
         f"     callseal config check --config {config}",
     )

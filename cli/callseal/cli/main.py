@@ -17,7 +17,7 @@ from callseal.cli.commands import application
 
 PROGRAM: Final = "callseal"
 
-_HOLDS_SECRETS: Final = {"keys", "open"}
+_HOLDS_SECRETS: Final = {"enroll", "init", "keys", "list", "open"}
 """Commands that have private keys or opened recordings in their memory; services see to it themselves."""
 
 

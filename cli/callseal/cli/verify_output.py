@@ -15,6 +15,7 @@ from callseal.cli.i18n import _, counted, mark
 from callseal.cli.output import JsonValue
 from callseal.cli.places import Copy
 from callseal.cli.proving import INCOMPLETE, DeviceResult
+from callseal.seal.manifest import Result
 from callseal.seal.timestamp import write_time
 from callseal.seal.verify import (
     ALTERED,
@@ -96,10 +97,14 @@ class Words:
         self._codes: Counter[int] = Counter()
         self._ledgers: Counter[bool] = Counter()
         self._missing: Counter[str | None] = Counter()
+        self._silent: dict[str, Result] = {}
+        """The recordings without sound, and why: that is no fault, and should not be overlooked."""
 
     def recording(self, copy: Copy, report: Report) -> None:
         """Print one copy of a recording, if it is not well."""
         self._codes[report.exit_code] += 1
+        if report.manifest is not None and report.manifest.result in {Result.EXEMPT, Result.FAILED}:
+            self._silent[str(report.manifest.id)] = report.manifest.result
         if self._every or report.exit_code:
             output.line(f"{report.folder}  {copy.place}  {verdict(report.exit_code)}")
             _print_wrong(report.findings)
@@ -150,7 +155,22 @@ class Words:
         output.line(words.format(number=total, well=well, wrong=total - well))
 
     def _absences(self) -> None:
-        """Print of how many recordings there is nothing, or not everywhere."""
+        """Print of how many calls there is no sound, nothing, or not everywhere."""
+        silent = Counter(self._silent.values())
+        if exempt := silent[Result.EXEMPT]:
+            words = counted(
+                "{number} call was not recorded, says its device: see callseal list",
+                "{number} calls were not recorded, say their devices: see callseal list",
+                exempt,
+            )
+            output.line(words.format(number=exempt))
+        if failed := silent[Result.FAILED]:
+            words = counted(
+                "{number} recording has no sound, says its device: it failed",
+                "{number} recordings have no sound, say their devices: they failed",
+                failed,
+            )
+            output.line(words.format(number=failed))
         if missing := self._missing[MISSING]:
             words = counted(
                 "{number} recording is missing: deleted", "{number} recordings are missing: deleted", missing

@@ -1,9 +1,9 @@
 """One JSON object that came from outside, read field by field with its type and its limit.
 
 Conventions: JSON as RFC 8259 means it, and stricter where readers of JSON differ: a name given twice, NaN,
-Infinity and half a surrogate pair are refused. A number is read as an integer only if it was written as
-one; true is no number. Names that nobody asks for are passed over. Messages name the field and never
-repeat its value: a value may hold what does not belong in a log.
+Infinity, a number too large to be written again, and half a surrogate pair are refused. A number is read as
+an integer only if it was written as one; true is no number. Names that nobody asks for are passed over.
+Messages name the field and never repeat its value: a value may hold what does not belong in a log.
 
 Every reading raises the error class that the caller gave, and nothing else.
 """
@@ -11,6 +11,7 @@ Every reading raises the error class that the caller gave, and nothing else.
 import base64
 import binascii
 import json
+import math
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -35,7 +36,12 @@ def read_object(data: bytes, *, what: str, limit_bytes: int, error: type[SealErr
     if len(data) > limit_bytes:
         raise error(f"{what}: {len(data)} bytes, more than the {limit_bytes} allowed")
     try:
-        value = json.loads(data.decode(), object_pairs_hook=_no_name_twice, parse_constant=_no_constant)
+        value = json.loads(
+            data.decode(),
+            object_pairs_hook=_no_name_twice,
+            parse_constant=_no_constant,
+            parse_float=_finite,
+        )
     except (ValueError, RecursionError) as problem:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
         raise error(f"{what}: not JSON as RFC 8259 means it") from problem
     if not isinstance(value, dict):
@@ -164,6 +170,13 @@ def _no_name_twice(pairs: list[tuple[str, JsonValue]]) -> JsonObject:
     if len(values) != len(pairs):
         raise ValueError("a name stands twice in one object")
     return values
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):  # 1e999: what was read could not be written again
+        raise ValueError(f"{text} is too large a number")
+    return value
 
 
 def _no_constant(name: str) -> JsonValue:

@@ -14,6 +14,10 @@ A recording is finished in two steps. `bind` writes the manifest; from then on t
 whoever finds it after a crash only carries on. `release` moves its folder to ``ready/`` by one rename: who
 looks there sees it whole or not at all. Nothing here holds a key or reads plaintext.
 
+A folder is a spool once it was made one (`create`), which leaves a marker. The empty folder that an unmounted
+disk leaves behind looks like a new spool with plenty of room; recordings put there vanish beneath the disk
+when it comes back, and the ledger that begins there is a second history of this device.
+
 Conventions: the spool is ``0700`` and belongs to the account that runs the services; one that others can
 look into, or that belongs to somebody else, is refused. All errors of the disk are SpoolError. Only who
 holds the lock may begin recordings or take up unfinished ones.
@@ -28,7 +32,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import ClassVar, Final, Self
 from uuid import UUID
 
 from callseal.seal import durable
@@ -56,11 +60,14 @@ WORKING_NAMES: Final = {
 }
 """What the object of each kind is called until the recording is complete."""
 AGENT: Final = "agent"
+MARKER_NAME: Final = ".callseal-spool"
 
 FOLDERS: Final = ("open", "ready", "quarantine", "ledger", "status", "sent")
 FOLDER_MODE: Final = 0o700
 
 _OBJECT: Final = re.compile(r"([a-z]{1,16})-[0-9a-f]{64}\.age")
+_MARKER: Final = b"callseal-spool/1\n"
+_USED: Final = ("open", "ready", "ledger", "sent")
 _SEGMENT: Final = re.compile(r"(0|[1-9][0-9]{0,15})\.jsonl")
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
@@ -253,6 +260,28 @@ class Spool:
                 _check_private(root / name)
             durable.sync_folder(root)
 
+    @classmethod
+    def create(cls, root: Path) -> Self:
+        """Make a folder a spool, or find that it is one already."""
+        spool = cls(root)
+        marker = root / MARKER_NAME
+        with _disk(marker):
+            if not marker.exists():
+                durable.replace_file(marker, _MARKER)
+                durable.sync_folder(root.parent)
+        return spool
+
+    @classmethod
+    def existing(cls, root: Path) -> Self:
+        """Return the spool at `root`; SpoolError where there is none. One that holds anything is one."""
+        with _disk(root):
+            if not (root / MARKER_NAME).exists() and not any(map(_holds_anything, map(root.joinpath, _USED))):
+                raise SpoolError(
+                    f"{root}: not a spool (no {MARKER_NAME} in it, and nothing else): is its disk mounted?"
+                    " A new spool is made with `callseal spool init`"
+                )
+        return cls.create(root)
+
     @property
     def root(self) -> Path:
         """The spool's folder."""
@@ -366,6 +395,11 @@ class Spool:
             step("sync folder")
             durable.sync_folder(path.parent)
 
+    def holds_quarantined(self) -> bool:
+        """Tell whether anything lies in ``quarantine/``."""
+        with _disk(self._root):
+            return _holds_anything(self._root / "quarantine")
+
     def quarantined(self) -> list[UUID]:
         """Return the recordings in quarantine, oldest first."""
         return [recording for recording, _ in self._recordings("quarantine")]
@@ -414,6 +448,10 @@ def _check_private(path: Path) -> None:
     if found.st_mode & _OTHERS:
         mode = stat.S_IMODE(found.st_mode)
         raise SpoolError(f"{path}: open to other accounts (mode {mode:o}); make it 700")
+
+
+def _holds_anything(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
 
 
 def _free_name(folder: Path, name: str) -> Path:

@@ -94,7 +94,7 @@ def run(
     Raises SpoolError if the spool can't be used or another uploader works in it; after the start, whatever
     the disk or a store does is an alarm and no error.
     """
-    spools = [Spool(root) for root in spool_roots]
+    spools = [Spool.existing(root) for root in spool_roots]
     with contextlib.ExitStack() as locks:
         for spool in spools:
             locks.enter_context(spool.lock(SERVICE))
@@ -203,7 +203,6 @@ class _Service:
         except SpoolError as problem:
             self._raise_alarm("spool-failed", str(spool.root), str(problem))
             return
-        refused = False
         for segment in segments:
             key = spool.root, segment.first
             if self._stop.is_set():
@@ -216,14 +215,16 @@ class _Service:
                 if not problem.permanent:
                     self._unreachable(delivery, str(problem))
                     return
-                refused = True
+                # What comes behind belongs to the same history as what was refused: two in one store would
+                # leave neither of them whole.
                 self._raise_alarm("ledger-refused", f"{name} {segment.first}", str(problem))
-                continue
+                break
             delivery.segments.add(key)
+            self._reached(delivery)
             self._clear_alarm("ledger-refused", f"{name} {segment.first}")
         # The newest one stays: it says where the next one begins.
         done = [segment.first for segment in segments if (spool.root, segment.first) in delivery.segments]
-        if done and not refused and len(done) == len(segments):
+        if done:
             self._note_ledger(spool, delivery, done[-1])
 
     def _note_ledger(self, spool: Spool, delivery: _Delivery, below: int) -> None:
@@ -258,11 +259,14 @@ class _Service:
         else:
             delivery.sent.add(bundle.id)
             delivery.broken_until_s.pop(bundle.id, None)
-            delivery.retry = Retry()
-            self._clear_alarm("store-unreachable", name)
+            self._reached(delivery)
             self._clear_alarm("spool-failed", name)
             for code in ("bundle-broken", "store-refused"):
                 self._clear_alarm(code, f"{name} {bundle.id}")
+
+    def _reached(self, delivery: _Delivery) -> None:
+        delivery.retry = Retry()
+        self._clear_alarm("store-unreachable", delivery.target.name)
 
     def _unreachable(self, delivery: _Delivery, detail: str) -> None:
         self._failures += 1

@@ -17,6 +17,7 @@ from callseal.config.render import render_default
 from callseal.seal import keys, status
 from callseal.seal.age import X25519Identity
 from callseal.seal.keyfile import write_identity
+from callseal.seal.spool import Spool
 from callseal.seal.status import Reading, State
 from callseal.store.directory import DirectoryStore
 
@@ -71,6 +72,7 @@ class Office:
         keys.write_certificates(office.config_file.with_name("device.pem"), [certificate])
         keys.write_certificates(office.roots_file, [root_certificate])
         DirectoryStore.create(office.store_path)
+        Spool.create(office.spool)
         text = render_default(
             site="demo",
             pbx=pbx,

@@ -41,7 +41,7 @@ def no_progress(_entries: int, /) -> None:
 class End:
     """What became of a recording, by the ledger; `at` is when the entry was written.
 
-    `replaced` is an earlier end of the same recording that names another manifest, `crashed` whether a crash
+    `started_at` is when the agent that wrote it had begun, None where that is not told. `replaced` is an earlier end of the same recording that names another manifest, `crashed` whether a crash
     can have brought that about.
     """
 
@@ -50,6 +50,7 @@ class End:
     at: datetime
     manifest: bytes | None
     result: str
+    started_at: datetime | None = None
     replaced: int | None = None
     crashed: bool = False
 
@@ -208,6 +209,7 @@ class Chain:
             at=from_milliseconds(self.times_ms[event.sequence]),
             manifest=event.manifest,
             result=event.result or "",
+            started_at=self.at(event.started),
             replaced=replaced,
             crashed=crashed,
         )

@@ -43,13 +43,14 @@ _LINE_END: Final = b'\\n"}\n'
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What an entry says of a recording."""
+    """What an entry says of a recording; `started` is the entry by which its agent had begun, -1 for none."""
 
     sequence: int
     kind: Kind
     recording: bytes
     manifest: bytes | None
     result: str | None
+    started: int
 
 
 class Walk:
@@ -225,7 +226,8 @@ class Walk:
         elif kind is Kind.STOPPED:
             self.stopped = sequence
         elif said.recording is not None and (kind is Kind.OPENED or kind in ENDS):
-            self.events.append(Event(sequence, kind, said.recording, said.manifest, said.result))
+            event = Event(sequence, kind, said.recording, said.manifest, said.result, self.started)
+            self.events.append(event)
 
     def _take_again(self, sequence: int, digest: bytes) -> None:
         there = self.hashes[sequence]

@@ -153,8 +153,9 @@ def _misdated(manifest: Manifest, chain: Chain, end: End) -> Finding | None:
         early = early or since < -CLOCK_TOLERANCE
         late = since - limit > CLOCK_TOLERANCE
     else:
-        # What was recovered ends for the ledger when the agent began again.
-        late = end.kind is not Kind.RECOVERED and end.at - manifest.ended_at > CLOCK_TOLERANCE
+        # What an agent finds when it begins again, for the ledger ends only then.
+        found = end.started_at is not None and end.at - end.started_at <= CLOCK_TOLERANCE
+        late = not found and end.kind is not Kind.RECOVERED and end.at - manifest.ended_at > CLOCK_TOLERANCE
     if not early and not late:
         return None
     noted = write_time(end.at) if opened_at is None else f"{write_time(opened_at)} to {write_time(end.at)}"
