@@ -41,8 +41,9 @@ def no_progress(_entries: int, /) -> None:
 class End:
     """What became of a recording, by the ledger; `at` is when the entry was written.
 
-    `started_at` is when the agent that wrote it had begun, None where that is not told. `replaced` is an earlier end of the same recording that names another manifest, `crashed` whether a crash
-    can have brought that about.
+    `started_at` is when the agent that wrote it had begun, None where that is not told. `replaced` is an
+    earlier end of the same recording that names another manifest, `crashed` whether a crash can have brought
+    that about.
     """
 
     kind: Kind
