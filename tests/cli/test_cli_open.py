@@ -23,6 +23,7 @@ from callseal.seal.vcon import Vcon, sign_vcon
 from callseal.seal.writer import SealedObject, seal_bytes
 from support.bundle import DURATION_S, PASSPHRASE, RATE_HZ, Archive, flip, only, open_office, record, sound
 from support.commands import PROGRAM, Commands, Ran
+from support.exhibits import cut_off
 from support.sealed_recordings import organisation, rewrite_manifest
 
 CHUNK = 64 * 1024 + 16
@@ -566,3 +567,20 @@ def test_a_recording_under_another_ones_id_is_altered(callseal: Commands, archiv
 
     assert ran.code == 12
     assert "the manifest's own" in ran.err
+
+
+@pytest.mark.parametrize("lost_chunks", [0, 1])
+def test_sound_that_is_missing_in_the_middle_is_said_to_be(
+    callseal: Commands, tmp_path: Path, lost_chunks: int
+) -> None:
+    """It stands as silence in what is heard; whoever listens must not take that for the call's."""
+    office = open_office(tmp_path / "office")
+    recording, _inner = cut_off(office, 1, size_bytes=200_000, lost_chunks=lost_chunks)
+
+    ran = callseal(
+        *("open", str(recording), "-i", office.key_file, "--config", office.config_file),
+        *("-o", tmp_path / "call.wav"),
+    )
+
+    assert ran.code == 0
+    assert ("65536 bytes of the sound are missing" in ran.err) == (lost_chunks > 0)

@@ -207,11 +207,20 @@ def _sound(
 ) -> Exported | None:
     if out is None or form is None:
         if sealed.object(AUDIO) is not None:
-            deque(opening.open_audio(sealed, document, identities), maxlen=0)
+            deque(opening.open_audio(sealed, document, identities, missing=_warn_missing), maxlen=0)
         return None
     if sealed.object(AUDIO) is None:
         raise NotFound(opening.without_sound(sealed.manifest))
-    return exporting.export(opening.open_audio(sealed, document, identities), out, form, replace=replace)
+    pieces = opening.open_audio(sealed, document, identities, missing=_warn_missing)
+    return exporting.export(pieces, out, form, replace=replace)
+
+
+def _warn_missing(size_bytes: int) -> None:
+    words = _(
+        "{number} bytes of the sound are missing before its last part, and stand there as silence: the"
+        " recorder's disk lost them"
+    )
+    output.warning(words.format(number=size_bytes))
 
 
 def _facts(sealed: Sealed, call: Conversation, business: str) -> Iterator[tuple[str, str]]:

@@ -16,7 +16,7 @@ a `WrongKey`, and only once the bytes are known to be the sealed ones: an altere
 import contextlib
 import hashlib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Final
 
@@ -143,10 +143,21 @@ def open_call(sealed: Sealed, identities: Sequence[Identity]) -> JsonObject:
     return document
 
 
-def open_audio(sealed: Sealed, document: JsonObject, identities: Sequence[Identity]) -> Iterator[bytes]:
+def nobody_told(_size_bytes: int, /) -> None:
+    """Take no notice of what is missing."""
+
+
+def open_audio(
+    sealed: Sealed,
+    document: JsonObject,
+    identities: Sequence[Identity],
+    *,
+    missing: Callable[[int], None] = nobody_told,
+) -> Iterator[bytes]:
     """Yield the inner file of a recording; it is only vouched for once the iterator has come to its end.
 
-    Of a recovered recording the sealed file ends behind a whole chunk, and the tail goes on from there.
+    Of a recovered recording the sealed file ends behind a whole chunk, and the tail goes on from there; what
+    is missing between the two is filled with silence, and `missing` hears how many bytes that are.
     Raises NotFound where there is no sound, else as `open_call`.
     """
     item, tail = sealed.object(AUDIO), sealed.object(TAIL)
@@ -158,7 +169,7 @@ def open_audio(sealed: Sealed, document: JsonObject, identities: Sequence[Identi
         size_bytes += len(piece)
         yield piece
     if tail is not None:
-        for piece in _open_tail(sealed, tail, size_bytes, identities):
+        for piece in _open_tail(sealed, tail, size_bytes, identities, missing):
             digest.update(piece)
             yield piece
     promised = promised_hashes(document)
@@ -167,13 +178,19 @@ def open_audio(sealed: Sealed, document: JsonObject, identities: Sequence[Identi
 
 
 def _open_tail(
-    sealed: Sealed, tail: ManifestObject, position_bytes: int, identities: Sequence[Identity]
+    sealed: Sealed,
+    tail: ManifestObject,
+    position_bytes: int,
+    identities: Sequence[Identity],
+    missing: Callable[[int], None],
 ) -> Iterator[bytes]:
     """Yield what belongs behind the first `position_bytes` of the inner file."""
     identity = tail_identity(sealed, tail, identities)
     gap_bytes = (tail.plaintext_offset or 0) - position_bytes
     if not 0 <= gap_bytes <= MAX_GAP_BYTES:
         raise _altered(tail.name, _("it does not go on where the sealed file ends"))
+    if gap_bytes:
+        missing(gap_bytes)
     # A disk that lost what it had promised to keep: the place of what comes after is known all the same.
     header = b"" if position_bytes else _inner_header(sealed.manifest)[:gap_bytes]
     silent = _SILENT_BYTES.get(sealed.manifest.encoding or 0, b"\0")
