@@ -23,9 +23,9 @@ from callseal.archive.stamping import (
     Outcome,
     Stamper,
 )
-from callseal.seal.keys import device_id
+from callseal.seal.keys import Role, chain_der, device_id, self_signed
 from callseal.seal.ledger import Clocks, Journal, Kind
-from callseal.seal.ledger.checkpoint import parse_checkpoint, read_line
+from callseal.seal.ledger.checkpoint import parse_checkpoint, read_line, sign_checkpoint, write_line
 from callseal.seal.stamp import MAX_STAMP_BYTES, read_stamp
 from callseal.store.directory import DirectoryStore
 from callseal.store.errors import StoreRefused, StoreUnreachable
@@ -82,8 +82,9 @@ def keep_ledger(
         key=key,
         clocks=lambda: Clocks(at=NOW, boot="0123456789abcdef", uptime_ms=1000),
     )
+    chain = chain_der([self_signed(key, role=Role.DEVICE, now=NOW, years=1)])
     for _segment in range(segments):
-        journal.append(Kind.HEARTBEAT, open_=0)
+        journal.append(Kind.STARTED, software="callseal/test", settings=bytes(32), x5c=chain)
         journal.append(Kind.HEARTBEAT, open_=0)
         path = journal.publish()
         if path is None:
@@ -177,6 +178,22 @@ def test_a_longer_ledger_gets_another_stamp(
 
     assert (found.outcome, found.size) == (Outcome.STAMPED, 4)
     assert stamps(store) == [stamp_name(device, 2), stamp_name(device, 4)]
+
+
+def test_what_somebody_else_put_behind_a_ledger_is_passed_over_and_told(
+    store: DirectoryStore, tsa: StampingAuthority, tmp_path: Path
+) -> None:
+    """Who may only add could else keep a ledger from ever being stamped again."""
+    device = keep_ledger(store, tmp_path, segments=2)
+    thief = KEYS[1]
+    forged = write_line(sign_checkpoint(device, 10**15 + 1, bytes(32), thief))
+    put(store, ledger_name(device, 10**15), b"{}\n" + forged, tmp_path)
+
+    (found,) = stamped(store, Asked(tsa.answer), tsa)
+
+    assert (found.size, found.outcome, found.exit_code) == (4, Outcome.STAMPED, 15)
+    assert stamps(store) == [f"stamps/{device}/4.tsr"]
+    assert ledger_name(device, 10**15) in str(found.problem)
 
 
 def test_a_store_without_ledgers_needs_no_stamp(store: DirectoryStore, tmp_path: Path) -> None:

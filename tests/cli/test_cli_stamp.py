@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from callseal.seal.keys import device_id
+from callseal.seal.keys import Role, chain_der, device_id, self_signed
 from callseal.seal.ledger import Clocks, Journal, Kind
 from callseal.store.directory import DirectoryStore
 from callseal.store.names import ledger_name, stamp_name
@@ -40,7 +40,8 @@ def store(tmp_path: Path) -> Path:
     store = DirectoryStore.create(tmp_path / "store")
     clocks = Clocks(at=datetime(2026, 11, 21, 19, 0, tzinfo=UTC), boot="0123456789abcdef", uptime_ms=1000)
     journal = Journal([tmp_path / "ledger"], device=DEVICE, key=KEY, clocks=lambda: clocks)
-    journal.append(Kind.HEARTBEAT, open_=0)
+    chain = chain_der([self_signed(KEY, role=Role.DEVICE, now=clocks.at, years=1)])
+    journal.append(Kind.STARTED, software="callseal/test", settings=bytes(32), x5c=chain)
     segment = journal.publish()
     journal.close()
     if segment is None:

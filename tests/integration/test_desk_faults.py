@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from callseal.cli.demo.office import UPLOADER
+from callseal.seal.spool import Spool
 from support.calls import be_refused, calling, hold_call
 from support.desk import NO_ANNOUNCEMENT, Desk, Recorded, desk
 from support.line import LIBRARY_BUFFER_S, TICKS_S
@@ -260,7 +261,7 @@ def test_a_second_agent_in_the_same_spool_is_refused(tmp_path: Path) -> None:
 def test_a_port_that_is_taken_is_said_with_its_number(tmp_path: Path) -> None:
     """The agent ends with the source's code and names the address."""
     with desk(tmp_path / "desk") as at:
-        other = tmp_path / "other-spool"
+        other = Spool.create(tmp_path / "other-spool").root
         text = at.office.config_file.read_text().replace(str(at.office.spool), str(other))
         at.office.config_file.write_text(text)
         first = at.office.process("agent")

@@ -1,6 +1,7 @@
 """The folder as a store: whole objects only, wherever the writer dies and whatever the disk does."""
 
 import hashlib
+import os
 import resource
 import stat
 from collections.abc import Iterator
@@ -204,3 +205,16 @@ def test_an_object_may_be_put_again_while_it_is_being_read(tmp_path: Path, sourc
         store.put(NAME, source, SHA256)
 
         assert file.read() == DATA
+
+
+def test_a_link_or_a_pipe_under_an_objects_name_is_no_object(tmp_path: Path) -> None:
+    """A link leads out of the store; a pipe would keep its reader waiting for ever."""
+    store = DirectoryStore.create(tmp_path / "store")
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"not for the store")
+    (store.root / "link").symlink_to(secret)
+    os.mkfifo(store.root / "pipe")
+
+    for name in ("link", "pipe"):
+        with pytest.raises(StoreMissing):
+            store.get(name)

@@ -145,7 +145,14 @@ class Chronicle:
         try:
             journal = self._reopened()
             while self._waiting:
-                self._waiting[0](journal)
+                try:
+                    self._waiting[0](journal)
+                except SpoolError:
+                    raise
+                except Exception:
+                    # A bug in one entry must not stand in the way of all that come after it.
+                    self._waiting.popleft()
+                    raise
                 self._waiting.popleft()
         except SpoolError as error:
             self._failed(error)
@@ -165,7 +172,8 @@ class Chronicle:
         uptime_ms = self._clocks().uptime_ms
         waited = uptime_ms - self._last_opened_ms >= REOPEN_EVERY_MS
         if self._broken is not None and not (self._broken.full and waited):
-            raise self._broken
+            # Told again and again: with what it has gathered on its way it would grow without end.
+            raise self._broken.with_traceback(None)
         self._last_opened_ms = uptime_ms
         self._journal = self._open_journal()
         self._broken = None

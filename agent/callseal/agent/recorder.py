@@ -54,7 +54,7 @@ from callseal.seal.ledger.entry import Kind
 from callseal.seal.manifest import Result
 from callseal.seal.reasons import FAILURES
 from callseal.seal.spool import Spool
-from callseal.seal.state import Continues, Purpose
+from callseal.seal.state import Purpose
 from callseal.seal.uuid7 import uuid7
 from callseal.seal.writer import Rescue, SealedFile, SealedObject, Staged
 
@@ -188,9 +188,7 @@ class SpoolRecorder:
             # What an earlier disk has of the call is destroyed when it is there again.
             self._note_discarded(earlier, end)
         try:
-            # First what is wanted, then the deed: a crash in between must not bring the sound back.
-            self._binder.put_state(entry, Purpose.DISCARD, end.reasons)
-            entry.bundle.discard_audio()
+            self._destroy(entry, end)
         except SpoolError as error:
             self._alarm(_WRITE_FAILED, f"recording {entry.id}: {error}")
             self._spools.distrust(entry.spool, error)
@@ -200,6 +198,19 @@ class SpoolRecorder:
             return
         entry.format, entry.samples, entry.first_sample = None, 0, 0
         self._complete(entry, Outcome(end=end, result=Result.EXEMPT, reasons=end.reasons))
+
+    def _destroy(self, entry: Recording, end: EndReason) -> None:
+        try:
+            # First what is wanted, then the deed: a crash in between must not bring the sound back.
+            self._binder.put_state(entry, Purpose.DISCARD, end.reasons)
+        except SpoolError as error:
+            if not error.full:
+                raise
+            # There is room for it once the sound is gone.
+            entry.bundle.discard_audio()
+            self._binder.put_state(entry, Purpose.DISCARD, end.reasons)
+        else:
+            entry.bundle.discard_audio()
 
     # --- the clock ----------------------------------------------------------------------------------
 
@@ -274,12 +285,12 @@ class SpoolRecorder:
             spool=spool,
             bundle=spool.begin(recording),
             call=call,
-            opened_at=self._now(),
+            opened_at=self._now() if going_on is None else going_on.time_of(first_sample),
             format=form,
             samples=first_sample,
             first_sample=first_sample,
             flushed_s=self._monotonic(),
-            continues=None if going_on is None else Continues(id=going_on.id, sample=first_sample),
+            continues=None if going_on is None else going_on.place_of(first_sample),
         )
         self._binder.put_state(entry, Purpose.RECORD if form else Purpose.DISCARD, reasons)
         if form is not None:
@@ -352,6 +363,8 @@ class SpoolRecorder:
                 self._go_on(entry, entry.format, entry.writer.rescue(), spool, recording)
             except SpoolError as second:
                 self._note_failed(recording, (_WRITE_FAILED,))
+                # Some of the sound may lie there: whoever destroys the call's sound means that too.
+                entry.earlier = (*entry.earlier, recording)
                 log.error("recording.go-on.failed", recording=str(entry.id), detail=str(second))  # noqa: TRY400
                 self._alarm(_WRITE_FAILED, f"recording {entry.id}: {second}")
                 self._spools.distrust(spool, second)
@@ -366,12 +379,15 @@ class SpoolRecorder:
         fresh = self._begin_in(spool, recording, entry.call, form, going_on=entry, first_sample=first)
         inner = rescue.plaintext[au.HEADER_BYTES :] if rescue.start_bytes == 0 else rescue.plaintext
         header = au.AuHeader(encoding=form.encoding, rate_hz=form.rate_hz, channels=CHANNELS)
-        if fresh.writer is not None:
-            fresh.writer.write(inner)
-            fresh.writer.flush()
         fresh.measure(au.to_frames(inner, header))
         fresh.events = entry.events
-        self._binder.save_metadata(fresh)
+        with contextlib.ExitStack() as undo:
+            if fresh.writer is not None:
+                undo.callback(fresh.writer.abandon)
+                fresh.writer.write(inner)
+                fresh.writer.flush()
+            self._binder.save_metadata(fresh)
+            undo.pop_all()
         self._note_failed(entry.id, (_WRITE_FAILED,))
         log.warning("recording.goes-on", recording=str(entry.id), as_=str(fresh.id), spool=str(spool.root))
         entry.go_on_as(fresh)

@@ -65,6 +65,15 @@ class Recording:
                 return event.at - timedelta(seconds=before / self.format.rate_hz)
         return self.opened_at
 
+    def time_of(self, sample: int) -> datetime:
+        """Return the wall time of a sample of the call."""
+        rate_hz = 1 if self.format is None else self.format.rate_hz
+        return self.audio_start + timedelta(seconds=(sample - self.first_sample) / rate_hz)
+
+    def place_of(self, sample: int) -> Continues:
+        """Return where in this recording a sample of the call is."""
+        return Continues(id=self.id, sample=sample - self.first_sample)
+
     def own_events(self) -> tuple[Event, ...]:
         """Return the events with positions in this recording; what was before its beginning is negative."""
         return tuple(_moved(event, -self.first_sample) for event in self.events)

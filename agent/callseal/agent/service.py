@@ -13,7 +13,7 @@ import secrets
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
@@ -32,7 +32,7 @@ from callseal.agent.recorder import SpoolRecorder
 from callseal.agent.sources.bridge import reach
 from callseal.agent.sources.bridge.routing import Desk, announcement_key
 from callseal.agent.sources.bridge.source import RATE_HZ, BridgeSource, Listen, Room
-from callseal.agent.spools import Spools
+from callseal.agent.spools import AtHand, Spools, take
 from callseal.agent.tagging import Tagging
 from callseal.config import logs
 from callseal.config.announcement import read_announcement
@@ -106,13 +106,11 @@ def run(loaded: Loaded) -> int:
     recipients = read_recipients(settings.seal.recipients_file)
     signer, untrusted = identity.load(settings.device.key_file, settings.device.certificate_file, now())
     ready_to_play = programmes(settings)
-    spools, no_second = _spools(settings)
     with contextlib.ExitStack() as locks:
-        for spool in spools:
-            locks.enter_context(spool.lock())
+        at_hand = take(settings.spool.folders(), locks)
         service = _Service(
             settings,
-            spools=spools,
+            at_hand=at_hand,
             recipients=recipients,
             signer=signer,
             ready_to_play=ready_to_play,
@@ -122,8 +120,8 @@ def run(loaded: Loaded) -> int:
         doubt = _doubt(settings, signer)
         if doubt and not untrusted:
             service.alarms.raise_("no-certificate", doubt)
-        if no_second:
-            service.alarms.raise_("second-spool", no_second)
+        if at_hand.missing:
+            service.alarms.raise_("second-spool", at_hand.missing)
         if untrusted:
             service.alarms.raise_("no-certificate", untrusted)
         if len(recipients) < _TWO_READERS:
@@ -148,18 +146,6 @@ def _doubt(settings: Settings, signer: DeviceSigner) -> str:
     return ""
 
 
-def _spools(settings: Settings) -> tuple[tuple[Spool, ...], str]:
-    """Open the spools; give in words what is wrong with the second, without which it goes on too."""
-    first, *others = settings.spool.folders()
-    found, wrong = [Spool.existing(first)], ""
-    for folder in others:
-        try:
-            found.append(Spool.existing(folder))
-        except SpoolError as error:
-            wrong = f"{error}: without a second folder a call whose disk fails is not recorded to its end"
-    return tuple(found), wrong
-
-
 class _Service:
     """The parts of a running agent."""
 
@@ -167,7 +153,7 @@ class _Service:
         self,
         settings: Settings,
         *,
-        spools: Sequence[Spool],
+        at_hand: AtHand,
         recipients: tuple[Recipient, ...],
         signer: DeviceSigner,
         ready_to_play: dict[str, Programme],
@@ -179,14 +165,14 @@ class _Service:
         self._signer = signer
         self._sync_s = settings.seal.sync_s
         self._spools = Spools(
-            spools,
+            at_hand.spools,
             min_free_bytes=settings.spool.min_free_mb * _MEBIBYTE,
             alarm=self.alarms.raise_,
             clear=self.alarms.clear,
         )
         self._chronicle = Chronicle(
             lambda: Journal(
-                [spool.ledger_path for spool in spools],
+                at_hand.ledgers,
                 device=signer.device,
                 key=signer.key,
                 clocks=system_clocks,
@@ -212,7 +198,8 @@ class _Service:
             banked=settings.is_banked(),
         )
         self._recovery = Recovery(
-            spools=spools,
+            spools=at_hand.spools,
+            whole=not at_hand.missing,
             recipients=recipients,
             signer=signer,
             ledger=self._chronicle,
@@ -334,10 +321,11 @@ class _Service:
 
     async def _sync_forever(self, spool: Spool) -> None:
         """Bring the recordings in a spool to the disk, all at once, without keeping anybody waiting."""
-        bank = Bank(spool.root)
+        bank: Bank | None = None
         while True:
             await asyncio.sleep(self._sync_s)
             with self._kept_alive("sync"):
+                bank = bank or Bank(spool.root)
                 await asyncio.to_thread(self._sync, bank, spool)
 
     def _sync(self, bank: Bank, spool: Spool) -> None:

@@ -3,21 +3,56 @@
 A disk that refused to write or to sync is not asked again until the agent starts anew: what the kernel kept
 of it is unknown, and trying again could only pretend. A disk that was full is asked again once it has room.
 
-Conventions: used from one thread. `alarm` takes a code and words, `clear` a code.
+Conventions: used from several threads; what they share is one set that only grows. `alarm` takes a code and words, `clear` a code.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
 
 from callseal.seal.errors import SpoolError
-from callseal.seal.spool import Spool
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from callseal.seal.spool import Spool, SpoolInUse
 
 FAILED: Final = "spool-failed"
 FULL: Final = "spool-full"
 SECOND: Final = "second-spool-used"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AtHand:
+    """The spools that a device finds at its start; without the first there is none of this."""
+
+    spools: tuple[Spool, ...]
+    """Those that take recordings, locked."""
+    ledgers: tuple[Path, ...]
+    """Where the ledger may stand: also in a spool that can only be read."""
+    missing: str
+    """In words what is wrong with another; empty when all are there."""
+
+
+def take(folders: Sequence[Path], locks: ExitStack) -> AtHand:
+    """Open the spools and lock them until `locks` is left; the device goes on without any but the first.
+
+    SpoolError where the first is of no use, SpoolInUse where another agent works in any.
+    """
+    spools: list[Spool] = []
+    ledgers: list[Path] = []
+    missing = ""
+    for folder in folders:
+        try:
+            spool = Spool.existing(folder)
+            ledgers.append(spool.ledger_path)
+            locks.enter_context(spool.lock())
+            spools.append(spool)
+        except SpoolInUse:
+            raise
+        except SpoolError as error:
+            if not spools:
+                raise
+            missing = f"{error}: without a second folder a call whose disk fails is not recorded to its end"
+    return AtHand(spools=tuple(spools), ledgers=tuple(ledgers), missing=missing)
 
 
 class Spools:

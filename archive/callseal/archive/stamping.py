@@ -8,17 +8,18 @@ Conventions: doing it again does nothing again. What is wrong with one device st
 `MOST_FAILURES` failures in a row to reach the authority it is not asked any more, so that a night's run
 over a fleet ends. A stamp whose time is more than `CLOCK_TOLERANCE` from this machine's clock is not kept:
 one of the two is wrong, and a stamp, once stored, can't be replaced. Without roots an authority's answer is
-kept where all else fits, and it is said to be *not checked*; `verify` can check it later. Whether a
-checkpoint is that of its device is not looked at: that is for `verify`, and a stamp on a false one proves
-nothing.
+kept where all else fits, and it is said to be *not checked*; `verify` can check it later. Segments whose
+checkpoint the device did not sign are passed over, and said.
 
 Names in the store that are no segment's are passed over.
 """
 
 import hashlib
+import heapq
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -26,19 +27,24 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from callseal.archive.errors import ArchiveError, AuthorityRefused, AuthorityUnreachable, ScratchFailed
-from callseal.seal.errors import LedgerError, RemoteError, SealError
-from callseal.seal.ledger.checkpoint import origin_of, parse_checkpoint, read_line
+from callseal.seal.errors import LedgerError, RemoteError, SealError, UntrustedSigner
+from callseal.seal.keys import device_id, leaf_public_key
+from callseal.seal.ledger.checkpoint import open_checkpoint, origin_of, parse_checkpoint, read_line
 from callseal.seal.stamp import MAX_STAMP_BYTES, Stamp, open_stamp, read_stamp, request
+from callseal.seal.verify.segments import started_in
 from callseal.store.errors import StoreError, StoreMissing, StoreRefused, StoreUnreachable
 from callseal.store.interface import StoreReader, StoreWriter
-from callseal.store.names import LEDGER, ledger_name, parse_ledger_name, stamp_name
+from callseal.store.names import LEDGER, MAX_NUMBER, ledger_name, parse_ledger_name, stamp_name
 
 MAX_SEGMENT_BYTES: Final = 16 * 1024 * 1024
 """A segment has at most 100 entries (docs/format.md) of at most 64 KiB."""
 CLOCK_TOLERANCE: Final = timedelta(minutes=10)
 MOST_FAILURES: Final = 3
+MAX_CANDIDATES: Final = 100
+"""How many of a device's newest segments are looked at for one that is its own."""
 
 NOT_CHECKED: Final = 15
 
@@ -70,8 +76,9 @@ class Outcome(StrEnum):
 class DeviceStamp:
     """What came of one device.
 
-    `size` is that of its newest checkpoint, as far as it could be read; `stamp` is there unless it failed,
-    `problem` only then. `checked` says that one of the roots vouches for the authority.
+    `size` is that of its newest checkpoint that is its own, as far as one could be read; `stamp` is there
+    unless it failed, `problem` if it did or if newer segments were passed over. `checked` says that one of
+    the roots vouches for the authority.
     """
 
     device: str
@@ -112,22 +119,22 @@ class Stamper:
 
     def run(self) -> Iterator[DeviceStamp]:
         """Yield what came of each device, sorted by device. StoreError where the store can't be listed."""
-        newest: dict[str, int] = {}
+        found: dict[str, _Firsts] = defaultdict(_Firsts)
         for item in self._store.list(LEDGER):
             parsed = parse_ledger_name(item.name)
             if parsed is not None:
                 device, first = parsed
-                newest[device] = max(first, newest.get(device, 0))
-        for device, first in sorted(newest.items()):
-            yield self._device(device, first)
+                found[device].add(first)
+        for device, firsts in sorted(found.items()):
+            yield self._device(device, firsts)
 
-    def _device(self, device: str, first: int) -> DeviceStamp:
+    def _device(self, device: str, firsts: "_Firsts") -> DeviceStamp:
         size = None
         try:
-            size, note = self._checkpoint(device, first)
+            size, note, doubt = self._newest(device, firsts)
             there = self._stored(device, size, note)
             if there is not None:
-                return self._done(device, size, Outcome.ALREADY, there)
+                return self._done(device, size, Outcome.ALREADY, there, doubt)
             answer, stamp = self._ask(note)
             try:
                 self._put(stamp_name(device, size), answer)
@@ -136,13 +143,46 @@ class Stamper:
                 there = self._stored(device, size, note)
                 if there is None:
                     raise
-                return self._done(device, size, Outcome.ALREADY, there)
-            return self._done(device, size, Outcome.STAMPED, stamp)
+                return self._done(device, size, Outcome.ALREADY, there, doubt)
+            return self._done(device, size, Outcome.STAMPED, stamp, doubt)
         except (SealError, StoreError, ArchiveError) as problem:
             return DeviceStamp(device=device, size=size, outcome=Outcome.FAILED, problem=problem)
 
-    def _done(self, device: str, size: int, outcome: Outcome, stamp: Stamp) -> DeviceStamp:
-        return DeviceStamp(device=device, size=size, outcome=outcome, stamp=stamp, checked=bool(self._roots))
+    def _done(
+        self, device: str, size: int, outcome: Outcome, stamp: Stamp, doubt: RemoteError | None
+    ) -> DeviceStamp:
+        return DeviceStamp(
+            device=device, size=size, outcome=outcome, stamp=stamp, checked=bool(self._roots), problem=doubt
+        )
+
+    def _newest(self, device: str, firsts: "_Firsts") -> tuple[int, bytes, RemoteError | None]:
+        """Return size and bytes of the newest checkpoint that the device signed, and what was passed over.
+
+        Who has no more than the right to add could put a segment of his own behind the device's: stamping
+        that one would leave the ledger itself without a stamp from then on.
+        """
+        key = self._key(device, firsts)
+        doubt: RemoteError | None = None
+        for first in firsts.newest():
+            try:
+                size, note = self._checkpoint(device, first)
+                open_checkpoint(note, key, device)
+            except RemoteError as problem:
+                doubt = doubt or LedgerError(f"{ledger_name(device, first)}: passed over: {problem}")
+            else:
+                return size, note, doubt
+        raise doubt or LedgerError(f"{device}: no segment of its ledger is there")
+
+    def _key(self, device: str, firsts: "_Firsts") -> Ed25519PublicKey:
+        """Return the device's public key; it is the key by which the device is named."""
+        for first in (firsts.oldest, *firsts.newest()):
+            for started in started_in(self._read(ledger_name(device, first), MAX_SEGMENT_BYTES)):
+                with suppress(UntrustedSigner):
+                    key = leaf_public_key(started.x5c)
+                    if device_id(key) == device:
+                        return key
+        oldest = ledger_name(device, firsts.oldest)
+        raise LedgerError(f"{oldest}, and those behind it: none has the certificate of {device}")
 
     def _checkpoint(self, device: str, first: int) -> tuple[int, bytes]:
         """Return the size and the exact bytes of the checkpoint at the end of a segment."""
@@ -219,6 +259,25 @@ class Stamper:
     def _put(self, name: str, data: bytes) -> None:
         with _file_of(data) as path:
             self._store.put(name, path, hashlib.sha256(data).digest())
+
+
+class _Firsts:
+    """The first entries of a device's segments: the oldest, and as many of the newest as are worth a look."""
+
+    def __init__(self) -> None:
+        self.oldest = MAX_NUMBER
+        self._newest: list[int] = []
+
+    def add(self, first: int) -> None:
+        self.oldest = min(self.oldest, first)
+        if len(self._newest) < MAX_CANDIDATES:
+            heapq.heappush(self._newest, first)
+        else:
+            heapq.heappushpop(self._newest, first)
+
+    def newest(self) -> list[int]:
+        """Return them, the newest first."""
+        return sorted(self._newest, reverse=True)
 
 
 @contextmanager

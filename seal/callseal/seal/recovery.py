@@ -137,9 +137,14 @@ class Recovery:
         stores: Sequence[str],
         software: str,
         now: Callable[[], datetime],
+        whole: bool = True,
         step: Step = no_step,
     ) -> None:
-        """`site`, `stores` and `software` stand in for what a recording without a state does not tell."""
+        """`site`, `stores` and `software` stand in for what a recording without a state does not tell.
+
+        Not `whole` means that the device has another spool, which is not at hand: a recording of which only
+        the ledger knows may lie there, and is left to a later start.
+        """
         self._spools = tuple(spools)
         self._recipients = tuple(recipients)
         self._signer = signer
@@ -148,6 +153,7 @@ class Recovery:
         self._stores = tuple(stores)
         self._software = software
         self._now = now
+        self._whole = whole
         self._step = step
 
     def run(self) -> list[Recovered | NotRecovered]:
@@ -162,7 +168,7 @@ class Recovery:
         for recording in sorted(set(self._ledger.open_recordings()) - stuck):
             if recording in ready:
                 found.append(self._try(recording, partial(self._note_ready, ready[recording])))
-            else:
+            elif self._whole:
                 found.append(self._try(recording, partial(self._begin_again, recording)))
         return [item for item in found if item is not None]
 

@@ -308,8 +308,10 @@ class Spool:
         if path.parent != self._root / "sent" or store in {"", ".", ".."}:
             raise SpoolError(f"{path}: no name for a store")
         with _disk(path):
-            path.mkdir(mode=FOLDER_MODE, exist_ok=True)
-            durable.sync_folder(path.parent)
+            # Asked for every recording at each start: what is there already is not brought to the disk again.
+            if not path.is_dir():
+                path.mkdir(mode=FOLDER_MODE, exist_ok=True)
+                durable.sync_folder(path.parent)
         return path
 
     @contextmanager
@@ -376,12 +378,13 @@ class Spool:
     def segments(self, start: int = 0) -> list[tuple[int, Path]]:
         """Return the finished segments of the ledger from entry `start` on, each by its first entry."""
         with _disk(self.ledger_path):
-            found = [
-                (int(found.group(1)), path)
-                for path in self.ledger_path.iterdir()
-                if (found := _SEGMENT.fullmatch(path.name)) is not None
+            # A year leaves half a million of them, of which nearly all were sent long ago.
+            numbers = [
+                int(found.group(1))
+                for name in os.listdir(self.ledger_path)
+                if (found := _SEGMENT.fullmatch(name)) is not None
             ]
-        return sorted(item for item in found if item[0] >= start)
+        return [(first, self.ledger_path / f"{first}.jsonl") for first in sorted(numbers) if first >= start]
 
     def quarantine_file(self, path: Path, *, step: Step = no_step) -> None:
         """Move a file of an unfinished recording to ``quarantine/``, under both their names."""

@@ -18,8 +18,10 @@ Limits: whoever owns the folder can change what is in it; that is found (``verif
 import contextlib
 import errno
 import hashlib
+import io
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -98,7 +100,7 @@ class DirectoryStore:
         path = self._root / name
         with _disk(path):
             try:
-                file = path.open("rb")
+                file = _open_object(path)
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as problem:
                 self._check_marker()
                 raise StoreMissing(f"{path}: no such object") from problem
@@ -213,6 +215,23 @@ class DirectoryStore:
                 elif entry.is_file(follow_symlinks=False):
                     names.append(f"{folder}{entry.name}")
         return tuple(sorted(names))
+
+
+def _open_object(path: Path) -> io.BufferedReader:
+    """Open what can be an object; FileNotFoundError for anything else that lies there under its name.
+
+    A link may lead out of the store, and a pipe would keep its reader waiting for ever.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as problem:
+        if problem.errno in {errno.ELOOP, errno.ENXIO}:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path)) from problem
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    return os.fdopen(descriptor, "rb")
 
 
 def _link(temporary: Path, path: Path) -> None:

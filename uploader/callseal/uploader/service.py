@@ -18,7 +18,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -40,14 +40,14 @@ from watchdog.observers.api import BaseObserver
 
 from callseal.seal import status as service_status
 from callseal.seal.errors import SpoolError
-from callseal.seal.spool import Bundle, Spool
+from callseal.seal.spool import Bundle, Spool, SpoolInUse
 from callseal.seal.status import Alarm, State, Status
 from callseal.store.errors import StoreError
 from callseal.store.interface import StoreWriter
 from callseal.uploader import ledger
 from callseal.uploader.errors import BundleBroken
 from callseal.uploader.retry import Retry
-from callseal.uploader.worker import Target, marker_path, send
+from callseal.uploader.worker import Target, is_sent, send
 
 SERVICE: Final = "uploader"
 STATUS_EVERY_S: Final = 5.0
@@ -91,14 +91,25 @@ def run(
 ) -> None:
     """Send what is ready in any of the spools to every store until `stop` is set.
 
-    Raises SpoolError if the spool can't be used or another uploader works in it; after the start, whatever
-    the disk or a store does is an alarm and no error.
+    Raises SpoolError if the first spool can't be used or another uploader works in any; another spool that
+    can't be used, and after the start whatever the disk or a store does, is an alarm and no error.
     """
-    spools = [Spool.existing(root) for root in spool_roots]
+    spools: list[Spool] = []
+    missing: dict[Path, str] = {}
+    targets = [Target(name=name, writer=writer) for name, writer in stores]
     with contextlib.ExitStack() as locks:
-        for spool in spools:
-            locks.enter_context(spool.lock(SERVICE))
-        _Service(spools, [Target(name=name, writer=writer) for name, writer in stores], scan_s, stop).run()
+        for root in spool_roots:
+            try:
+                spool = Spool.existing(root)
+                locks.enter_context(spool.lock(SERVICE))
+                spools.append(spool)
+            except SpoolInUse:
+                raise
+            except SpoolError as problem:
+                if not spools:
+                    raise
+                missing[root] = f"{problem}: nothing is sent from there until the uploader is restarted"
+        _Service(spools, missing, targets, scan_s, stop).run()
 
 
 def stop_on_signals(stop: threading.Event) -> None:
@@ -113,9 +124,15 @@ def stop_on_signals(stop: threading.Event) -> None:
 
 class _Service:
     def __init__(
-        self, spools: Sequence[Spool], targets: list[Target], scan_s: float, stop: threading.Event
+        self,
+        spools: Sequence[Spool],
+        missing: Mapping[Path, str],
+        targets: list[Target],
+        scan_s: float,
+        stop: threading.Event,
     ) -> None:
         self._spools = tuple(spools)
+        self._missing = missing
         self._deliveries = [_Delivery(target=target) for target in targets]
         self._scan_s = scan_s
         self._stop = stop
@@ -131,6 +148,8 @@ class _Service:
 
     def run(self) -> None:
         _LOG.info("uploader.started", stores=[item.target.name for item in self._deliveries])
+        for root, words in self._missing.items():
+            self._raise_alarm("spool-failed", str(root), words)
         self._say(State.STARTING)
         if not self._deliveries:
             self._raise_alarm("no-store", "", "no store is configured: recordings stay on this machine")
@@ -201,7 +220,7 @@ class _Service:
         try:
             segments = ledger.waiting(spool, name)
         except SpoolError as problem:
-            self._raise_alarm("spool-failed", str(spool.root), str(problem))
+            self._raise_alarm("spool-failed", f"{spool.ledger_path} {name}", str(problem))
             return
         for segment in segments:
             key = spool.root, segment.first
@@ -224,16 +243,19 @@ class _Service:
             self._clear_alarm("ledger-refused", f"{name} {segment.first}")
         # The newest one stays: it says where the next one begins.
         done = [segment.first for segment in segments if (spool.root, segment.first) in delivery.segments]
-        if done:
-            self._note_ledger(spool, delivery, done[-1])
+        if not done or self._note_ledger(spool, delivery, done[-1]):
+            self._clear_alarm("spool-failed", f"{spool.ledger_path} {name}")
 
-    def _note_ledger(self, spool: Spool, delivery: _Delivery, below: int) -> None:
+    def _note_ledger(self, spool: Spool, delivery: _Delivery, below: int) -> bool:
+        """Note how far a store has the ledger; tell whether that could be written."""
+        name = delivery.target.name
         try:
-            ledger.note_sent(spool, delivery.target.name, below)
+            ledger.note_sent(spool, name, below)
         except SpoolError as problem:
-            self._raise_alarm("spool-failed", str(spool.root), str(problem))
-            return
+            self._raise_alarm("spool-failed", f"{spool.ledger_path} {name}", str(problem))
+            return False
         delivery.segments = {key for key in delivery.segments if key[0] != spool.root or key[1] >= below}
+        return True
 
     def _deliver(self, spool: Spool, bundle: Bundle, delivery: _Delivery) -> None:
         now_s, name = time.monotonic(), delivery.target.name
@@ -242,7 +264,7 @@ class _Service:
         if not delivery.retry.due(now_s):
             return
         try:
-            if not marker_path(spool, name, bundle.id).exists():
+            if not is_sent(spool, name, bundle.id):
                 send(spool, bundle, delivery.target, now=datetime.now(UTC), step=self._step)
                 self._sent += 1
                 _LOG.info("upload.sent", store=name, recording=str(bundle.id))

@@ -47,6 +47,15 @@ def marker_path(spool: Spool, store: str, recording: UUID) -> Path:
     return spool.sent_path(store) / f"{recording}.json"
 
 
+def is_sent(spool: Spool, store: str, recording: UUID) -> bool:
+    """Tell whether the marker is there; SpoolError if the disk does not say."""
+    path = marker_path(spool, store, recording)
+    try:
+        return path.exists()
+    except OSError as problem:
+        raise SpoolError(f"{path}: {problem.strerror}") from problem
+
+
 def send(spool: Spool, bundle: Bundle, target: Target, *, now: datetime, step: Step = no_step) -> None:
     """Put every object of a recording, the manifest last, then write the marker.
 
