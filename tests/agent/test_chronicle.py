@@ -2,6 +2,7 @@
 
 import errno
 import os
+import tracemalloc
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -154,3 +155,38 @@ def _refusing(number: int) -> object:
         raise OSError(number, os.strerror(number))
 
     return refuse
+
+
+def test_a_ledger_that_stays_broken_costs_no_more_memory_each_time_it_is_asked(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked four times a second, and a disk may stay broken for weeks."""
+    ledger = agent.open()
+
+    def refuse(_descriptor: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fdatasync", refuse)
+    monkeypatch.setattr(os, "fsync", refuse)
+    ledger.note(Kind.OPENED, recording=RECORDING)
+    ledger.tick(0)
+    tracemalloc.start()
+    before_bytes, _ = tracemalloc.get_traced_memory()
+
+    for _ in range(2000):
+        ledger.tick(0)
+
+    after_bytes, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert after_bytes - before_bytes < 20_000
+
+
+def test_an_entry_that_fits_no_ledger_stands_in_the_way_of_no_other(agent: Agent) -> None:
+    """It is a bug and told as one; the calls after it are recorded."""
+    ledger = agent.open()
+
+    with pytest.raises(ValueError, match="reasons"):
+        ledger.note(Kind.FAILED, recording=RECORDING, result="failed", reasons=["No Code"])
+    ledger.note(Kind.OPENED, recording=RECORDING)
+
+    assert agent.kinds() == [Kind.OPENED]

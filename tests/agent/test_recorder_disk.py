@@ -1,13 +1,17 @@
 """A disk that refuses: the call goes on, the alarm comes at once, and the result says what happened."""
 
 import errno
+import itertools
 import os
 import shutil
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import UUID
 
 import numpy as np
 import pytest
@@ -16,6 +20,7 @@ from callseal.codecs.g711 import Law, encode
 from callseal.seal.errors import SpoolError
 from callseal.seal.manifest import Result
 from callseal.seal.recovery import NotRecovered
+from callseal.seal.state import parse_state
 from callseal.seal.vcon import open_vcon
 from support.recorded_calls import (
     CALL,
@@ -34,6 +39,9 @@ from support.recorded_calls import (
     talk,
     unsealed,
 )
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SECOND = talk(RATE_HZ)
 
@@ -296,3 +304,133 @@ def test_a_disk_that_was_only_full_is_used_again_and_one_that_failed_is_not(
     assert (desk.spools.all[1].root / "open" / str(after)).is_dir()
     assert "spool-failed" in {code for code, _ in desk.alarms}
     desk.recorder.close(after, HANGUP)
+
+
+def _refusing(number: int, folder: Path) -> Callable[[int], None]:
+    """Give an fdatasync that fails for what lies in a folder."""
+    really = os.fdatasync
+
+    def refuse(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").readlink().is_relative_to(folder):
+            raise OSError(number, os.strerror(number))
+        really(descriptor)
+
+    return refuse
+
+
+def _say(desk: Desk, recording: UUID, speech: "NDArray[np.int16]", seconds: range) -> None:
+    for second in seconds:
+        desk.clock.elapsed_s += 1
+        start = second * RATE_HZ
+        desk.recorder.write(block(recording, start, speech[start : start + RATE_HZ]))
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[Desk]:
+    """Give a recorder with two spool folders, both with room."""
+    with recording_desk(tmp_path / "spool", second=tmp_path / "second") as found:
+        yield found
+
+
+def test_a_call_that_changes_disks_twice_tells_each_time_where_it_goes_on(
+    pair: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the second folder, and back to the first, which was only full: each time in the part before."""
+    speech = talk(30 * RATE_HZ)
+    recording = pair.recorder.open(QUIET, PCM16)
+    pair.recorder.event(recording, answered())
+    _say(pair, recording, speech, range(10))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fdatasync", _refusing(errno.ENOSPC, pair.spools.all[0].root / "open"))
+        _say(pair, recording, speech, range(10, 11))
+    _say(pair, recording, speech, range(11, 20))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fdatasync", _refusing(errno.EIO, pair.spools.all[1].root / "open"))
+        _say(pair, recording, speech, range(20, 21))
+    _say(pair, recording, speech, range(21, 30))
+    pair.recorder.close(recording, HANGUP)
+
+    recovery(pair).run()
+
+    found = [bundle for spool in pair.spools.all for bundle in spool.ready()]
+    parts = {bundle.id: open_bundle(bundle.path) for bundle in found}
+    begins_at = 0
+    for before, after in itertools.pairwise(sorted(parts)):
+        (call,) = bodies(parts[after].vcon, "analysis", "type", "call")
+        continues = call["continues"]
+        assert isinstance(continues, dict)
+        assert isinstance(continues["sample"], int)
+        begins_at += continues["sample"]
+        frames = parts[after].frames
+        assert continues["id"] == str(before)
+        assert len(parts[before].frames) >= continues["sample"]
+        assert np.array_equal(frames, speech[begins_at : begins_at + len(frames)])
+        assert parts[after].manifest.result is Result.DEGRADED
+    assert len(parts) == 3
+    assert begins_at + len(frames) == len(speech)
+
+
+def test_the_state_of_what_goes_on_tells_when_its_own_first_sample_was(
+    pair: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recording = pair.recorder.open(QUIET, PCM16)
+    pair.recorder.event(recording, answered())
+    _say(pair, recording, talk(10 * RATE_HZ), range(9))
+    monkeypatch.setattr(os, "fdatasync", _refusing(errno.EIO, pair.spool.root / "open"))
+    _say(pair, recording, talk(10 * RATE_HZ), range(9, 10))
+
+    (bundle,) = pair.spools.all[1].unfinished()
+
+    state = parse_state(bundle.read("state", 65536) or b"")
+    assert state.continues is not None
+    assert state.opened_at == QUIET.started_at + timedelta(
+        milliseconds=round(state.continues.sample * 1000 / RATE_HZ)
+    )
+    pair.recorder.close(recording, HANGUP)
+
+
+def test_a_change_of_disks_that_fails_half_way_leaves_no_file_open_and_no_sound_of_a_destroyed_call(
+    pair: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second disk had taken the sound already when it refused."""
+    recording = pair.recorder.open(QUIET, PCM16)
+    _say(pair, recording, talk(RATE_HZ), range(1))
+    before = set(Path("/proc/self/fd").iterdir())
+    really, second = os.fsync, pair.spools.all[1].root / "open"
+
+    def refuse(descriptor: int) -> None:
+        if "call.vcon" in Path(f"/proc/self/fd/{descriptor}").readlink().name:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        really(descriptor)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", refuse)
+        patched.setattr(os, "fdatasync", _refusing(errno.EIO, pair.spool.root / "open"))
+        pair.clock.elapsed_s += 1
+        pair.recorder.write(block(recording, RATE_HZ, SECOND))
+    after = set(Path("/proc/self/fd").iterdir())
+    taken = [path.name for path in second.rglob("audio.age")]
+    pair.recorder.discard(recording, replace(HANGUP, reasons=("refused",)))
+    recovery(pair).run()
+
+    ready = [bundle for spool in pair.spools.all for bundle in spool.ready()]
+    assert taken == ["audio.age"]
+    assert after <= before
+    assert {open_bundle(bundle.path).manifest.result for bundle in ready} == {Result.EXEMPT}
+    assert all(open_bundle(bundle.path).inner == b"" for bundle in ready)
+
+
+def test_on_a_full_disk_sound_is_destroyed_at_once_and_what_makes_room_for_the_trace(
+    desk: Desk, small_disk: Path
+) -> None:
+    """The ledger has no room either: a note that only waits in memory would not outlive the agent."""
+    recording = desk.recorder.open(QUIET, ULAW)
+    desk.recorder.write(block(recording, 0, encode(SECOND, Law.MU)))
+    _fill(small_disk)
+
+    desk.recorder.discard(recording, replace(HANGUP, reasons=("refused",)))
+
+    (folder,) = desk.ready()
+    assert desk.results == [Result.EXEMPT]
+    assert not list(small_disk.rglob("audio*"))
+    assert open_bundle(folder).manifest.reasons == ("refused",)

@@ -2,13 +2,14 @@
 
 import errno
 import os
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from callseal.agent.spools import Spools
+from callseal.agent.spools import Spools, take
 from callseal.seal.errors import SpoolError
-from callseal.seal.spool import Spool
+from callseal.seal.spool import Spool, SpoolInUse
 
 
 def failed(number: int) -> SpoolError:
@@ -79,3 +80,49 @@ def test_without_any_spool_the_reason_says_whether_it_is_the_disk_or_the_room(tm
     assert list(broken.usable(with_sound=False)) == []
     assert full.why_not() == "spool-full"
     assert broken.why_not() == "spool-failed"
+
+
+@pytest.fixture
+def two_folders(tmp_path: Path) -> tuple[Path, Path]:
+    first, second = tmp_path / "one", tmp_path / "other"
+    for folder in (first, second):
+        Spool.create(folder)
+    return first, second
+
+
+def test_a_second_folder_that_can_only_be_read_keeps_no_agent_from_starting(
+    two_folders: tuple[Path, Path],
+) -> None:
+    """Its recordings wait, its ledger is read all the same: what stands there must not be written twice."""
+    first, second = two_folders
+    (second / "agent.lock").mkdir()  # a lock that nobody can take, not even root
+
+    with ExitStack() as locks:
+        found = take([first, second], locks)
+
+        assert [spool.root for spool in found.spools] == [first]
+        assert found.ledgers == (first / "ledger", second / "ledger")
+        assert str(second) in found.missing
+
+
+def test_a_second_folder_that_is_not_there_keeps_no_agent_from_starting(
+    two_folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    first, _second = two_folders
+
+    with ExitStack() as locks:
+        found = take([first, tmp_path / "unmounted"], locks)
+
+        assert [spool.root for spool in found.spools] == [first]
+        assert "unmounted" in found.missing
+
+
+def test_another_agent_in_either_folder_and_a_bad_first_one_are_refused(
+    two_folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    first, second = two_folders
+
+    with Spool.existing(second).lock(), ExitStack() as locks, pytest.raises(SpoolInUse):
+        take([first, second], locks)
+    with ExitStack() as locks, pytest.raises(SpoolError, match="not a spool"):
+        take([tmp_path / "unmounted", second], locks)

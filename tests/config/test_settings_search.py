@@ -1,5 +1,6 @@
 """Where the settings are looked for, and what is said of a file that can't be read."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -158,3 +159,15 @@ def test_problems_carry_the_path_of_the_file(tmp_path: Path) -> None:
         load(path, {})
 
     assert {problem.file for problem in caught.value.problems} == {str(path)}
+
+
+def test_the_hash_is_that_of_the_bytes_that_were_read_whatever_lies_there_since(
+    places: dict[str, Path],
+) -> None:
+    path = places["explicit"]
+    data = path.read_bytes()
+
+    loaded = load(path, {})
+    path.unlink()
+
+    assert loaded.sha256 == hashlib.sha256(data).digest()

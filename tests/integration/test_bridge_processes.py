@@ -1,5 +1,6 @@
 """The desk bridge while its processes stand still, are killed or told to stop; and many short calls."""
 
+import contextlib
 import json
 import os
 import random
@@ -61,6 +62,33 @@ def test_an_agent_that_stood_still_has_lost_nothing(tmp_path: Path, stopped_s: f
         assert recording.manifest.result.value == "ok"
         assert seconds(recording) >= ending_s - talking_s - TICKS_S
         assert likeness(recording.audio[0], speech[: round(stopped_s) * RATE_HZ]) >= 0.9
+
+    start(tmp_path, act)
+
+
+def test_a_disk_that_stands_still_under_the_status_keeps_no_caller_waiting(tmp_path: Path) -> None:
+    def act(line: Line) -> None:
+        status = line.at.office.spool / "status" / "agent.json"
+        pipe = status.with_name("agent.json.tmp")
+
+        def in_the_way() -> bool:
+            with contextlib.suppress(FileExistsError):
+                os.mkfifo(pipe)
+            return pipe.is_fifo()
+
+        eventually(in_the_way, "who writes the status waits for a reader")
+        time.sleep(1.5)  # it is written every second
+        called_s = time.monotonic()
+        near, far = line.talk()
+        waited_s = time.monotonic() - called_s
+        line.end(near, far)
+        with pipe.open("rb") as reader:
+            reader.read()
+        eventually(status.is_file, "the status is written again")
+        recording = line.left(0)
+
+        assert waited_s < 1.5
+        assert recording.manifest.result.value == "ok"
 
     start(tmp_path, act)
 

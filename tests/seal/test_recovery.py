@@ -405,6 +405,25 @@ def test_a_recording_that_the_ledger_knows_and_whose_place_is_taken_ends_no_star
     assert isinstance(found.problem, SpoolError)
 
 
+def test_a_recording_that_may_lie_in_a_spool_not_at_hand_gets_no_trace_in_its_place(
+    spool: Spool, tmp_path: Path
+) -> None:
+    """A store takes one manifest of an id: the trace would keep the sound out of it for ever."""
+    second = Spool(tmp_path / "second")
+    with second.lock():
+        left_open(second)
+    open_ledger(spool).note(Kind.OPENED, recording=RECORDING)
+
+    without = recovery_of([spool], open_ledger(spool), whole=False).run()
+    with second.lock():
+        (found,) = recovery_of([spool, second], open_ledger(spool)).run()
+
+    assert without == []
+    assert isinstance(found, Recovered)
+    assert list(spool.ready()) == []
+    assert [bundle.id for bundle in second.ready()] == [RECORDING]
+
+
 def test_a_manifest_that_does_not_fit_what_lies_there_is_not_believed(spool: Spool) -> None:
     """The sound is what there is; a manifest that a failing disk has left is taken back."""
     bundle = left_open(spool)

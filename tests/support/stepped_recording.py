@@ -152,8 +152,10 @@ def discard(root: Path, step: Step = no_step) -> None:
         _finish(bundle, ledger, manifest, step)
 
 
-def recovery_of(spools: Sequence[Spool], ledger: Chronicle, step: Step = no_step) -> Recovery:
-    """Give the recovery of an agent that starts."""
+def recovery_of(
+    spools: Sequence[Spool], ledger: Chronicle, step: Step = no_step, *, whole: bool = True
+) -> Recovery:
+    """Give the recovery of an agent that starts; not `whole`: another of its spools is not at hand."""
     return Recovery(
         spools=spools,
         recipients=RECIPIENTS,
@@ -163,6 +165,7 @@ def recovery_of(spools: Sequence[Spool], ledger: Chronicle, step: Step = no_step
         stores=("primary",),
         software="callseal/0.0.0",
         now=lambda: STARTED_AT + timedelta(minutes=5),
+        whole=whole,
         step=step,
     )
 

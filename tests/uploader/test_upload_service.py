@@ -1,12 +1,13 @@
 """The uploader as a service: what becomes ready is sent, what can't be waits and is told of."""
 
+import errno
 import functools
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,12 +40,14 @@ def spool(tmp_path: Path) -> Iterator[Spool]:
 
 
 @contextmanager
-def uploader(spool: Spool, *stores: tuple[str, StoreWriter], scan_s: float = NEVER_S) -> Iterator[None]:
+def uploader(
+    spool: Spool, *stores: tuple[str, StoreWriter], scan_s: float = NEVER_S, others: Sequence[Path] = ()
+) -> Iterator[None]:
     stop, failures = threading.Event(), []
 
     def target() -> None:
         try:
-            run([spool.root], stores, scan_s, stop)
+            run([spool.root, *others], stores, scan_s, stop)
         except Exception as problem:  # noqa: BLE001 - shown below, in the thread that can fail the test
             failures.append(problem)
 
@@ -290,3 +293,59 @@ def test_the_ledger_is_sent_without_waiting_for_the_timer_and_a_fork_is_an_alarm
     assert (forked.parent / "0.jsonl").read_bytes() == (spool.ledger_path / "0.jsonl").read_bytes()
     assert forked.read_bytes() == b"another history"
     assert not (forked.parent / "2.jsonl").exists(), "two histories were mixed"
+
+
+def test_a_ledger_that_can_not_be_read_stays_an_alarm_until_it_can(spool: Spool, tmp_path: Path) -> None:
+    store = DirectoryStore.create(tmp_path / "store")
+    away = spool.root / "away"
+
+    with uploader(spool, ("primary", store), scan_s=0.05):
+        eventually(waiting(spool, 0), "the service is up")
+        spool.ledger_path.rename(away)
+        make_ready(spool, OWNER)
+        eventually(lambda: has(store.root, 1), "recordings are sent all the same")
+        eventually(waiting(spool, 0), "and that is known")
+        status = status_of(spool)
+        away.rename(spool.ledger_path)
+        make_ready(spool, OWNER, 1)
+        eventually(lambda: has(store.root, 2), "another one sent")
+        eventually(lambda: alarms(spool) == [], "the alarm is over")
+
+    assert status is not None
+    assert [alarm.code for alarm in status.alarms] == ["spool-failed"]
+    assert "ledger" in status.alarms[0].detail
+
+
+def test_a_marker_that_the_disk_can_not_show_stops_no_other_recording(
+    spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = DirectoryStore.create(tmp_path / "store")
+    bad = make_ready(spool, OWNER, 0)
+    make_ready(spool, OWNER, 1)
+    really = Path.stat
+
+    def stat(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        if path.name == f"{bad.id}.json":
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return really(path, follow_symlinks=follow_symlinks)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    with uploader(spool, ("primary", store)):
+        eventually(lambda: has(store.root, 1), "the other one sent")
+        eventually(waiting(spool, 1), "the one waits")
+
+
+def test_a_second_spool_that_is_not_there_is_an_alarm_and_the_first_is_sent(
+    spool: Spool, tmp_path: Path
+) -> None:
+    store = DirectoryStore.create(tmp_path / "store")
+    make_ready(spool, OWNER)
+
+    with uploader(spool, ("primary", store), others=[tmp_path / "unmounted"]):
+        eventually(lambda: has(store.root, 1), "sent")
+        eventually(waiting(spool, 0), "and that is known")
+        status = status_of(spool)
+
+    assert status is not None
+    assert [alarm.code for alarm in status.alarms] == ["spool-failed"]
+    assert "unmounted" in status.alarms[0].detail

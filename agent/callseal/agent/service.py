@@ -7,10 +7,10 @@ them. Whatever fails before the sources run is raised to the caller with its exi
 
 import asyncio
 import contextlib
-import hashlib
 import os
 import secrets
 import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -128,7 +128,7 @@ def run(loaded: Loaded) -> int:
             service.alarms.raise_(
                 "one-recipient", "only one key can read the recordings: add an offline recovery key"
             )
-        service.begin(hashlib.sha256(loaded.path.read_bytes()).digest())
+        service.begin(loaded.sha256)
         return asyncio.run(service.run())
 
 
@@ -162,6 +162,8 @@ class _Service:
         self._started_at = now()
         self._results: Counter[str] = Counter()
         self._stopping = False
+        self._reporting = threading.Lock()
+        self._said_last = False
         self._signer = signer
         self._sync_s = settings.seal.sync_s
         self._spools = Spools(
@@ -353,10 +355,18 @@ class _Service:
     async def _report_forever(self) -> None:
         while True:
             with self._kept_alive("report"):
-                self._report(None)
+                # As with the tick: the status lies on a disk too.
+                await asyncio.to_thread(self._report, None)
             await asyncio.sleep(STATUS_EVERY_S)
 
     def _report(self, state: State | None) -> None:
+        """Write the status; with a `state` it is the last one, whatever is still on its way in a thread."""
+        with self._reporting:
+            if not self._said_last:
+                self._said_last = state is not None
+                self._write_status(state)
+
+    def _write_status(self, state: State | None) -> None:
         reasons: list[str] = []
         for source in self._sources:
             reasons += source.readiness().why_not
@@ -371,7 +381,7 @@ class _Service:
             state=state,
             reasons=tuple(dict.fromkeys(reasons)),
             alarms=self.alarms.standing(),
-            counters={f"recordings_{name}": count for name, count in self._results.items()},
+            counters={f"recordings_{name}": count for name, count in list(self._results.items())},
             version=version("callseal"),
         )
         try:

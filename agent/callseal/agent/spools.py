@@ -3,7 +3,8 @@
 A disk that refused to write or to sync is not asked again until the agent starts anew: what the kernel kept
 of it is unknown, and trying again could only pretend. A disk that was full is asked again once it has room.
 
-Conventions: used from several threads; what they share is one set that only grows. `alarm` takes a code and words, `clear` a code.
+Conventions: used from several threads; what they share is one set that only grows. `alarm` takes a code and
+words, `clear` a code.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -6,6 +6,7 @@ passed over. Relative paths in the file start at the file's own folder. Whatever
 `ConfigError` is raised, and it carries every problem at once.
 """
 
+import hashlib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -37,10 +38,11 @@ Model = TypeVar("Model", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """Settings that were read and checked, and the absolute path of their file."""
+    """Settings that were read and checked, their file's absolute path, and the SHA-256 of what it held."""
 
     settings: Settings
     path: Path
+    sha256: bytes
 
 
 def load(explicit: Path | None, env: Mapping[str, str], *, system: Path = SYSTEM_CONFIG) -> Loaded:
@@ -53,7 +55,9 @@ def load(explicit: Path | None, env: Mapping[str, str], *, system: Path = SYSTEM
         data = _read(path)
         if data is not None:
             absolute = path.absolute()
-            return Loaded(settings=read_settings(data, absolute), path=absolute)
+            return Loaded(
+                settings=read_settings(data, absolute), path=absolute, sha256=hashlib.sha256(data).digest()
+            )
     named = explicit is not None or bool(env.get("CALLSEAL_CONFIG"))
     raise ConfigFileError(
         Problem(

@@ -377,13 +377,10 @@ class Spool:
 
     def segments(self, start: int = 0) -> list[tuple[int, Path]]:
         """Return the finished segments of the ledger from entry `start` on, each by its first entry."""
-        with _disk(self.ledger_path):
-            # A year leaves half a million of them, of which nearly all were sent long ago.
-            numbers = [
-                int(found.group(1))
-                for name in os.listdir(self.ledger_path)
-                if (found := _SEGMENT.fullmatch(name)) is not None
-            ]
+        # A year leaves half a million of them, of which nearly all were sent long ago.
+        with _disk(self.ledger_path), os.scandir(self.ledger_path) as entries:
+            found = (_SEGMENT.fullmatch(entry.name) for entry in entries)
+            numbers = [int(match.group(1)) for match in found if match is not None]
         return [(first, self.ledger_path / f"{first}.jsonl") for first in sorted(numbers) if first >= start]
 
     def quarantine_file(self, path: Path, *, step: Step = no_step) -> None:
