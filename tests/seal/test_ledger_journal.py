@@ -180,3 +180,24 @@ def test_only_the_newest_ends_are_remembered(tmp_path: Path) -> None:
     for reader in (ledger, again):
         assert reader.end_of(recording(0)) is None
         assert reader.end_of(recording(1)) == (Kind.EXEMPT, manifest(1))
+
+
+@pytest.mark.parametrize("rebuilt", [False, True], ids=["from head.json", "from the segments"])
+def test_sound_that_is_to_be_destroyed_is_remembered_until_it_is(tmp_path: Path, *, rebuilt: bool) -> None:
+    """Its disk may come back months and thousands of calls later."""
+    folder = tmp_path / "ledger"
+    ledger = journal(folder)
+    ledger.append(Kind.OPENED, recording=recording(9_000))
+    ledger.append(Kind.DISCARDED, recording=recording(9_000), result="exempt", reasons=["refused"])
+    for number in range(MAX_ENDS + 10):
+        call(ledger, number)
+    ledger.publish()
+    ledger.close()
+    if rebuilt:
+        (folder / "head.json").unlink()
+
+    again = journal(folder)
+
+    assert again.end_of(recording(9_000)) == (Kind.DISCARDED, None)
+    assert again.end_of(recording(0)) is None
+    assert again.end_of(recording(MAX_ENDS + 9)) == (Kind.CLOSED, manifest(MAX_ENDS + 9))

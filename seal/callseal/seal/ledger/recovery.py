@@ -28,7 +28,7 @@ from callseal.seal.ledger import checkpoint, entry
 from callseal.seal.ledger.chain import Chain, verify_chain
 from callseal.seal.ledger.findings import Code
 from callseal.seal.ledger.merkle import CompactRange
-from callseal.seal.ledger.state import MAX_ENDS, MAX_HEAD_BYTES, LedgerState, read_head
+from callseal.seal.ledger.state import MAX_HEAD_BYTES, LedgerState, read_head
 
 OPEN_NAME: Final = "open.jsonl"
 HEAD_NAME: Final = "head.json"
@@ -194,7 +194,8 @@ def _state_of(chain: Chain) -> LedgerState:
     if chain.head is not None:
         state.previous = chain.head.head
     state.open = dict.fromkeys(chain.open_recordings())
-    state.ends = {recording: (end.kind, end.manifest) for recording, end in chain.newest_ends(MAX_ENDS)}
+    state.ends = {recording: (end.kind, end.manifest) for recording, end in chain.newest_ends(chain.size)}
+    state.forget_old_ends()
     return state
 
 

@@ -2,7 +2,8 @@
 
 Conventions: `size` entries are behind us; `previous` is what the next one names. Recordings that were opened
 and have no end yet are remembered, however many; ends only of the newest `MAX_ENDS`, for the start after a
-crash: what a crash can leave half done was done last. Pure: taking a line checks that it fits and nothing
+crash: what a crash can leave half done was done last. Sound that is to be destroyed once its disk is back is
+remembered until it is. Pure: taking a line checks that it fits and nothing
 else changes; a line that does not fit raises LedgerError or SignatureError and leaves the state as it was.
 
 ``head.json`` is our own note and no proof: JSON, its numbers checked against the segments beside it.
@@ -27,6 +28,7 @@ from callseal.seal.timestamp import write_time
 TYPE: Final = "callseal-ledger-head/1"
 MAX_HEAD_BYTES: Final = 16 * 1024 * 1024
 MAX_ENDS: Final = 256
+_TO_BE_DESTROYED: Final = (Kind.DISCARDED, None)
 MAX_OPEN: Final = 65_536  # more than the calls that one machine can hold at a time
 
 _WHERE: Final = "head.json"
@@ -78,8 +80,13 @@ class LedgerState:
             self.open.pop(said.recording, None)
             self.ends.pop(said.recording, None)
             self.ends[said.recording] = said.kind, said.manifest
-            while len(self.ends) > MAX_ENDS:
-                del self.ends[next(iter(self.ends))]
+            self.forget_old_ends()
+
+    def forget_old_ends(self) -> None:
+        """Keep the newest ends, and those that have something left to be done."""
+        done = [recording for recording, end in self.ends.items() if end != _TO_BE_DESTROYED]
+        for recording in done[: max(0, len(done) - MAX_ENDS)]:
+            del self.ends[recording]
 
     def take_lines(self, lines: list[bytes], key: Ed25519PublicKey) -> bool:
         """Go on by the lines of a segment; tell whether its checkpoint is the last of them.
@@ -140,7 +147,7 @@ def read_head(data: bytes) -> LedgerState:
             tree=CompactRange.from_peaks(fields.integer("size"), map(bytes.fromhex, peaks)),
             clocks=None if fields.is_null("clocks") else _clocks(fields.child("clocks")),
             open={UUID(text): None for text in fields.texts("open", entry.ID_PATTERN, limit=MAX_OPEN)},
-            ends=dict(map(_end, fields.children("ends", limit=MAX_ENDS))),
+            ends=dict(map(_end, fields.children("ends", limit=MAX_ENDS + MAX_OPEN))),
         )
     except ValueError as problem:
         raise LedgerError(f"{_WHERE}: {problem}") from problem
