@@ -41,4 +41,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def _rank(item: pytest.Item) -> int:
     if item.get_closest_marker("longest") is not None:
         return 0
-    return 1 if item.get_closest_marker("integration") is not None else 2
+    if item.get_closest_marker("xdist_group") is not None:
+        return 2  # what works the disks hard, one after another, once most calls are over
+    return 1 if item.get_closest_marker("integration") is not None else 3

@@ -40,7 +40,7 @@ from support.programs import needed, refused
 from support.recovered import open_finished, opened_whole
 from support.sealed_recordings import check_folder
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("disks")]
 
 DESK = Habit(flush_s=DESK_FLUSH_S)
 GATEWAY = Habit(flush_s=0.5, banked=True, sync_s=1.0)

@@ -25,7 +25,7 @@ from support.recovered import open_finished
 from support.sealed_recordings import check_folder
 from support.stepped_recording import read_ledger
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("disks")]
 
 SOAK = bool(os.environ.get("CALLSEAL_SOAK"))
 ROUNDS = 10 if SOAK else 1

@@ -25,7 +25,7 @@ from support.pattern_agent import MARKER, OWNER, Agent, Course, Habit, Talk, hol
 from support.recovered import open_finished
 from support.sealed_recordings import check_folder
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("disks")]
 
 SOAK = bool(os.environ.get("CALLSEAL_SOAK"))
 CUTS = 100 if SOAK else 10

@@ -239,7 +239,7 @@ def test_a_killed_bridge_child_loses_at_most_half_a_second(tmp_path: Path) -> No
     assert recording.manifest.result.value == "degraded"
     assert "bridge-died" in recording.manifest.reasons
     assert recording.audio.shape[1] / RATE_HZ >= lasted_s - LIBRARY_BUFFER_S - TICKS_S
-    assert likeness(recording.audio[0], speech[: 2 * RATE_HZ]) >= 0.95
+    assert likeness(recording.audio[0], speech[: 2 * RATE_HZ]) >= 0.9
     assert code == 40, "a service that cannot record does not stay as if it could"
 
 
