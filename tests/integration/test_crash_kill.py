@@ -24,6 +24,7 @@ from support.pattern_agent import MAX_TALKS, OWNER, Agent, Course, Habit, holds_
 from support.recovered import open_finished
 from support.sealed_recordings import check_folder
 from support.stepped_recording import read_ledger
+from support.whole_spool import faults
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("disks")]
 
@@ -80,6 +81,7 @@ def _losses(agent: Agent, habit: Habit) -> Iterator[Loss]:
     assert not any(holds_marker(path) for path in root.rglob("*") if path.is_file())
     assert list((root / "open").iterdir()) == []
     assert list((root / "quarantine").iterdir()) == []
+    assert faults(root, OWNER) == []
     told = read_ledger(root)
     manifests = {path.name: check_folder(path, OWNER) for path in (root / "ready").iterdir()}
     talks = agent.board.talks()

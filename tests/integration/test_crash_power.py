@@ -24,6 +24,7 @@ from support.disks import Disk, make_image, mounted, place_for_images
 from support.pattern_agent import MARKER, OWNER, Agent, Course, Habit, Talk, holds_marker, lost_s
 from support.recovered import open_finished
 from support.sealed_recordings import check_folder
+from support.whole_spool import faults
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("disks")]
 
@@ -89,6 +90,7 @@ def _recover(root: Path, said: list[Talk], losses: Losses) -> None:
     assert all(isinstance(item, Recovered) for item in found), found
     assert pattern_agent.recover([root]) == []
     assert list((root / "open").iterdir()) == list((root / "quarantine").iterdir()) == []
+    assert faults(root, OWNER) == []
     manifests = {path.name: check_folder(path, OWNER) for path in (root / "ready").iterdir()}
     assert 0 <= len(manifests) - len(said) <= 1
     for talk in said:

@@ -209,8 +209,7 @@ def test_a_killed_agent_loses_at_most_a_second_of_its_call(tmp_path: Path) -> No
     assert (manifest.result.value, manifest.reasons) == ("degraded", ("recovered",))
     assert recording.audio.shape[1] == manifest.duration_samples
     assert lasted_s > 6
-    # From the spoken word on: what the telephone library still held is no part of the recorder's second.
-    assert lost_s <= 1.0 + LIBRARY_BUFFER_S
+    assert lost_s <= 1.0
     assert (recording.call["result"], recording.call["complete"]) == ("recording", False)
     assert recording.checks["outcome"] == "not-checked"
 
@@ -239,7 +238,7 @@ def test_a_killed_bridge_child_loses_at_most_half_a_second(tmp_path: Path) -> No
     assert recording.manifest.result.value == "degraded"
     assert "bridge-died" in recording.manifest.reasons
     assert recording.audio.shape[1] / RATE_HZ >= lasted_s - LIBRARY_BUFFER_S - TICKS_S
-    assert likeness(recording.audio[0], speech[: 2 * RATE_HZ]) >= 0.9
+    assert likeness(recording.audio[0], speech[: 2 * RATE_HZ]) >= 0.95
     assert code == 40, "a service that cannot record does not stay as if it could"
 
 

@@ -67,7 +67,7 @@ def organisation(name: str = "Example Insurance") -> Organisation:
     now = STARTED_AT - timedelta(days=30)
     root_key, root = create_root(name, now=now, years=20)
     device_key = generate_signing_key()
-    leaf = certify(root_key, root, device_key.public_key(), role=Role.DEVICE, now=now, years=2)
+    leaf = certify(root_key, root, device_key.public_key(), role=Role.DEVICE, now=now, years=20)
     return Organisation(root_key=root_key, root=root, device_key=device_key, chain=chain_der([leaf]))
 
 

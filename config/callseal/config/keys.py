@@ -58,6 +58,9 @@ def _inner(annotation: object, path: tuple[str, ...]) -> Iterator[Key]:
     """Walk what a key holds: a table, tables of one type, or tables of several types."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield from _keys(annotation, path)
+    elif get_origin(annotation) in (Union, UnionType):
+        for variant in get_args(annotation):
+            yield from _inner(variant, path)
     elif get_origin(annotation) is tuple:
         element = get_args(annotation)[0]
         if get_origin(element) is Annotated:

@@ -11,24 +11,29 @@ from typing import Annotated, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
 from phonenumbers import SUPPORTED_REGIONS
-from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, StringConstraints
+from pydantic import AfterValidator, ConfigDict, Field, PlainSerializer, PlainValidator, StringConstraints
 
 from callseal.config.address import ListenAddress, PortRange, SipUri
 from callseal.config.announcement import Builtin
 from callseal.config.masking import is_secret_value
 
 __all__ = [
+    "MAX_TABLES",
+    "TABLE",
     "Allowed",
     "AudioFile",
     "Bucket",
+    "ClockTime",
     "Digits",
     "Flag",
     "HttpUrl",
     "Id",
+    "KeyPrefix",
     "Label",
     "Language",
     "Listen",
     "NumberGlob",
+    "OptionalBucket",
     "OptionalId",
     "OptionalPath",
     "OptionalSipUri",
@@ -42,6 +47,10 @@ __all__ = [
 ]
 
 MAX_PATH_CHARS = 4096  # PATH_MAX of Linux
+MAX_TABLES = 256  # rules, announcements, … of one file
+
+TABLE = ConfigDict(frozen=True, extra="forbid")
+"""How the model of every table is configured."""
 
 T = TypeVar("T")
 
@@ -165,6 +174,21 @@ Bucket: TypeAlias = Annotated[
     str,
     StringConstraints(pattern=r"\A[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\z"),
     Allowed("a bucket's name of 3 to 63 small letters, digits, dots and hyphens"),
+]
+OptionalBucket: TypeAlias = Annotated[
+    str,
+    StringConstraints(pattern=r"\A(?:[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?\z"),
+    Allowed('a bucket\'s name of 3 to 63 small letters, digits, dots and hyphens, or ""'),
+]
+KeyPrefix: TypeAlias = Annotated[
+    str,
+    StringConstraints(pattern=r"\A(?:[A-Za-z0-9][A-Za-z0-9._=-]{0,63}/){0,8}\z"),
+    Allowed('folders such as "callseal/", each ended by a slash, or "" for none'),
+]
+ClockTime: TypeAlias = Annotated[
+    str,
+    StringConstraints(pattern=r"\A(?:[01][0-9]|2[0-3]):[0-5][0-9]\z"),
+    Allowed('a time of day such as "08:00"'),
 ]
 HttpUrl: TypeAlias = Annotated[
     str,

@@ -36,7 +36,8 @@ def tables(document: Mapping[str, object], name: str) -> Iterator[tuple[int, Map
 
 def contradictions(document: Mapping[str, object]) -> Iterator[Contradiction]:
     """Find all contradictions in a document."""
-    if document.get("source", []) in ([], ()):
+    # The central side has a custodian and need not record anything.
+    if document.get("source", []) in ([], ()) and document.get("custodian") is None:
         yield Contradiction(
             key="source", value=None, allowed='at least one [[source]] is needed, such as type = "bridge"'
         )
@@ -44,6 +45,7 @@ def contradictions(document: Mapping[str, object]) -> Iterator[Contradiction]:
         yield from _repeated(document, name, key)
     yield from _incomplete_business(document)
     yield from _unknown_names(document)
+    yield from _stores(document)
 
 
 def _repeated(document: Mapping[str, object], name: str, key: str) -> Iterator[Contradiction]:
@@ -75,6 +77,27 @@ def _incomplete_business(document: Mapping[str, object]) -> Iterator[Contradicti
                 )
 
 
+def _stores(document: Mapping[str, object]) -> Iterator[Contradiction]:
+    found = list(tables(document, "store"))
+    if found and all(table.get("takes") == "important" for _number, table in found):
+        yield Contradiction(
+            key="store[1].takes", value="important", allowed='at least one [[store]] must take "all"'
+        )
+    if found and all(table.get("filled_by") == "custodian" for _number, table in found):
+        yield Contradiction(
+            key="store[1].filled_by",
+            value="custodian",
+            allowed='at least one [[store]] must be filled by the "uploader": the custodian copies from it',
+        )
+    spool = document.get("spool")
+    if isinstance(spool, Mapping):
+        warn, full = spool.get("warn_percent", 80), spool.get("full_percent", 95)
+        if isinstance(warn, int) and isinstance(full, int) and warn >= full:
+            yield Contradiction(
+                key="spool.warn_percent", value=warn, allowed=f"must be less than full_percent, {full}"
+            )
+
+
 def _names(document: Mapping[str, object], name: str, key: str) -> list[str]:
     values = (table.get(key) for _, table in tables(document, name))
     return [value for value in values if isinstance(value, str)]
@@ -99,6 +122,14 @@ def _unknown_names(document: Mapping[str, object]) -> Iterator[Contradiction]:
         if isinstance(value, str) and value not in business:
             yield Contradiction(
                 key=f"rule[{number}].business",
+                value=value,
+                allowed=_one_of("no business type has this id", business),
+            )
+    for number, important in tables(document, "important"):
+        value = important.get("business")
+        if isinstance(value, str) and value and value not in business:
+            yield Contradiction(
+                key=f"important[{number}].business",
                 value=value,
                 allowed=_one_of("no business type has this id", business),
             )

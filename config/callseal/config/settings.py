@@ -9,23 +9,24 @@ Later work has its keys here already. What this version can't run yet is listed 
 below and refused when a file is loaded, not by the model.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from callseal.config.address import ListenAddress, PortRange
 from callseal.config.announcement import BUILTIN_VOICES, Builtin
 from callseal.config.business import UNCLASSIFIED, BusinessType, merged
+from callseal.config.central import Bandwidth, Custodian, DirectoryStore, Important, S3Store, Store, Uploader
 from callseal.config.kinds import (
+    MAX_TABLES,
+    TABLE,
     AudioFile,
-    Bucket,
     Digits,
     Flag,
-    HttpUrl,
     Id,
     Label,
     Language,
@@ -51,13 +52,16 @@ __all__ = [
     "IMPLEMENTED_TRANSPORTS",
     "SCHEMA",
     "Announcement",
+    "Bandwidth",
     "BridgeSource",
     "Business",
     "Checks",
+    "Custodian",
     "Device",
     "DirectoryStore",
     "Disclosure",
     "FolderSource",
+    "Important",
     "Ledger",
     "Log",
     "Numbers",
@@ -76,25 +80,22 @@ __all__ = [
 
 SCHEMA = 1
 IMPLEMENTED_SOURCES = frozenset({"bridge"})
-IMPLEMENTED_STORES = frozenset({"directory"})
+IMPLEMENTED_STORES = frozenset({"directory", "s3"})
 IMPLEMENTED_TRANSPORTS = frozenset({"udp"})
 
 # The type of the error that `Settings` raises when its tables contradict one another.
 CROSS_CHECK = "callseal_cross_check"
 
-DESK_FLUSH_S = 0.5
+DESK_FLUSH_S = 0.35
 BANK_FLUSH_S = 0.75
 
-MAX_TABLES = 256  # rules, announcements, … of one file
 MAX_EMERGENCY_NUMBERS = 32
-
-_TABLE = ConfigDict(frozen=True, extra="forbid")
 
 
 class Device(BaseModel):
     """`[device]`: who this machine is."""
 
-    model_config = _TABLE
+    model_config = TABLE
 
     key_file: PathName = Field(
         default=Path("device.key"),
@@ -112,7 +113,7 @@ class Device(BaseModel):
 class Trust(BaseModel):
     """`[trust]`: whom this machine believes."""
 
-    model_config = _TABLE
+    model_config = TABLE
 
     roots_file: PathName = Field(
         default=Path("trust.pem"),
@@ -134,7 +135,7 @@ class Trust(BaseModel):
 class Seal(BaseModel):
     """`[seal]`: who will be able to read the recordings."""
 
-    model_config = _TABLE
+    model_config = TABLE
 
     recipients_file: PathName = Field(
         default=Path("recipients.txt"),
@@ -151,7 +152,7 @@ class Seal(BaseModel):
         ge=0.0,
         le=5.0,
         description="How often the sound is made safe from the death of the agent: the most that is lost "
-        'then. 0 means 0.5 s with "each" and 0.75 s with "bank"; smaller wears the disk more.',
+        'then. 0 means 0.35 s with "each" and 0.75 s with "bank"; smaller wears the disk more.',
     )
     sync_s: Real = Field(
         default=3.5,
@@ -164,7 +165,7 @@ class Seal(BaseModel):
 class Spool(BaseModel):
     """`[spool]`: where sealed recordings wait until they are in central storage."""
 
-    model_config = _TABLE
+    model_config = TABLE
 
     path: PathName = Field(default=Path("/var/lib/callseal"), description="The spool's folder, mode 0700.")
     second_path: OptionalPath = Field(
@@ -178,6 +179,15 @@ class Spool(BaseModel):
     min_free_mb: Whole = Field(
         default=512, ge=16, le=1_000_000, description="Free space below which the spool counts as full."
     )
+    warn_percent: Whole = Field(
+        default=80, ge=1, le=100, description="How full the spool's disk may get before a warning is given."
+    )
+    full_percent: Whole = Field(
+        default=95,
+        ge=2,
+        le=100,
+        description="How full it may get before it counts as full; nothing is deleted for that.",
+    )
 
     def folders(self) -> list[Path]:
         """Give the folders, in the order in which they are used."""
@@ -187,7 +197,7 @@ class Spool(BaseModel):
 class Ledger(BaseModel):
     """`[ledger]`: the signed chain of what happened on this machine."""
 
-    model_config = _TABLE
+    model_config = TABLE
 
     heartbeat_s: Real = Field(
         default=60.0, ge=1.0, le=3600.0, description="How often the agent notes that it is there."
@@ -200,23 +210,10 @@ class Ledger(BaseModel):
     )
 
 
-class Uploader(BaseModel):
-    """`[uploader]`: the way from the spool to the stores."""
-
-    model_config = _TABLE
-
-    scan_s: Real = Field(
-        default=30.0,
-        ge=1.0,
-        le=3600.0,
-        description="How often the spool is searched for bundles that no notice told of.",
-    )
-
-
 class BridgeSource(BaseModel):
     """`[[source]]` of type "bridge": one desk's telephone, connected through this machine."""
 
-    model_config = _TABLE
+    model_config = TABLE
 
     type: Literal["bridge"] = Field(description="The kind of source.")
     listen: Listen = Field(
@@ -246,7 +243,7 @@ class BridgeSource(BaseModel):
 class SiprecSource(BaseModel):
     """`[[source]]` of type "siprec": copies of calls that a gateway sends (RFC 7866)."""
 
-    model_config = _TABLE
+    model_config = TABLE
 
     type: Literal["siprec"] = Field(description="The kind of source.")
     listen: Listen = Field(
@@ -258,7 +255,7 @@ class SiprecSource(BaseModel):
 class SoundcardSource(BaseModel):
     """`[[source]]` of type "soundcard": microphone and speaker of this machine."""
 
-    model_config = _TABLE
+    model_config = TABLE
 
     type: Literal["soundcard"] = Field(description="The kind of source.")
 
@@ -266,7 +263,7 @@ class SoundcardSource(BaseModel):
 class FolderSource(BaseModel):
     """`[[source]]` of type "folder": recordings that another system made."""
 
-    model_config = _TABLE
+    model_config = TABLE
 
     type: Literal["folder"] = Field(description="The kind of source.")
     path: PathName = Field(description="The folder that is watched.")
@@ -280,7 +277,7 @@ Source: TypeAlias = Annotated[
 class Numbers(BaseModel):
     """`[numbers]`: how telephone numbers are read."""
 
-    model_config = _TABLE
+    model_config = TABLE
 
     region: Region = Field(default="CN", description="Whose numbering plan national numbers follow.")
     outside_prefix: Prefix = Field(default="", description="What is dialled first for an outside line.")
@@ -296,7 +293,7 @@ class Numbers(BaseModel):
 class Announcement(BaseModel):
     """`[[announcement]]`: what callers are told."""
 
-    model_config = _TABLE
+    model_config = TABLE
 
     name: Id = Field(description="The name that rules use.")
     language: Language = Field(description="The language that is spoken.")
@@ -306,7 +303,7 @@ class Announcement(BaseModel):
 class Disclosure(BaseModel):
     """`[disclosure]`: telling the customer that the call is recorded."""
 
-    model_config = _TABLE
+    model_config = TABLE
 
     on_failure: Literal["record", "no-record", "refuse-call"] = Field(
         default="record", description="What happens when the announcement can not be played."
@@ -319,7 +316,7 @@ class Disclosure(BaseModel):
 class Rule(BaseModel):
     """`[[rule]]`: what happens to which calls; the first that matches counts."""
 
-    model_config = _TABLE
+    model_config = TABLE
 
     direction: Literal["inbound", "outbound", "any"] = Field(
         default="any", description="Which calls, seen from the desk."
@@ -341,7 +338,7 @@ class Rule(BaseModel):
 class Business(BaseModel):
     """`[[business]]`: a business type of one's own, or changes to a built-in one."""
 
-    model_config = _TABLE
+    model_config = TABLE
 
     id: Id = Field(description="The name that rules use.")
     label_zh: Label = Field(default="", description="Chinese label; may be left out for a built-in type.")
@@ -354,7 +351,7 @@ class Business(BaseModel):
 class Checks(BaseModel):
     """`[checks]`: when the sound of a call is worth an alert. Levels are ITU-T P.56, dB re overload."""
 
-    model_config = _TABLE
+    model_config = TABLE
 
     min_level_dbov: Real = Field(
         default=-35.0, ge=-60.0, le=-10.0, description="Speech that is quieter counts as too quiet."
@@ -370,35 +367,10 @@ class Checks(BaseModel):
     )
 
 
-class DirectoryStore(BaseModel):
-    """`[[store]]` of type "directory": a folder, on this machine or mounted."""
-
-    model_config = _TABLE
-
-    name: Id = Field(description="The store's name in manifests and messages.")
-    type: Literal["directory"] = Field(description="The kind of store.")
-    path: PathName = Field(description="The folder.")
-
-
-class S3Store(BaseModel):
-    """`[[store]]` of type "s3": any S3-compatible object storage."""
-
-    model_config = _TABLE
-
-    name: Id = Field(description="The store's name in manifests and messages.")
-    type: Literal["s3"] = Field(description="The kind of store.")
-    endpoint: HttpUrl = Field(description="The service's address; credentials are never written here.")
-    bucket: Bucket = Field(description="The bucket.")
-    prefix: Label = Field(default="", description="What every object's name begins with.")
-
-
-Store: TypeAlias = Annotated[DirectoryStore | S3Store, Field(discriminator="type")]
-
-
 class Log(BaseModel):
     """`[log]`: what the services write to the journal."""
 
-    model_config = _TABLE
+    model_config = TABLE
 
     level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="The least grave of what is written."
@@ -427,6 +399,9 @@ class Settings(BaseSettings):
     spool: Spool = Field(default_factory=Spool, description="Where sealed recordings wait.")
     ledger: Ledger = Field(default_factory=Ledger, description="The chain of what happened.")
     uploader: Uploader = Field(default_factory=Uploader, description="The way to the stores.")
+    bandwidth: tuple[Bandwidth, ...] = Field(
+        default=(), max_length=MAX_TABLES, description="How much of the network is taken at some hours."
+    )
     sources: tuple[Source, ...] = Field(
         alias="source", default=(), max_length=MAX_TABLES, description="Where calls come from."
     )
@@ -448,6 +423,10 @@ class Settings(BaseSettings):
     stores: tuple[Store, ...] = Field(
         alias="store", default=(), max_length=MAX_TABLES, description="Where recordings are kept."
     )
+    important: tuple[Important, ...] = Field(
+        default=(), max_length=MAX_TABLES, description="Which recordings are kept at a second place too."
+    )
+    custodian: Custodian | None = Field(default=None, description="The central service, where it runs.")
     log: Log = Field(default_factory=Log, description="What is written to the journal.")
 
     @classmethod
@@ -480,6 +459,19 @@ class Settings(BaseSettings):
     def flush_interval_s(self) -> float:
         """Give how often sound is made safe from the death of the agent."""
         return self.seal.flush_s or (BANK_FLUSH_S if self.is_banked() else DESK_FLUSH_S)
+
+    def stores_for(
+        self, *, business: str, direction: str, result: str, tags: Collection[str] = ()
+    ) -> tuple[str, ...]:
+        """Give the names of the stores that a recording is meant for, in the settings' order."""
+        important = any(
+            one.business in ("", business)
+            and one.direction in ("any", direction)
+            and one.result in ("any", result)
+            and (not one.tag or one.tag in tags)
+            for one in self.important
+        )
+        return tuple(store.name for store in self.stores if important or store.takes == "all")
 
     def business_types(self) -> Mapping[str, BusinessType]:
         """Give the business types that rules can name: the built-in ones with `[[business]]` laid over."""

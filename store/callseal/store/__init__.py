@@ -1,1 +1,1 @@
-"""Where objects live: a directory now; S3 later."""
+"""Where objects live: a directory, or any S3-compatible store."""

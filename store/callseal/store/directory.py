@@ -16,23 +16,28 @@ Limits: whoever owns the folder can change what is in it; that is found (``verif
 """
 
 import contextlib
+import dataclasses
 import errno
 import hashlib
 import io
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Final, Self
+
+from watchdog.events import FileMovedEvent, FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer
 
 from callseal.seal import durable
 from callseal.seal.durable import Step, no_step
 from callseal.store.capabilities import Capabilities
 from callseal.store.errors import SourceAltered, StoreError, StoreMissing, StoreRefused, StoreUnreachable
-from callseal.store.interface import ObjectInfo
-from callseal.store.names import check_name, check_prefix
+from callseal.store.interface import Content, ObjectInfo, Pace, unpaced
+from callseal.store.names import FLEET, check_name, check_prefix
 
 MARKER_NAME: Final = ".callseal-store"
 TEMPORARY_PREFIX: Final = ".tmp-"
@@ -50,7 +55,12 @@ class DirectoryStore:
     """A store in the folder `root`, which `create` has made one. Writer and reader."""
 
     capabilities: Final = Capabilities(
-        exclusive_put=True, versions=False, lock=False, checked_put=True, max_object_size_bytes=None
+        exclusive_put=True,
+        versions=False,
+        lock=False,
+        checked_put=True,
+        max_object_size_bytes=None,
+        notices=True,
     )
 
     def __init__(self, root: Path, *, step: Step = no_step) -> None:
@@ -73,15 +83,15 @@ class DirectoryStore:
         """The store's folder."""
         return self._root
 
-    def put(self, name: str, source: Path, sha256: bytes) -> str:
-        """Store a file; see `interface.StoreWriter`."""
+    def put(self, name: str, content: Content, sha256: bytes, *, pace: Pace = unpaced) -> str:
+        """Store a file, or bytes; see `interface.StoreWriter`."""
         check_name(name)
         self._check_marker()
         path = self._root / name
         with _disk(path):
             self._make_folders(path.parent)
             if not path.exists():
-                self._copy(source, path, sha256)
+                self._copy(content, path, sha256, pace)
             self._step("compare")
             if _hash(path) != sha256:
                 raise StoreRefused(f"{path}: other bytes stand under this name; nothing was changed")
@@ -119,6 +129,63 @@ class DirectoryStore:
         folder, _, _ = prefix.rpartition("/")
         yield from self._walk(f"{folder}/" if folder else "", prefix, after)
 
+    def folders(self, prefix: str) -> Iterator[str]:
+        """Yield what stands before the next slash; see `interface.StoreReader`."""
+        check_prefix(prefix)
+        self._check_marker()
+        names = self._sorted_names(prefix)
+        yield from (name[len(prefix) : -1] for name in names if name.endswith("/"))
+
+    def versions(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Yield the objects, the SHA-256 of their bytes as their version; see `interface.StoreReader`."""
+        for item in self.list(prefix):
+            path = self._root / item.name
+            with _disk(path):
+                yield dataclasses.replace(item, version=_hash(path).hex())
+
+    def replace(self, name: str, data: bytes) -> None:
+        """Put `data` in place of what is there; see `interface.StoreBoard`."""
+        check_name(name)
+        if not name.startswith(FLEET):
+            raise StoreRefused(f"{name}: only what begins with {FLEET} is ever replaced")
+        self._check_marker()
+        path = self._root / name
+        with _disk(path):
+            self._make_folders(path.parent)
+            durable.replace_file(path, data)
+
+    def locked_until(self, name: str, _version: str) -> datetime | None:
+        """Return None: a folder protects nothing."""
+        check_name(name)
+        return None
+
+    def lock_until(self, name: str, _version: str, _until: datetime) -> None:
+        """Raise StoreRefused: a folder protects nothing."""
+        raise StoreRefused(f"{name}: a directory can't protect objects from deletion")
+
+    def is_held(self, name: str, _version: str) -> bool:
+        """Return False: a folder protects nothing."""
+        check_name(name)
+        return False
+
+    def hold(self, name: str, _version: str, *, on: bool) -> None:
+        """Raise StoreRefused: a folder protects nothing."""
+        raise StoreRefused(f"{name}: a directory can't {'hold' if on else 'release'} objects")
+
+    @contextmanager
+    def watch(self, wake: Callable[[], None]) -> Iterator[None]:
+        """Call `wake` when an object appeared; see `interface.Watched`. Raises StoreUnreachable."""
+        self._check_marker()
+        observer = Observer()
+        with _disk(self._root):
+            observer.schedule(_Waker(wake), str(self._root), recursive=True)
+            observer.start()
+        try:
+            yield
+        finally:
+            observer.stop()
+            observer.join()
+
     def remove_leftovers(self, prefix: str, *, now_s: float) -> int:
         """Remove the temporary files of writers that died more than `LEFTOVER_AGE_S` ago; return how many.
 
@@ -152,14 +219,14 @@ class DirectoryStore:
             self._step("make folder")
             path.mkdir(mode=_FOLDER_MODE, exist_ok=True)
 
-    def _copy(self, source: Path, path: Path, sha256: bytes) -> None:
+    def _copy(self, content: Content, path: Path, sha256: bytes, pace: Pace) -> None:
         temporary = path.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(_RANDOM_SIZE_BYTES)}"
         self._step("temporary file")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(temporary, flags, durable.FILE_MODE)
         try:
             try:
-                self._fill(descriptor, source, sha256)
+                self._fill(descriptor, content, sha256, pace)
             finally:
                 os.close(descriptor)
             self._step("link")
@@ -169,19 +236,17 @@ class DirectoryStore:
             with contextlib.suppress(FileNotFoundError):
                 temporary.unlink()
 
-    def _fill(self, descriptor: int, source: Path, sha256: bytes) -> None:
+    def _fill(self, descriptor: int, content: Content, sha256: bytes, pace: Pace) -> None:
         digest = hashlib.sha256()
-        try:
-            file = source.open("rb")
-        except OSError as problem:
-            raise SourceAltered(f"{source}: can't be read: {problem.strerror}") from problem
-        with file:
+        with _opened(content) as file:
             while block := file.read(_BLOCK_SIZE_BYTES):
                 digest.update(block)
+                pace(len(block))
                 self._step("write")
                 durable.write_all(descriptor, block)
         if digest.digest() != sha256:
-            raise SourceAltered(f"{source}: not the bytes that its SHA-256 was taken of; nothing was stored")
+            what = "what was given" if isinstance(content, bytes) else content
+            raise SourceAltered(f"{what}: not the bytes that its SHA-256 was taken of; nothing was stored")
         self._step("sync file")
         os.fsync(descriptor)
 
@@ -195,8 +260,9 @@ class DirectoryStore:
                     yield from self._walk(name, prefix, after)
             elif name.startswith(prefix) and name > after:
                 with _disk(self._root / name):
-                    size_bytes = (self._root / name).lstat().st_size
-                yield ObjectInfo(name=name, size_bytes=size_bytes)
+                    found = (self._root / name).lstat()
+                modified_at = datetime.fromtimestamp(found.st_mtime, UTC)
+                yield ObjectInfo(name=name, size_bytes=found.st_size, modified_at=modified_at)
 
     def _sorted_names(self, folder: str) -> tuple[str, ...]:
         names = []
@@ -215,6 +281,27 @@ class DirectoryStore:
                 elif entry.is_file(follow_symlinks=False):
                     names.append(f"{folder}{entry.name}")
         return tuple(sorted(names))
+
+
+class _Waker(FileSystemEventHandler):
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        # An object appears by a link to its name, or by a rename where there are no links.
+        path = event.dest_path if isinstance(event, FileMovedEvent) else event.src_path
+        name = Path(os.fsdecode(path)).name
+        if event.event_type in {"created", "moved"} and not name.startswith("."):
+            self._wake()
+
+
+def _opened(content: Content) -> BinaryIO:
+    if isinstance(content, bytes):
+        return io.BytesIO(content)
+    try:
+        return content.open("rb")
+    except OSError as problem:
+        raise SourceAltered(f"{content}: can't be read: {problem.strerror}") from problem
 
 
 def _open_object(path: Path) -> io.BufferedReader:

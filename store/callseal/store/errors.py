@@ -3,8 +3,11 @@
 ::
 
     StoreError (OSError)      1   a bug of ours
-    ├── StoreUnreachable     20   temporary: not there, not writable, full; try again later
+    ├── StoreUnreachable     20   temporary: not there, not writable, full, too busy; try again later
+    │   └── UploadGone       20   temporary: the store does not know this undertaking; begin another
     ├── StoreRefused         21   permanent: other bytes stand under that name, or no such name is allowed
+    │   ├── NameTaken        21   permanent: something stands under that name, and the store does not say what
+    │   └── StoreDenied      21   the account lacks the right, or its credentials are no longer good
     ├── StoreMissing         10   permanent: no object of that name
     └── SourceAltered        12   permanent: the local file is not what its hash says
 
@@ -30,10 +33,28 @@ class StoreUnreachable(StoreError):  # noqa: N818 - says what is wrong better th
     permanent: ClassVar[bool] = False
 
 
+class UploadGone(StoreUnreachable):
+    """A store does not know, or no longer knows, an object that is put in parts (NoSuchUpload)."""
+
+
 class StoreRefused(StoreError):  # noqa: N818 - says what is wrong better than "...Error" would
     """The store will not do this, however often it is asked."""
 
     exit_code: ClassVar[int] = 21
+
+
+class NameTaken(StoreRefused):
+    """Something stands under that name already: what we put there before, or somebody else's (412)."""
+
+
+class StoreDenied(StoreRefused):
+    """The account may not do this, or the store does not accept its credentials.
+
+    It is about the account and not about the object: other objects will fare no better, and all of them will
+    go once a person has mended it. So it is not permanent in the sense of this part.
+    """
+
+    permanent: ClassVar[bool] = False
 
 
 class StoreMissing(StoreError):  # noqa: N818 - says what is wrong better than "...Error" would

@@ -6,7 +6,11 @@
     recordings/…/<id>/add-<n>-<sha256>.age  add-<n>.json  add-<n>.sig
     ledger/<device>/<first>.jsonl                           a segment of the device's ledger
     stamps/<device>/<size>.tsr                              the stamp on the checkpoint of that size
-    receipts/<device>/<id>.json                             what a custodian vouches for
+    receipts/<device>/<id>.json                             what a custodian found in this store
+    receipts/<device>/<id>.<site>.json                      what it found in another store
+    retention/<device>/<id>/<record>.json                   until when a recording is kept, and why
+    access/<yyyy>/<mm>/<dd>/<record>.json                   who opened what, why, when
+    fleet/<device>.json                                     how a device is; replaced all the time
 
 The device stands before the date, so that a device's rights can end at its own prefix; dates are UTC, of the
 call's start. No class, no telephone number and no person's name stands in any name.
@@ -30,6 +34,9 @@ RECORDINGS: Final = "recordings/"
 LEDGER: Final = "ledger/"
 STAMPS: Final = "stamps/"
 RECEIPTS: Final = "receipts/"
+RETENTION: Final = "retention/"
+ACCESS: Final = "access/"
+FLEET: Final = "fleet/"
 MAX_NAME: Final = 1024  # bytes of a key in S3
 MAX_PART: Final = 240  # 255 in most file systems, less what a temporary name adds
 MAX_NUMBER: Final = (1 << 53) - 1  # of a ledger entry (docs/format.md)
@@ -48,6 +55,10 @@ _RECORDING_PARTS: Final = 6
 _LEDGER_ENDING: Final = ".jsonl"
 _STAMP_ENDING: Final = ".tsr"
 _RECEIPT_ENDING: Final = ".json"
+_FLEET_ENDING: Final = ".json"
+_RECORD_ENDING: Final = ".json"
+_SITE_PATTERN: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_ID_LENGTH: Final = 36
 _DATE_PATTERN: Final = re.compile(r"([0-9]{4})/([0-9]{2})/([0-9]{2})")
 
 
@@ -129,23 +140,89 @@ def parse_stamp_name(name: str) -> tuple[str, int] | None:
     return None if found is None or found[1] < 1 else found
 
 
-def receipt_name(device: str, recording: UUID) -> str:
-    """Return the name of the receipt for a recording; ValueError for a malformed device."""
+def receipt_name(device: str, recording: UUID, site: str = "") -> str:
+    """Return the name of the receipt for a recording; ValueError for a malformed device or site.
+
+    `site` is empty for the store itself in which the receipt lies, else the store that it is about.
+    """
     _check_device(device)
-    return f"{RECEIPTS}{device}/{recording}{_RECEIPT_ENDING}"
+    if site and _SITE_PATTERN.fullmatch(site) is None:
+        raise ValueError("a store's name is lower-case letters, digits and . _ -")
+    return f"{RECEIPTS}{device}/{recording}{'.' if site else ''}{site}{_RECEIPT_ENDING}"
 
 
 def parse_receipt_name(name: str) -> tuple[str, UUID] | None:
-    """Return the device and the recording of a receipt, None for any other name."""
+    """Return the device and the recording of a receipt for the store itself, None for any other name."""
+    found = parse_receipt_site(name)
+    return None if found is None or found[2] else found[:2]
+
+
+def parse_receipt_site(name: str) -> tuple[str, UUID, str] | None:
+    """Return the device, the recording and the site (empty: the store itself) of a receipt."""
     found = _device_and_rest(RECEIPTS, name, _RECEIPT_ENDING)
     if found is None:
         return None
-    device, text = found
+    device, rest = found
+    recording, dot, site = _uuid(rest[:_ID_LENGTH]), rest[_ID_LENGTH : _ID_LENGTH + 1], rest[_ID_LENGTH + 1 :]
+    if recording is None or dot not in {"", "."} or bool(dot) != bool(site):
+        return None
+    if site and _SITE_PATTERN.fullmatch(site) is None:
+        return None
+    return device, recording, site
+
+
+def retention_prefix(device: str, recording: UUID) -> str:
+    """Return the prefix of what was decided about keeping a recording."""
+    _check_device(device)
+    return f"{RETENTION}{device}/{recording}/"
+
+
+def retention_name(device: str, recording: UUID, record: UUID) -> str:
+    """Return the name of one such decision; `record` is a UUID of version 7, so that they sort by time."""
+    return f"{retention_prefix(device, recording)}{record}{_RECORD_ENDING}"
+
+
+def parse_retention_name(name: str) -> tuple[str, UUID, UUID] | None:
+    """Return the device, the recording and the record of a decision, None for any other name."""
+    found = _device_and_rest(RETENTION, name, _RECORD_ENDING)
+    if found is None:
+        return None
+    first, slash, second = found[1].partition("/")
+    recording, record = _uuid(first), _uuid(second)
+    return (found[0], recording, record) if slash and recording is not None and record is not None else None
+
+
+def access_name(day: date, record: UUID) -> str:
+    """Return the name of an access record; `day` is that of its time, UTC."""
+    return f"{ACCESS}{day:%Y/%m/%d}/{record}{_RECORD_ENDING}"
+
+
+def parse_access_name(name: str) -> tuple[date, UUID] | None:
+    """Return the day and the id of an access record, None for any other name."""
+    if not name.startswith(ACCESS) or not name.endswith(_RECORD_ENDING):
+        return None
+    text, slash, last = name[len(ACCESS) : -len(_RECORD_ENDING)].rpartition("/")
+    found, record = _DATE_PATTERN.fullmatch(text), _uuid(last)
+    if not slash or found is None or record is None:
+        return None
     try:
-        recording = UUID(text)
+        return date(*map(int, found.groups())), record
     except ValueError:
         return None
-    return (device, recording) if str(recording) == text else None
+
+
+def fleet_name(device: str) -> str:
+    """Return the name of what is known of a device; ValueError for a malformed one."""
+    _check_device(device)
+    return f"{FLEET}{device}{_FLEET_ENDING}"
+
+
+def parse_fleet_name(name: str) -> str | None:
+    """Return the device that such a name is about, None for any other name."""
+    if not name.startswith(FLEET) or not name.endswith(_FLEET_ENDING):
+        return None
+    device = name[len(FLEET) : -len(_FLEET_ENDING)]
+    return device if _DEVICE_PATTERN.fullmatch(device) is not None else None
 
 
 def check_name(name: str) -> None:
@@ -160,6 +237,15 @@ def check_prefix(prefix: str) -> None:
     """Raise StoreRefused for what no object's name begins with."""
     if len(prefix) > MAX_NAME or _PREFIX_PATTERN.fullmatch(prefix) is None:
         raise StoreRefused("no prefix of an object's name: see the rules in callseal.store.names")
+
+
+def _uuid(text: str) -> UUID | None:
+    """Return the id that `text` spells in the one canonical way."""
+    try:
+        found = UUID(text)
+    except ValueError:
+        return None
+    return found if str(found) == text else None
 
 
 def _check_device(device: str) -> None:
