@@ -146,12 +146,41 @@ def test_a_source_that_there_is_not_is_refused_with_those_there_are(table: str, 
     assert problems[0].endswith(allowed)
 
 
-def test_an_object_store_is_known_but_not_available_yet() -> None:
-    store = 'name = "a"\ntype = "s3"\nendpoint = "https://s3.example.com"\nbucket = "calls"\n'
+def test_an_important_store_alone_would_take_nothing_of_the_rest() -> None:
+    store = 'name = "a"\ntype = "directory"\npath = "a"\ntakes = "important"\n'
 
     problems = problems_of(f"{LEAST}[[store]]\n{store}")
 
-    assert problems == ['store[1].type = "s3": not available in this version yet; must be "directory"']
+    assert problems == ['store[1].takes = "important": at least one [[store]] must take "all"']
+
+
+def test_a_custodian_needs_a_store_to_copy_from() -> None:
+    store = 'name = "a"\ntype = "directory"\npath = "a"\nfilled_by = "custodian"\n'
+
+    problems = problems_of(f"{LEAST}[[store]]\n{store}")
+
+    assert len(problems) == 1
+    assert problems[0].startswith('store[1].filled_by = "custodian"')
+
+
+def test_what_is_important_names_business_types_that_there_are() -> None:
+    problems = problems_of(f'{LEAST}[[important]]\nbusiness = "sale"\n')
+
+    assert len(problems) == 1
+    assert problems[0].startswith('important[1].business = "sale": no business type has this id')
+
+
+def test_a_warning_comes_before_the_disk_counts_as_full() -> None:
+    problems = problems_of(f"{LEAST}[spool]\nwarn_percent = 95\nfull_percent = 90\n")
+
+    assert problems == ["spool.warn_percent = 95: must be less than full_percent, 90"]
+
+
+def test_the_central_side_needs_no_source() -> None:
+    settings = settings_of('schema = 1\n[device]\nsite = "hq"\n[custodian]\n')
+
+    assert settings.custodian is not None
+    assert settings.sources == ()
 
 
 @pytest.mark.parametrize("transport", ["tcp", "tls"])

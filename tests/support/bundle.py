@@ -275,7 +275,7 @@ def _recorder(office: Office, number: int, *, certified: bool) -> tuple[SpoolRec
         ),
         policy=Policy(
             site="bj",
-            stores=(STORE_NAME,),
+            stores=lambda _call, _result: (STORE_NAME,),
             flush_s=0.5,
             limits=Limits(
                 min_level_dbov=-35.0, max_clipped_ratio=0.001, silent_channel_dbov=-60.0, silent_s=10.0

@@ -123,7 +123,11 @@ def recording_desk(
         recipients=keys,
         signer=DeviceSigner(device=OWNER.device, key=OWNER.device_key, chain=OWNER.chain),
         policy=Policy(
-            site="bj", stores=("primary",), flush_s=flush_s, limits=LIMITS, software="callseal/0.0.0"
+            site="bj",
+            stores=lambda _call, _result: ("primary",),
+            flush_s=flush_s,
+            limits=LIMITS,
+            software="callseal/0.0.0",
         ),
         now=clock.now,
         monotonic=clock.monotonic,

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Final
 
 from callseal.agent import metadata
-from callseal.agent.call import EndReason
+from callseal.agent.call import Call, EndReason
 from callseal.agent.checks import Limits, Verdict
 from callseal.agent.chronicle import Chronicle
 from callseal.agent.recording import Recording
@@ -33,7 +33,8 @@ class Policy:
     """What the settings say that concerns every recording."""
 
     site: str
-    stores: tuple[str, ...]
+    stores: Callable[[Call, Result], tuple[str, ...]]
+    """Which stores a recording of this call, with this result, is meant for."""
     flush_s: float
     limits: Limits
     software: str
@@ -89,7 +90,8 @@ class Binder:
                 encoding=None if form is None else form.encoding.value,
                 business_type=call.business,
                 retention_class=call.retention_class or None,
-                stores=self._policy.stores,
+                # What a crash leaves is at best degraded.
+                stores=self._policy.stores(call, Result.DEGRADED),
                 recipients=self._fingerprints(),
                 software=self._policy.software,
                 purpose=purpose,
@@ -179,7 +181,7 @@ class Binder:
             encoding=None if form is None else form.encoding.value,
             business_type=call.business,
             retention_class=call.retention_class or None,
-            stores=self._policy.stores,
+            stores=self._policy.stores(call, found.result),
             result=found.result,
             reasons=found.reasons,
             recipients=self._fingerprints(),

@@ -122,14 +122,16 @@ class Chronicle:
     @serial
     def tick(self, running: int) -> None:
         """Do what the time demands: a heartbeat, publish, and what had to wait."""
+        if self._waiting:
+            self._catch_up()
+        if self._waiting:
+            return  # a heartbeat written later would be none; what did happen waits, and that is enough
         uptime_ms = self._clocks().uptime_ms
         if uptime_ms - self._last_beat_ms >= self._heartbeat_ms:
             self._last_beat_ms = uptime_ms
             self._do(lambda journal: journal.append(Kind.HEARTBEAT, open_=running))
         if uptime_ms - self._last_published_ms >= self._publish_ms:
             self.publish()
-        elif self._waiting:
-            self._catch_up()
 
     @serial
     def publish(self) -> None:

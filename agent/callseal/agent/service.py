@@ -193,7 +193,9 @@ class _Service:
         )
         self._policy = Policy(
             site=settings.device.site,
-            stores=tuple(store.name for store in settings.stores),
+            stores=lambda call, result: settings.stores_for(
+                business=call.business, direction=call.direction, result=result.value
+            ),
             flush_s=settings.flush_interval_s(),
             limits=limits,
             software=software(),
@@ -206,7 +208,8 @@ class _Service:
             signer=signer,
             ledger=self._chronicle,
             site=self._policy.site,
-            stores=self._policy.stores,
+            # Nothing is known of what has no state: it goes wherever anything goes.
+            stores=tuple(store.name for store in settings.stores),
             software=self._policy.software,
             now=now,
         )

@@ -11,7 +11,6 @@ from typing import Final
 
 import typer
 
-from callseal.agent import memory
 from callseal.cli import faults, i18n
 from callseal.cli.commands import application
 
@@ -24,6 +23,8 @@ _HOLDS_SECRETS: Final = {"enroll", "init", "keys", "list", "open"}
 def main() -> None:
     """Run the command line and end the process with its exit code."""
     if _HOLDS_SECRETS & set(sys.argv[1:2]):
+        from callseal.agent import memory  # noqa: PLC0415 - no other command needs that part
+
         # A person's own limits seldom allow more than no dumps; what is refused here stops nobody.
         memory.protect()
     sys.exit(run(sys.argv[1:], os.environ))

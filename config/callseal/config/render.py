@@ -84,7 +84,8 @@ def effective(settings: Settings) -> dict[str, object]:
         }
         for one in settings.business_types().values()
     ]
-    return {key: masked(key, value) for key, value in shown.items()}
+    # TOML has no word for a table that is not there.
+    return {key: masked(key, value) for key, value in shown.items() if value is not None}
 
 
 def to_toml(settings: Settings) -> str:
