@@ -144,6 +144,11 @@ class S3Store(BaseModel):
     path_style: Flag = Field(
         default=True, description="Whether the bucket stands in the address's path, not in its host name."
     )
+    conditional_put: Flag = Field(
+        default=True,
+        description="Whether the service refuses a name that is taken (If-None-Match); where it does not know "
+        "that, versions and receipts serve instead.",
+    )
     ca_file: OptionalPath = Field(
         default=None, description="Certificates (PEM) that vouch for the service, instead of the system's."
     )
