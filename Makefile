@@ -18,7 +18,7 @@ PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: help
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # --- what the README says -------------------------------------------------------------------------
 
@@ -29,6 +29,18 @@ demo: $(VENV)/.installed-run  ## one recorded call from end to end on this machi
 .PHONY: test
 test: $(VENV)/.installed-dev peers  ## every test, those with real peers included
 	$(VENV)/bin/pytest $(ARGS)
+
+# An S3 store to try things out with; DEVICE=dev-… gives that device an account.
+STORE ?= callseal-store
+DEVICE ?=
+
+.PHONY: store-up
+store-up: $(VENV)/.installed-dev  ## an S3 store (SeaweedFS) on this machine, to try things out with
+	@$(VENV)/bin/python -m callseal.cli.demo.store_up up $(STORE) $(DEVICE)
+
+.PHONY: store-down
+store-down:  ## stops it; its data stay
+	@$(VENV)/bin/python -m callseal.cli.demo.store_up down $(STORE)
 
 # --- daily ----------------------------------------------------------------------------------------
 

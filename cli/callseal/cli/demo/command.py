@@ -20,7 +20,8 @@ from typing import Final
 from callseal.agent.sources.bridge.source import missing
 from callseal.cli import exporting, labels, opening, output, places
 from callseal.cli.conversation import Conversation
-from callseal.cli.demo.office import AGENT, UPLOADER, Office
+from callseal.cli.demo.central import BUCKET, DEVICE, READER, STORE, Central
+from callseal.cli.demo.office import AGENT, CUSTODIAN, UPLOADER, Office
 from callseal.cli.errors import CliError
 from callseal.cli.exporting import Form
 from callseal.cli.i18n import _
@@ -31,11 +32,14 @@ from callseal.config.business import BUILTIN
 from callseal.seal.keyfile import read_identities
 from callseal.seal.keys import TrustStore
 from callseal.seal.manifest import Result
-from callseal.seal.verify import Report
+from callseal.seal.verify import Check, Outcome, Report
 from callseal.store.directory import DirectoryStore
+from callseal.store.opening import open_store
 
 NO_SOURCE: Final = 40
 INCOMPLETE: Final = 15
+DIRECTORY: Final = "directory"
+S3: Final = "s3"
 
 _EXTENSION: Final = "6001"
 _CUSTOMER: Final = "13800138000"
@@ -84,8 +88,20 @@ class _Shown:
     size_bytes: int
 
 
-def demo(out: Path | None) -> int:
-    """Run the demo in `out`, a new or empty folder; gives the exit code."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shelf:
+    """Where recordings go, and who works for that; `path` is there where it is a folder."""
+
+    place: StorePlace
+    services: tuple[str, ...]
+    path: Path | None
+
+
+def demo(out: Path | None, store: str = DIRECTORY) -> int:
+    """Run the demo in `out`, a new or empty folder; gives the exit code.
+
+    `store` is `DIRECTORY` or `S3`.
+    """
     what = missing()
     if what:
         output.note(_("The demo cannot run here: {what}").format(what=what))
@@ -104,28 +120,54 @@ def demo(out: Path | None) -> int:
         rules=_RULES,
         now=datetime.now(UTC),
     )
-    with _stopped_by_signals(), office:
-        _say(_("Starting the agent and the uploader"))
-        office.start(AGENT, UPLOADER)
-        for service in (AGENT, UPLOADER):
-            if not office.wait_ready(service, _START_LIMIT_S):
-                raise DemoFailed(
-                    _("the {service} did not start; the end of its log:\n{log}").format(
-                        service=service, log=office.log_tail(service)
-                    )
+    with _stopped_by_signals(), contextlib.ExitStack() as stack:
+        shelf = _central(stack, office) if store == S3 else _directory(office)
+        with office:
+            copies = _record(office, ports, shelf)
+        _say(_("Verifying and opening the recordings"))
+        proof = _proof(office, shelf)
+        return _show(office, shelf, [_read_back(office, copy, proof) for copy in copies])
+
+
+def _directory(office: Office) -> _Shelf:
+    """Let recordings go to a folder."""
+    place = StorePlace(name="primary", store=DirectoryStore(office.store_path))
+    return _Shelf(place=place, services=(AGENT, UPLOADER), path=office.store_path)
+
+
+def _central(stack: contextlib.ExitStack, office: Office) -> _Shelf:
+    """Let recordings go to an S3 store with its custodian, both on this machine."""
+    _say(_("Starting an S3 store (SeaweedFS): a bucket that keeps what it has, an account for each role"))
+    central = stack.enter_context(Central(office.root, office.device))
+    office.use_store(central.table(DEVICE), central.table(CUSTODIAN), central.environment())
+    place = StorePlace(name=STORE, store=open_store(central.settings(READER)))
+    return _Shelf(place=place, services=(AGENT, UPLOADER, CUSTODIAN), path=None)
+
+
+def _record(office: Office, ports: _Ports, shelf: _Shelf) -> list[Copy]:
+    """Start the services, hold two calls, and wait until all is where it belongs."""
+    _say(_("Starting the services: {names}").format(names=", ".join(shelf.services)))
+    office.start(*shelf.services)
+    for service in shelf.services:
+        if not office.wait_ready(service, _START_LIMIT_S):
+            raise DemoFailed(
+                _("the {service} did not start; the end of its log:\n{log}").format(
+                    service=service, log=office.log_tail(service)
                 )
-        _say(_("Call 1, outbound: the agent calls a customer, in Chinese (about 25 s)"))
-        _hold_call(office, ports, "zh", inbound=False)
-        _say(_("Call 2, inbound: a customer calls the claims desk, in English (about 20 s)"))
-        _hold_call(office, ports, "en", inbound=True)
-        _say(_("Waiting until both recordings are in the store"))
-        copies = _wait_for_store(office, 2)
-        _say(_("Stopping the services"))
-        office.stop(AGENT)
-        _wait_for_ledger(office)
-    _say(_("Verifying and opening the recordings"))
-    proof = _proof(office)
-    return _show(office, [_read_back(office, copy, proof) for copy in copies])
+            )
+    _say(_("Call 1, outbound: the agent calls a customer, in Chinese (about 25 s)"))
+    _hold_call(office, ports, "zh", inbound=False)
+    _say(_("Call 2, inbound: a customer calls the claims desk, in English (about 20 s)"))
+    _hold_call(office, ports, "en", inbound=True)
+    _say(_("Waiting until both recordings are in the store"))
+    copies = _wait_for_store(office, shelf, 2)
+    if CUSTODIAN in shelf.services:
+        _say(_("Waiting for the custodian's receipts, on which the copies on this machine go"))
+        _wait_for_receipts(office)
+    _say(_("Stopping the services"))
+    office.stop(AGENT)
+    _wait_for_ledger(office, shelf)
+    return copies
 
 
 def _say(words: str) -> None:
@@ -224,11 +266,10 @@ def _hears(process: "subprocess.Popen[bytes]", word: str) -> bool:
     return stream is not None and any(line.strip() == word.encode() for line in stream)
 
 
-def _wait_for_store(office: Office, count: int) -> list[Copy]:
+def _wait_for_store(office: Office, shelf: _Shelf, count: int) -> list[Copy]:
     deadline_s = time.monotonic() + _STORE_LIMIT_S
-    place = _place(office)
     while True:
-        copies = [copy for copy in places.scan([place]).copies if copy.complete]
+        copies = [copy for copy in places.scan([shelf.place]).copies if copy.complete]
         if len(copies) >= count:
             return copies
         if time.monotonic() > deadline_s:
@@ -240,24 +281,31 @@ def _wait_for_store(office: Office, count: int) -> list[Copy]:
         time.sleep(_POLL_S)
 
 
-def _wait_for_ledger(office: Office) -> None:
+def _wait_for_receipts(office: Office) -> None:
+    """Wait until the uploader has let go of its copies, which it does on receipts alone."""
+    deadline_s = time.monotonic() + _STORE_LIMIT_S
+    while list((office.spool / "ready").iterdir()):
+        if time.monotonic() > deadline_s:
+            words = _("the receipts did not come; the ends of the logs:\n{log}")
+            log = "\n".join(office.log_tail(service) for service in (UPLOADER, CUSTODIAN))
+            raise DemoFailed(words.format(log=log))
+        time.sleep(_POLL_S)
+
+
+def _wait_for_ledger(office: Office, shelf: _Shelf) -> None:
     """Wait until the store has the ledger to its end, as the agent left it when it stopped."""
     deadline_s = time.monotonic() + _STORE_LIMIT_S
-    while office.ledger_waits():
+    while office.ledger_waits(shelf.place.store):
         if time.monotonic() > deadline_s:
             words = _("the ledger did not come to the store; the uploader's log:\n{log}")
             raise DemoFailed(words.format(log=office.log_tail(UPLOADER)))
         time.sleep(_POLL_S)
 
 
-def _proof(office: Office) -> Proof:
+def _proof(office: Office, shelf: _Shelf) -> Proof:
     """Return what an inspector proves recordings by: the roots, and the ledger in the store."""
     trust = TrustStore.from_files(office.roots_file, office.revocations_file)
-    return Proof(trust=trust, gathered=gather([_place(office)]))
-
-
-def _place(office: Office) -> StorePlace:
-    return StorePlace(name="primary", store=DirectoryStore(office.store_path))
+    return Proof(trust=trust, gathered=gather([shelf.place]))
 
 
 def _read_back(office: Office, copy: Copy, proof: Proof) -> _Shown:
@@ -281,18 +329,18 @@ def _read_back(office: Office, copy: Copy, proof: Proof) -> _Shown:
     )
 
 
-def _show(office: Office, shown: list[_Shown]) -> int:
+def _show(office: Office, shelf: _Shelf, shown: list[_Shown]) -> int:
     shown.sort(key=lambda one: one.sealed.manifest.started_at)
     output.line()
     columns = [_("Call"), *(str(number) for number, _one in enumerate(shown, 1))]
-    facts = [list(_facts(office, one)) for one in shown]
+    facts = [list(_facts(office, shelf, one)) for one in shown]
     rows = [[row[0][0], *(cell[1] for cell in row)] for row in zip(*facts, strict=True)]
     output.table(columns, rows)
     output.line()
     audio = next((one for one in shown if one.sealed.object(opening.AUDIO) is not None), None)
-    if audio is not None:
+    if audio is not None and shelf.path is not None:
         item = audio.sealed.object(opening.AUDIO)
-        path = office.store_path / audio.sealed.copy.prefix / (item.name if item else "")
+        path = shelf.path / audio.sealed.copy.prefix / (item.name if item else "")
         output.line(_("Any age opens it by hand (Debian: apt install age), and sox or ffmpeg plays it:"))
         output.line(f"  age -d -i {office.key_file} {path} > call.au")
     output.line(_("The files in opened/ are unencrypted: delete them when you have listened."))
@@ -302,7 +350,7 @@ def _show(office: Office, shown: list[_Shown]) -> int:
     return 0 if good else INCOMPLETE
 
 
-def _facts(office: Office, one: _Shown) -> Iterator[tuple[str, str]]:
+def _facts(office: Office, shelf: _Shelf, one: _Shown) -> Iterator[tuple[str, str]]:
     manifest = one.sealed.manifest
     agent, customer = one.call.parties()
     outbound = manifest.direction.value == "outbound"
@@ -319,6 +367,17 @@ def _facts(office: Office, one: _Shown) -> Iterator[tuple[str, str]]:
         )
     yield _("Result"), labels.result(manifest.result.value, manifest.reasons)
     yield _("Size, sealed"), output.size(one.size_bytes)
-    yield _("In the store"), str(office.store_path / one.sealed.copy.prefix)
+    prefix = one.sealed.copy.prefix
+    yield _("In the store"), f"s3://{BUCKET}/{prefix}" if shelf.path is None else str(shelf.path / prefix)
+    if CUSTODIAN in shelf.services:
+        yield _("Receipt"), _receipt(one.report)
+        here = (office.spool / "ready" / str(manifest.id)).exists()
+        yield _("On this machine"), _("still here") if here else _("gone, on the receipt")
     yield _("Verified"), _("yes") if one.report.ok else _("NO ({code})").format(code=one.report.exit_code)
     yield _("Opened file"), "-" if one.opened is None else str(one.opened)
+
+
+def _receipt(report: Report) -> str:
+    found = [finding for finding in report.findings if finding.check is Check.RECEIPT]
+    good = [finding for finding in found if finding.outcome is Outcome.OK]
+    return good[0].words if good and len(good) == len(found) else _("NO")

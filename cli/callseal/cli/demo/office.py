@@ -6,9 +6,11 @@ without a passphrase, so that any `age` opens what was recorded.
 """
 
 import os
+import re
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Self
@@ -20,13 +22,29 @@ from callseal.seal.keyfile import write_identity
 from callseal.seal.spool import Spool
 from callseal.seal.status import Reading, State
 from callseal.store.directory import DirectoryStore
+from callseal.store.interface import StoreReader
+from callseal.store.names import LEDGER
 
 AGENT: Final = "agent"
 UPLOADER: Final = "uploader"
+CUSTODIAN: Final = "custodian"
 _YEARS: Final = 1
 _STALE_S: Final = 15.0
 _STOP_S: Final = 45.0
 _POLL_S: Final = 0.1
+_STORE_TABLE: Final = re.compile(r"\[\[store\]\]\n(?:[^\n]+\n)+")
+_CUSTODIAN_SETTINGS: Final = """\
+# The central side's settings: another machine's, in an installation.
+schema = 1
+
+[device]
+site = "centre"
+
+[custodian]
+path = "../custodian"
+scan_s = 1.0
+
+"""
 
 
 class Office:
@@ -35,6 +53,8 @@ class Office:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.config_file = root / "config" / "callseal.toml"
+        self.custodian_file = root / "config" / "custodian.toml"
+        self.device = ""
         self.key_file = root / "keys" / "reading.key"
         self.roots_file = root / "config" / "trust.pem"
         self.revocations_file = root / "config" / "revoked.pem"
@@ -42,6 +62,7 @@ class Office:
         self.store_path = root / "store"
         self.opened = root / "opened"
         self.scratch = root / "tmp"
+        self._environment: dict[str, str] = {}
         self._services: dict[str, subprocess.Popen[bytes]] = {}
 
     @classmethod
@@ -61,15 +82,17 @@ class Office:
         root_key, root_certificate = keys.create_root("Callseal demo", now=now, years=_YEARS)
         device_key = keys.generate_signing_key()
         keys.write_signing_key(office.config_file.with_name("device.key"), device_key)
-        certificate = keys.certify(
-            root_key,
-            root_certificate,
-            device_key.public_key(),
-            role=keys.Role.DEVICE,
-            now=now,
-            years=_YEARS,
-        )
-        keys.write_certificates(office.config_file.with_name("device.pem"), [certificate])
+        office.device = keys.device_id(device_key.public_key())
+        custodian_key = keys.generate_signing_key()
+        keys.write_signing_key(office.config_file.with_name("custodian.key"), custodian_key)
+        for name, key, role in (
+            ("device.pem", device_key, keys.Role.DEVICE),
+            ("custodian.pem", custodian_key, keys.Role.CUSTODIAN),
+        ):
+            certificate = keys.certify(
+                root_key, root_certificate, key.public_key(), role=role, now=now, years=_YEARS
+            )
+            keys.write_certificates(office.config_file.with_name(name), [certificate])
         keys.write_certificates(office.roots_file, [root_certificate])
         DirectoryStore.create(office.store_path)
         Spool.create(office.spool)
@@ -85,18 +108,33 @@ class Office:
         office.config_file.write_text(f"{text}\n{rules}")
         return office
 
+    def use_store(self, table: str, custodians_table: str, environment: Mapping[str, str]) -> None:
+        """Put another store in the place of the folder; `environment` is how services find credentials."""
+        self._environment.update(environment)
+        text, count = _STORE_TABLE.subn(lambda _found: table, self.config_file.read_text(), count=1)
+        if not count:
+            raise ValueError(f"{self.config_file}: no [[store]] in it")
+        self.config_file.write_text(text)
+        self.custodian_file.write_text(_CUSTODIAN_SETTINGS + custodians_table)
+
     def start(self, *services: str) -> None:
         """Start services, each a process of its own, as systemd would."""
         logs = self.root / "logs"
         logs.mkdir(exist_ok=True)
         for name in services:
             with (logs / f"{name}.log").open("ab") as log:
+                config = self.custodian_file if name == CUSTODIAN else self.config_file
                 self._services[name] = subprocess.Popen(  # noqa: S603 - our own command
-                    [sys.executable, "-m", "callseal.cli", name, "--config", str(self.config_file)],
+                    [sys.executable, "-m", "callseal.cli", name, "--config", str(config)],
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    env={**os.environ, "PYTHONUNBUFFERED": "1", "TMPDIR": str(self.scratch.absolute())},
+                    env={
+                        **os.environ,
+                        **self._environment,
+                        "PYTHONUNBUFFERED": "1",
+                        "TMPDIR": str(self.scratch.absolute()),
+                    },
                 )
 
     def process(self, service: str) -> "subprocess.Popen[bytes]":
@@ -105,7 +143,7 @@ class Office:
 
     def status(self, service: str) -> Reading | None:
         """Read what a service last said of itself; None when it has not said anything."""
-        folder = self.spool / "status"
+        folder = (self.root / "custodian" if service == CUSTODIAN else self.spool) / "status"
         if not folder.exists():
             return None
         return status.read(folder, service, now=datetime.now(UTC), stale_after_s=_STALE_S)
@@ -132,10 +170,11 @@ class Office:
             return ""
         return "\n".join(text.splitlines()[-lines:])
 
-    def ledger_waits(self) -> bool:
-        """Tell whether segments of the ledger are not in the store yet."""
+    def ledger_waits(self, store: StoreReader | None = None) -> bool:
+        """Tell whether segments of the ledger are not in the store yet; without one it is the folder."""
         own = {path.name for path in (self.spool / "ledger").glob("*.jsonl")}
-        return not own <= {path.name for path in self.store_path.glob("ledger/*/*.jsonl")}
+        there = (store or DirectoryStore(self.store_path)).list(LEDGER)
+        return not own <= {item.name.rpartition("/")[2] for item in there}
 
     def stop(self, *services: str) -> dict[str, int]:
         """Stop services, all of them in reverse order if none is named; gives their exit codes."""
