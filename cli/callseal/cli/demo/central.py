@@ -1,6 +1,8 @@
 """The central side of the demo where its store is S3: SeaweedFS, and an account for each role.
 
-Everything as in an installation: buckets as `callseal store init` makes them, policies that it prints; nobody works with more rights than his role has. The administrator's credentials are used once, to set it up.
+Everything as in an installation: buckets as `callseal store init` makes them, and the policies that it
+prints; nobody works with more rights than his role has. The administrator's credentials serve once, to set it
+up.
 """
 
 import os

@@ -39,7 +39,7 @@ def up(folder: Path, device: str) -> None:
     lines = [f"export {name}={value}" for name, value in central.environment().items()]
     (folder / ENVIRONMENT_FILE).write_text("\n".join(lines) + "\n")
     print(  # noqa: T201 - what it is for
-        f"""An S3 store runs at {central.settings(DEVICE).endpoint}, for this machine. In every shell that uses it:
+        f"""An S3 store runs at {central.settings(DEVICE).endpoint}. In every shell that uses it:
 
   . {folder / ENVIRONMENT_FILE}
 
