@@ -88,6 +88,11 @@ class Service:
             )
 
     @property
+    def pid(self) -> int:
+        """The number of its process; 0 before its first start."""
+        return 0 if self._process is None else self._process.pid
+
+    @property
     def is_running(self) -> bool:
         """Whether its process lives."""
         return self._process is not None and self._process.poll() is None
