@@ -3,13 +3,13 @@
     python bench/upload.py [large | small | queue]…
 
 The store is SeaweedFS on this machine, one for all; each contestant copies the same folder of finished
-recordings (four objects each) into a bucket of its own, with as many connections. Ours is the uploader's whole
-process, from its start until the last recording is in the store, with its durable queue, its hashes and its
-order of objects; theirs is the program from start to end. To reach: large files not slower than the best of
-the others, small ones three times as fast as `aws s3 cp`, which like the uploader is written in Python.
+recordings (four objects each) into a bucket of its own, with as many connections. Ours is the uploader's
+whole process, from its start until the last recording is in the store, with its durable queue, its hashes and
+its order of objects; theirs is the program from start to end. To reach: large files not slower than the
+others, small ones three times as fast.
 
-``queue``: an uploader whose store is away, with 10,000 recordings waiting: how soon it is ready, and its memory
-with 1,000 and with 10,000. To reach: 2 s, and no more memory.
+``queue``: an uploader whose store is away, with 10,000 recordings waiting: how soon it is ready, and its
+memory with 1,000 and with 10,000. To reach: 2 s, and no more memory.
 
 The others are taken where they are installed (Debian: awscli, rclone).
 """
@@ -122,7 +122,7 @@ def race(server: S3Server, name: str, count: int, size_bytes: int) -> None:
     """Let all copy the same, in turn, several times; the shortest times count."""
     total_mb = count * (size_bytes + CALL_SIZE_BYTES) / 1e6
     best: dict[str, float] = {}
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as name_of_folder:  # noqa: S108 - its disk is not measured
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as name_of_folder:
         folder = Path(name_of_folder)
         fill(folder, count, size_bytes)
         for _ in range(RUNS):
@@ -131,16 +131,17 @@ def race(server: S3Server, name: str, count: int, size_bytes: int) -> None:
             best = {one: min(took_s, best.get(one, took_s)) for one, took_s in times.items()}
     own_s = best["callseal uploader"]
     print(f"{name}: {count} recordings, {count * OBJECTS_EACH} objects, {total_mb:.0f} MB")
+    objects = count * OBJECTS_EACH
     for one, took_s in best.items():
         print(
-            f"  {one:18} {took_s:6.2f} s  {total_mb / took_s:6.1f} MB/s  {count * OBJECTS_EACH / took_s:6.0f} objects/s"
+            f"  {one:18} {took_s:6.2f} s  {total_mb / took_s:6.1f} MB/s  {objects / took_s:6.0f} objects/s"
             f"  ours is {took_s / own_s:.2f} times as fast"
         )
 
 
 def queue(count: int) -> None:
     """Start an uploader with many recordings and no store; print how soon it is ready, and its memory."""
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as name:  # noqa: S108 - its disk is not measured
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as name:
         folder = Path(name)
         fill(folder, count, 200)
         stores = (
@@ -191,7 +192,7 @@ def main() -> None:
     wanted = set(sys.argv[1:]) or {"large", "small", "queue"}
     if wanted & {"large", "small"}:
         with contextlib.ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/dev/shm")))  # noqa: S108
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir="/dev/shm")))
             server = stack.enter_context(serving(folder))
             if "large" in wanted:
                 race(server, "large", *LARGE)
