@@ -3,11 +3,13 @@
 import errno
 import os
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from callseal.agent.spools import Spools, take
+from callseal.seal.disk import Disk
 from callseal.seal.errors import SpoolError
 from callseal.seal.spool import Spool, SpoolInUse
 
@@ -126,3 +128,123 @@ def test_another_agent_in_either_folder_and_a_bad_first_one_are_refused(
         take([first, second], locks)
     with ExitStack() as locks, pytest.raises(SpoolError, match="not a spool"):
         take([tmp_path / "unmounted", second], locks)
+
+
+HUNDRED_GIB = 100 << 30
+
+
+@pytest.fixture
+def used(monkeypatch: pytest.MonkeyPatch) -> dict[str, int | None]:
+    """Say how many percent of each spool's disk are used, by its name; None: it does not answer."""
+    percent: dict[str, int | None] = {"first": 0, "second": 0}
+
+    def of(folder: Path) -> Disk:
+        share = percent[folder.name]
+        if share is None:
+            raise SpoolError(f"{folder}: no answer")
+        used_bytes = HUNDRED_GIB * share // 100
+        return Disk(used_bytes=used_bytes, free_bytes=HUNDRED_GIB - used_bytes)
+
+    monkeypatch.setattr(Disk, "of", of)
+    return percent
+
+
+@pytest.fixture
+def limited(tmp_path: Path, alarms: dict[str, str]) -> Spools:
+    return Spools(
+        [Spool(tmp_path / "first"), Spool(tmp_path / "second")],
+        min_free_bytes=HUNDRED_GIB // 100,
+        warn_percent=80,
+        full_percent=95,
+        alarm=alarms.__setitem__,
+        clear=lambda code: alarms.pop(code, None),
+    )
+
+
+def names(spools: Spools, *, other_than: Spool | None = None, with_sound: bool = True) -> list[str]:
+    return [spool.root.name for spool in spools.usable(other_than=other_than, with_sound=with_sound)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filled:
+    """How full two disks are, which of them take recordings then, and which alarms stand."""
+
+    first: int | None
+    second: int | None
+    takes: list[str]
+    alarms: frozenset[str]
+
+
+@pytest.mark.parametrize(
+    "filled",
+    [
+        Filled(first=80, second=0, takes=["first", "second"], alarms=frozenset()),
+        Filled(first=81, second=0, takes=["first", "second"], alarms=frozenset({"spool-filling"})),
+        Filled(first=95, second=0, takes=["first", "second"], alarms=frozenset({"spool-filling"})),
+        Filled(
+            first=96, second=0, takes=["second"], alarms=frozenset({"spool-filling", "second-spool-used"})
+        ),
+        Filled(first=0, second=96, takes=["first"], alarms=frozenset({"spool-filling"})),
+        Filled(first=None, second=0, takes=["second"], alarms=frozenset({"second-spool-used"})),
+        Filled(first=None, second=None, takes=[], alarms=frozenset()),
+    ],
+)
+def test_a_disk_is_warned_of_above_one_limit_and_takes_no_recording_above_the_other(
+    limited: Spools, used: dict[str, int | None], alarms: dict[str, str], filled: Filled
+) -> None:
+    used.update(first=filled.first, second=filled.second)
+
+    reason = limited.why_not()
+
+    assert names(limited) == filled.takes
+    assert reason == (None if filled.takes else "spool-full")
+    assert set(alarms) == filled.alarms
+
+
+def test_disks_that_count_as_full_are_full_and_take_what_has_no_sound(
+    limited: Spools, used: dict[str, int | None]
+) -> None:
+    used.update(first=96, second=97)
+
+    reason = limited.why_not()
+
+    assert reason == "spool-full"
+    assert names(limited) == []
+    assert names(limited, with_sound=False) == ["first", "second"]
+
+
+def test_the_alarm_names_the_folder_and_the_share_and_ends_when_there_is_room_again(
+    limited: Spools, used: dict[str, int | None], alarms: dict[str, str]
+) -> None:
+    used.update(first=83)
+    limited.why_not()
+    words = alarms["spool-filling"]
+
+    used.update(first=79)
+    limited.why_not()
+
+    assert f"{limited.first.root}: 83 %" in words
+    assert "95 %" in words
+    assert alarms == {}
+
+
+@pytest.mark.parametrize(("second", "goes"), [(96, ["second"]), (99, ["second"]), (100, [])])
+def test_a_running_call_leaves_a_broken_disk_for_one_on_which_none_may_begin(
+    limited: Spools, used: dict[str, int | None], second: int, goes: list[str]
+) -> None:
+    """Only what is kept free for the traces of calls is not taken by it."""
+    used.update(first=50, second=second)
+
+    found = names(limited, other_than=limited.first)
+
+    assert found == goes
+
+
+def test_without_limits_in_percent_only_the_room_counts(
+    spools: Spools, used: dict[str, int | None], alarms: dict[str, str]
+) -> None:
+    used.update(first=100, second=100)
+
+    assert spools.why_not() is None
+    assert names(spools) == ["first", "second"]
+    assert alarms == {}

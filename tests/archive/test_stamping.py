@@ -29,6 +29,7 @@ from callseal.seal.ledger.checkpoint import parse_checkpoint, read_line, sign_ch
 from callseal.seal.stamp import MAX_STAMP_BYTES, read_stamp
 from callseal.store.directory import DirectoryStore
 from callseal.store.errors import StoreRefused, StoreUnreachable
+from callseal.store.interface import Content, Pace, unpaced
 from callseal.store.names import STAMPS, ledger_name, parse_ledger_name, stamp_name
 from support.tsa import Reply, StampingAuthority, serving
 
@@ -410,9 +411,12 @@ def test_a_store_that_refuses_is_told(store: DirectoryStore, tsa: StampingAuthor
         capabilities = store.capabilities
         get = store.get
         list = store.list
+        folders = store.folders
+        versions = store.versions
 
-        def put(self, name: str, source: Path, sha256: bytes) -> str:
-            raise StoreRefused(f"{name}: no right to add {source.name}, {sha256.hex()}")
+        def put(self, name: str, _content: Content, sha256: bytes, *, pace: Pace = unpaced) -> str:
+            pace(0)
+            raise StoreRefused(f"{name}: no right to add, {sha256.hex()}")
 
     (found,) = list(
         Stamper(

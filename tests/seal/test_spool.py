@@ -65,7 +65,7 @@ def names(folder: Path) -> list[str]:
 def test_a_new_spool_is_for_its_owner_only(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool")
 
-    assert names(spool.root) == ["ledger", "open", "quarantine", "ready", "sent", "status"]
+    assert names(spool.root) == ["ledger", "open", "quarantine", "ready", "removing", "sent", "status"]
     for folder in (spool.root, *spool.root.iterdir()):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 

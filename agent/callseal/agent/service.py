@@ -169,6 +169,8 @@ class _Service:
         self._spools = Spools(
             at_hand.spools,
             min_free_bytes=settings.spool.min_free_mb * _MEBIBYTE,
+            warn_percent=settings.spool.warn_percent,
+            full_percent=settings.spool.full_percent,
             alarm=self.alarms.raise_,
             clear=self.alarms.clear,
         )

@@ -3,6 +3,11 @@
 A disk that refused to write or to sync is not asked again until the agent starts anew: what the kernel kept
 of it is unknown, and trying again could only pretend. A disk that was full is asked again once it has room.
 
+A disk is full for us before the kernel says so: with less than `min_free_bytes` left, or more than
+`full_percent` used. That is asked when a recording begins, and of no other: one that runs goes on to its end
+where it is. Fuller than `warn_percent` is an alarm, and nothing else; nothing is ever
+deleted here to make room.
+
 Conventions: used from several threads; what they share is one set that only grows. `alarm` takes a code and
 words, `clear` a code.
 """
@@ -13,12 +18,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from callseal.seal.disk import Disk
 from callseal.seal.errors import SpoolError
 from callseal.seal.spool import Spool, SpoolInUse
 
 FAILED: Final = "spool-failed"
 FULL: Final = "spool-full"
+FILLING: Final = "spool-filling"
 SECOND: Final = "second-spool-used"
+
+_NEVER: Final = 100
+"""No disk is fuller than that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +76,13 @@ class Spools:
         min_free_bytes: int,
         alarm: Callable[[str, str], None],
         clear: Callable[[str], object],
+        warn_percent: int = _NEVER,
+        full_percent: int = _NEVER,
     ) -> None:
         self._spools = tuple(spools)
         self._min_free_bytes = min_free_bytes
+        self._warn_percent = warn_percent
+        self._full_percent = full_percent
         self._alarm = alarm
         self._clear = clear
         self._failed: set[Path] = set()
@@ -93,15 +107,17 @@ class Spools:
     def usable(self, *, other_than: Spool | None = None, with_sound: bool = True) -> Iterator[Spool]:
         """Yield the spools that a recording may go to now, the best first.
 
-        The room that must stay free is for what has no sound: the traces of calls that are not recorded.
+        The room that must stay free is for what has no sound: the traces of calls that are not recorded. A
+        recording that leaves another spool in the middle of its call takes what others may not begin with.
         """
         for spool in self._spools:
             trusted = spool is not other_than and spool.root not in self._failed
-            if trusted and (not with_sound or self._has_room(spool)):
+            if trusted and (not with_sound or self._has_room(spool, running=other_than is not None)):
                 yield spool
 
     def why_not(self) -> str | None:
         """Return the code that says why nothing can be recorded, None where something can; set the alarms."""
+        self._tell_filling()
         chosen = next(self.usable(), None)
         if chosen is not None:
             self._clear(FULL)
@@ -115,8 +131,30 @@ class Spools:
             return None
         return FAILED if all(spool.root in self._failed for spool in self._spools) else FULL
 
-    def _has_room(self, spool: Spool) -> bool:
-        try:
-            return spool.free_bytes() >= self._min_free_bytes
-        except SpoolError:
+    def _tell_filling(self) -> None:
+        filling = [
+            f"{spool.root}: {disk.used_percent} % of its disk is used"
+            for spool in self._spools
+            if (disk := _disk(spool)) is not None and disk.is_fuller_than(self._warn_percent)
+        ]
+        if filling:
+            full = (
+                f"above {self._full_percent} % no recording begins there: see why recordings do not leave it"
+            )
+            self._alarm(FILLING, "; ".join([*filling, full]))
+        else:
+            self._clear(FILLING)
+
+    def _has_room(self, spool: Spool, *, running: bool) -> bool:
+        disk = _disk(spool)
+        if disk is None or disk.free_bytes < self._min_free_bytes:
             return False
+        return running or not disk.is_fuller_than(self._full_percent)
+
+
+def _disk(spool: Spool) -> Disk | None:
+    """Return how full a spool's disk is, None where it does not answer."""
+    try:
+        return Disk.of(spool.root)
+    except SpoolError:
+        return None

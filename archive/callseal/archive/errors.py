@@ -5,7 +5,10 @@
     ArchiveError                 1   a bug of ours
     ├── AuthorityUnreachable    20   temporary: the time-stamping authority does not answer; try again later
     ├── AuthorityRefused        21   permanent: it says no, or what it answers is no stamp on what was asked
-    └── ScratchFailed           30   temporary: the folder for temporary files can't be written
+    ├── ScratchFailed           30   temporary: the folder for temporary files can't be written
+    ├── MemoryFailed            30   temporary: the custodian's own folder can't be written
+    ├── CopyRefused             12   permanent: what lies in a store is not what it should be
+    └── SourceFailed            20   temporary: the store that is copied from fails
 
 Conventions: ``permanent`` tells whether the same step can succeed later without anybody doing anything.
 """
@@ -37,4 +40,28 @@ class ScratchFailed(ArchiveError):  # noqa: N818 - says what is wrong better tha
     """The disk refuses a temporary file."""
 
     exit_code: ClassVar[int] = 30
+    permanent: ClassVar[bool] = False
+
+
+class MemoryFailed(ArchiveError):  # noqa: N818 - says what is wrong better than "...Error" would
+    """The folder for what the custodian remembers can't be used."""
+
+    exit_code: ClassVar[int] = 30
+    permanent: ClassVar[bool] = False
+
+
+class CopyRefused(ArchiveError):  # noqa: N818 - says what is wrong better than "...Error" would
+    """Something is not copied, because it is not what it should be; `found` is the check's exit code."""
+
+    exit_code: ClassVar[int] = 12
+
+    def __init__(self, message: str, found: int = 12) -> None:
+        super().__init__(message)
+        self.found = found
+
+
+class SourceFailed(ArchiveError):  # noqa: N818 - says what is wrong better than "...Error" would
+    """The store that something is copied from can't be read; the one that it is copied to may be well."""
+
+    exit_code: ClassVar[int] = 20
     permanent: ClassVar[bool] = False

@@ -16,27 +16,25 @@ Names in the store that are no segment's are passed over.
 
 import hashlib
 import heapq
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from pathlib import Path
-from typing import Final, Protocol
+from typing import BinaryIO, Final, Protocol
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from callseal.archive.errors import ArchiveError, AuthorityRefused, AuthorityUnreachable, ScratchFailed
+from callseal.archive.errors import ArchiveError, AuthorityRefused, AuthorityUnreachable
 from callseal.seal.errors import LedgerError, RemoteError, SealError, UntrustedSigner
 from callseal.seal.keys import device_id, leaf_public_key
 from callseal.seal.ledger.checkpoint import open_checkpoint, origin_of, parse_checkpoint, read_line
 from callseal.seal.stamp import MAX_STAMP_BYTES, Stamp, open_stamp, read_stamp, request
 from callseal.seal.verify.segments import started_in
 from callseal.store.errors import StoreError, StoreMissing, StoreRefused, StoreUnreachable
-from callseal.store.interface import StoreReader, StoreWriter
+from callseal.store.interface import ObjectInfo, StoreReader, StoreWriter
 from callseal.store.names import LEDGER, MAX_NUMBER, ledger_name, parse_ledger_name, stamp_name
 
 MAX_SEGMENT_BYTES: Final = 16 * 1024 * 1024
@@ -51,6 +49,16 @@ NOT_CHECKED: Final = 15
 
 class Store(StoreReader, StoreWriter, Protocol):
     """What is stamped: both halves of a store."""
+
+
+class Reader(Protocol):
+    """What the ledgers are read by, where that is not the store itself: it chooses among versions."""
+
+    def get(self, name: str) -> BinaryIO:
+        """Open an object; raises as a store's `get`."""
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Yield objects; raises as a store's `list`."""
 
 
 class Asked(Protocol):
@@ -90,7 +98,7 @@ class DeviceStamp:
 
     @property
     def exit_code(self) -> int:
-        """0; 15 where something could not be read or checked; 20, 21, 30 for authority, store and disk."""
+        """0; 15 where something could not be read or checked; 20 and 21 for authority and store."""
         if self.problem is None:
             return 0 if self.checked else NOT_CHECKED
         # An altered segment or stamp is for `verify` to judge: here it is one that could not be stamped.
@@ -99,7 +107,10 @@ class DeviceStamp:
 
 
 class Stamper:
-    """Stamps what lies in one store. `nonce` gives a new random number of at most 64 bits, never 0."""
+    """Stamps what lies in one store. `nonce` gives a new random number of at most 64 bits, never 0.
+
+    `reader` reads it, if not the store itself, which gives the newest version of what has several.
+    """
 
     def __init__(
         self,
@@ -109,8 +120,10 @@ class Stamper:
         *,
         now: Callable[[], datetime],
         nonce: Callable[[], int],
+        reader: Reader | None = None,
     ) -> None:
         self._store = store
+        self._reader: Reader = reader or store
         self._authority = authority
         self._roots = tuple(roots)
         self._now = now
@@ -120,7 +133,7 @@ class Stamper:
     def run(self) -> Iterator[DeviceStamp]:
         """Yield what came of each device, sorted by device. StoreError where the store can't be listed."""
         found: dict[str, _Firsts] = defaultdict(_Firsts)
-        for item in self._store.list(LEDGER):
+        for item in self._reader.list(LEDGER):
             parsed = parse_ledger_name(item.name)
             if parsed is not None:
                 device, first = parsed
@@ -137,7 +150,7 @@ class Stamper:
                 return self._done(device, size, Outcome.ALREADY, there, doubt)
             answer, stamp = self._ask(note)
             try:
-                self._put(stamp_name(device, size), answer)
+                self._store.put(stamp_name(device, size), answer, hashlib.sha256(answer).digest())
             except StoreRefused:
                 # Somebody else stamped it meanwhile: theirs is as good, if it is one.
                 there = self._stored(device, size, note)
@@ -247,7 +260,7 @@ class Stamper:
         """Return up to one byte more than the limit, for the caller to refuse."""
         data = bytearray()
         try:
-            with self._store.get(name) as file:
+            with self._reader.get(name) as file:
                 while len(data) <= limit_bytes and (block := file.read(limit_bytes + 1 - len(data))):
                     data += block
         except StoreError:
@@ -255,10 +268,6 @@ class Stamper:
         except OSError as problem:
             raise StoreUnreachable(f"{name}: can't be read: {problem.strerror}") from problem
         return bytes(data)
-
-    def _put(self, name: str, data: bytes) -> None:
-        with _file_of(data) as path:
-            self._store.put(name, path, hashlib.sha256(data).digest())
 
 
 class _Firsts:
@@ -278,19 +287,3 @@ class _Firsts:
     def newest(self) -> list[int]:
         """Return them, the newest first."""
         return sorted(self._newest, reverse=True)
-
-
-@contextmanager
-def _file_of(data: bytes) -> Iterator[Path]:
-    """Give the bytes as a file for as long as it takes to store them; a stamp is public."""
-    try:
-        folder = tempfile.TemporaryDirectory(prefix="callseal-")
-    except OSError as problem:
-        raise ScratchFailed(f"{tempfile.gettempdir()}: {problem.strerror}") from problem
-    with folder:
-        path = Path(folder.name) / "stamp.tsr"
-        try:
-            path.write_bytes(data)
-        except OSError as problem:
-            raise ScratchFailed(f"{path}: {problem.strerror}") from problem
-        yield path

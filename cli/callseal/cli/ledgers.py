@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
+from callseal.cli.counting import EVERY, Counted, unseen
 from callseal.seal.errors import LedgerError
 from callseal.seal.ledger.checkpoint import MAX_NOTE_BYTES, parse_checkpoint
 from callseal.seal.ledger.recovery import MAX_SEGMENT_BYTES
@@ -27,7 +28,7 @@ from callseal.store.names import (
     STAMPS,
     ledger_name,
     parse_ledger_name,
-    parse_receipt_name,
+    parse_receipt_site,
     parse_stamp_name,
     stamp_name,
 )
@@ -35,6 +36,14 @@ from callseal.store.names import (
 _SEGMENT: Final = re.compile(r"(0|[1-9][0-9]{0,15})\.jsonl")
 _STAMP: Final = re.compile(r"([1-9][0-9]{0,15})\.tsr")
 _NOTE_PREFIX: Final = b"callseal.ledger/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """A recording whose proofs are wanted."""
+
+    device: str
+    recording: UUID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,35 +130,49 @@ class FolderLedger:
         return self.checkpoints
 
 
-def in_store(reader: ObjectReader, place: str) -> Proofs:
-    """Look through a store; StoreError if it can't be listed."""
+def in_store(
+    reader: ObjectReader, place: str, about: Sequence[About] | None = None, progress: Counted = unseen
+) -> Proofs:
+    """Look through a store, or only for what some recordings are proved by; StoreError if it can't be listed.
+
+    `progress` hears how many objects were seen.
+    """
     ledgers: dict[str, StoredLedger] = {}
     receipts: dict[tuple[str, UUID], Receipt] = {}
     strangers: list[str] = []
-    for item in reader.list(LEDGER):
-        segment = parse_ledger_name(item.name)
-        if segment is None:
-            strangers.append(item.name)
-        else:
+    for number, name in enumerate(_proving(reader, about)):
+        if number % EVERY == 0:
+            progress(place, number)
+        segment, stamp, receipt = parse_ledger_name(name), parse_stamp_name(name), parse_receipt_site(name)
+        if segment is not None:
             _stored(ledgers, segment[0], reader, place).numbers.append(segment[1])
-    for item in reader.list(STAMPS):
-        stamp = parse_stamp_name(item.name)
-        if stamp is None:
-            strangers.append(item.name)
-        else:
+        elif stamp is not None:
             _stored(ledgers, stamp[0], reader, place).sizes.append(stamp[1])
-    for item in reader.list(RECEIPTS):
-        receipt = parse_receipt_name(item.name)
-        if receipt is None:
-            strangers.append(item.name)
-        else:
-            receipts[receipt] = Receipt(name=item.name, reader=reader)
+        elif receipt is None:
+            strangers.append(name)
+        elif not receipt[2]:
+            # One that names a site is about what lies in another store.
+            receipts[receipt[:2]] = Receipt(name=name, reader=reader)
     for ledger in ledgers.values():
         # A listing is in the order of the names, not of the numbers.
         ledger.numbers.sort()
         ledger.sizes.sort()
     copies = {device: (ledger,) for device, ledger in ledgers.items()}
     return Proofs(ledgers=copies, receipts=receipts, strangers=tuple(strangers))
+
+
+def _proving(reader: ObjectReader, about: Sequence[About] | None) -> Iterator[str]:
+    """Yield the names of what proves recordings."""
+    if about is None:
+        prefixes: Iterable[str] = (LEDGER, STAMPS, RECEIPTS)
+    else:
+        devices = sorted({one.device for one in about})
+        prefixes = (
+            *(f"{kind}{device}/" for kind in (LEDGER, STAMPS) for device in devices),
+            *sorted({f"{RECEIPTS}{one.device}/{one.recording}." for one in about}),
+        )
+    for prefix in prefixes:
+        yield from (item.name for item in reader.list(prefix))
 
 
 def in_spool(folder: Path, place: str) -> Proofs:

@@ -5,28 +5,34 @@ direction, started_at, ended_at (UTC), duration_s, business_type, result, reason
 parties {agent, customer} | null, error | null``. `parties` needs ``-i`` and has what is known of ``tel, sip,
 name``; `error` says what could not be read.
 
+With ``--access`` it lists who opened recordings instead: see `access_list`.
+
 Conventions: a list shows what the manifests say; only their signatures are checked. `callseal verify` proves
-the rest.
+the rest. Who spoke is sealed: showing it is an access, of all recordings of the list at once.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 from uuid import UUID
 
 import typer
 
-from callseal.cli import labels, opening, options, output, passphrase, places
+from callseal.cli import access_list, labels, opening, options, output, passphrase, places
+from callseal.cli.access import Visit
 from callseal.cli.commands import add
 from callseal.cli.conversation import Conversation, Party
-from callseal.cli.errors import CliError
+from callseal.cli.errors import CliError, UsageFault
 from callseal.cli.i18n import _, counted
+from callseal.cli.opening import Sealed
 from callseal.cli.output import JsonValue
 from callseal.cli.places import Copy, Scope
+from callseal.cli.progress import progress
 from callseal.cli.times import read_time
 from callseal.config.business import BUILTIN, BusinessType
+from callseal.seal.access import LIST
 from callseal.seal.age import Identity
 from callseal.seal.errors import SealError
 from callseal.seal.keyfile import read_identities
@@ -46,9 +52,14 @@ class Row:
 
     id: UUID
     places: tuple[str, ...]
-    manifest: Manifest | None
-    parties: tuple[Party, Party] | None
-    problem: CliError | SealError | StoreError | None
+    sealed: Sealed | None = None
+    parties: tuple[Party, Party] | None = None
+    problem: CliError | SealError | StoreError | None = None
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """What its device signed."""
+        return None if self.sealed is None else self.sealed.manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +96,8 @@ def register(app: typer.Typer) -> None:
     """Add the command."""
     words = _(
         "List the recordings in the stores and in the spool, the newest first. With -i, who spoke is shown"
-        " too. The list shows what the manifests say; `callseal verify` proves it."
+        " too. The list shows what the manifests say; `callseal verify` proves it. With --access, list who"
+        " opened recordings, and why, instead."
     )
     add(app, "list", words, "callseal list --since 2026-11-01 --business sales")(_list)
 
@@ -116,6 +128,20 @@ def _list(
     ] = None,
     identity: options.Keys = [],  # noqa: B006 - typer copies it
     passphrase_file: options.PassphraseFile = None,
+    reason: options.Reason = None,
+    accesses: Annotated[
+        bool,
+        typer.Option("--access", help=_("List who opened recordings, when, where and why, instead.")),
+    ] = False,
+    recording: Annotated[
+        str | None,
+        typer.Option(
+            "--recording",
+            metavar="RECORDING",
+            help=_("With --access: only this recording, by its id or at least 6 digits of it."),
+            show_default=False,
+        ),
+    ] = None,
     store: options.Store = None,
     config: options.Config = None,
     json_: options.Json = False,
@@ -126,14 +152,27 @@ def _list(
         business=business,
         result=result,
     )
-    scope = places.scope_of(config, store, None)
+    if accesses:
+        if business is not None or result is not None or identity or reason is not None:
+            raise UsageFault(_("--access goes with --since, --until, --recording, --store and --json only"))
+        scope = places.scope_of(config, store, None)
+        asked = access_list.Asked(since=wanted.since, until=wanted.until, recording=recording)
+        with places.versions_told(scope.places):
+            raise typer.Exit(access_list.show(asked, scope.places, json_=json_))
+    if recording is not None:
+        raise UsageFault(_("--recording goes with --access; `callseal open` shows one recording"))
+    scope = places.scope_of(config, store, None, opens=bool(identity))
+    visit = Visit.of(reason, scope) if identity else None
     identities = [
         one
         for path in identity
         for one in read_identities(path, passphrase=passphrase.asked(path, passphrase_file))
     ]
-    scan = places.scan(scope.places)
-    rows = _rows(scan.copies, wanted, scope, identities)
+    with places.versions_told(scope.places):
+        scan = places.scan(scope.places, places.days_between(wanted.since, wanted.until))
+        rows = _rows(scan.copies, wanted, scope)
+        if visit is not None:
+            rows = _opened(rows, visit, identities)
     if json_:
         output.json_document({"type": JSON_TYPE, "recordings": [_json(row) for row in rows]})
     else:
@@ -165,14 +204,19 @@ def _time(text: str, *, end: bool) -> datetime:
     return read_time(text, plus=_DAY if len(text) == _DATE_LENGTH else timedelta(milliseconds=1))
 
 
-def _rows(copies: Sequence[Copy], wanted: Filter, scope: Scope, identities: Sequence[Identity]) -> list[Row]:
+def _rows(copies: Sequence[Copy], wanted: Filter, scope: Scope) -> list[Row]:
     by_id: defaultdict[UUID, list[Copy]] = defaultdict(list)
     for copy in copies:
         if copy.id is not None and copy.complete and wanted.may_have(copy.id):
             by_id[copy.id].append(copy)
-    rows = [_row(one, found, scope, identities) for one, found in by_id.items()]
-    kept = [row for row in rows if row.manifest is None or wanted.has(row.manifest)]
-    return sorted(kept, key=_newest_first, reverse=True)
+    rows = []
+    with progress(_("reading the manifests"), len(by_id)) as step:
+        for one, found in by_id.items():
+            row = _row(one, found, scope)
+            if row.manifest is None or wanted.has(row.manifest):
+                rows.append(row)
+            step()
+    return sorted(rows, key=_newest_first, reverse=True)
 
 
 def _newest_first(row: Row) -> tuple[float, UUID]:
@@ -182,19 +226,34 @@ def _newest_first(row: Row) -> tuple[float, UUID]:
     return started, row.id
 
 
-def _row(one: UUID, copies: Sequence[Copy], scope: Scope, identities: Sequence[Identity]) -> Row:
+def _row(one: UUID, copies: Sequence[Copy], scope: Scope) -> Row:
     where = tuple(dict.fromkeys(copy.place for copy in copies))
-    manifest: Manifest | None = None
-    parties: tuple[Party, Party] | None = None
-    problem: CliError | SealError | StoreError | None = None
     try:
         sealed = opening.open_manifest(copies[0], scope.trust)
-        manifest = sealed.manifest
-        if identities:
-            parties = Conversation(document=opening.open_call(sealed, identities)).parties()
-    except (CliError, SealError, StoreError) as error:
-        problem = error
-    return Row(id=one, places=where, manifest=manifest, parties=parties, problem=problem)
+    except (CliError, SealError, StoreError) as problem:
+        return Row(id=one, places=where, problem=problem)
+    return Row(id=one, places=where, sealed=sealed)
+
+
+def _opened(rows: Sequence[Row], visit: Visit, identities: Sequence[Identity]) -> list[Row]:
+    """Return the rows with who spoke; the access is noted for all of them before the first is opened."""
+    sealed = [row.sealed for row in rows if row.sealed is not None]
+    if not sealed:
+        return list(rows)
+    visit.note(LIST, [visit.opened(one.copy) for one in sealed], identities)
+    with progress(_("opening who spoke"), len(rows)) as step:
+        return [_with_parties(row, identities, step) for row in rows]
+
+
+def _with_parties(row: Row, identities: Sequence[Identity], step: Callable[[], None]) -> Row:
+    step()
+    if row.sealed is None:
+        return row
+    try:
+        document = opening.open_call(row.sealed, identities)
+    except (CliError, SealError, StoreError) as problem:
+        return replace(row, problem=problem)
+    return replace(row, parties=Conversation(document=document).parties())
 
 
 def _print(rows: Sequence[Row], types: Mapping[str, BusinessType], with_parties: bool) -> None:  # noqa: FBT001

@@ -8,6 +8,7 @@ the first that is whole, in the order of the places.
 
 import re
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -15,8 +16,9 @@ from uuid import UUID
 from callseal.cli.disk import readable
 from callseal.cli.errors import Ambiguous, NotFound
 from callseal.cli.i18n import _, counted
-from callseal.cli.places import Copy, Scan, folder_copy, warn_of
+from callseal.cli.places import EVER, Copy, Days, Place, Scan, days_between, folder_copy, scan, warn_of
 from callseal.seal.manifest import MANIFEST_NAME
+from callseal.seal.uuid7 import time_ms
 
 MIN_DIGITS: Final = 6
 MAX_CANDIDATES: Final = 10
@@ -49,6 +51,32 @@ def folder(name: str) -> Copy:
     return copy
 
 
+def search(name: str, looked: Sequence[Place]) -> Copy:
+    """Return the copy to use of the recording that `name` means, found in these places; raises as `find`.
+
+    A whole id tells its day, and then stores are searched for that one only.
+    """
+    days = days_of(name)
+    found = scan(looked, days)
+    if days.all or any(copy.id is not None and copy.id.hex == _digits(name) for copy in found.copies):
+        return find(name, found)
+    # An id may lie: what was imported, or recorded by a clock that stood wrong.
+    return find(name, scan(looked))
+
+
+def days_of(name: str) -> Days:
+    """Return the days of which the recording can be that `name` means."""
+    digits = _digits(name)
+    at_ms = time_ms(UUID(digits)) if re.fullmatch(rf"[0-9a-f]{{{_ID_DIGITS}}}", digits) else None
+    if at_ms is None:
+        return EVER
+    try:
+        at = datetime.fromtimestamp(at_ms / 1000, UTC)
+    except (ValueError, OverflowError):
+        return EVER
+    return days_between(at, at)
+
+
 def find(name: str, scan: Scan) -> Copy:
     """Return the copy to use of the recording that `name` means.
 
@@ -73,8 +101,7 @@ def find(name: str, scan: Scan) -> Copy:
 
 def matching(name: str, ids: Iterable[UUID]) -> tuple[UUID, ...]:
     """Return the ids that a whole id or a part of one stands for, oldest first; NotFound if it is neither."""
-    text = name.strip().lower()
-    digits = text.replace("-", "")
+    text, digits = name.strip().lower(), _digits(name)
     if _PART.fullmatch(text) is None or not MIN_DIGITS <= len(digits) <= _ID_DIGITS:
         raise NotFound(
             _(
@@ -83,6 +110,10 @@ def matching(name: str, ids: Iterable[UUID]) -> tuple[UUID, ...]:
             ).format(name=name, digits=MIN_DIGITS)
         )
     return tuple(sorted(one for one in ids if one.hex.startswith(digits) or one.hex.endswith(digits)))
+
+
+def _digits(name: str) -> str:
+    return name.strip().lower().replace("-", "")
 
 
 def _ambiguous(name: str, means: Sequence[UUID], copies: Sequence[Copy]) -> str:

@@ -6,7 +6,8 @@ issuer, doubt}, vcon`` (as sealed)``, output {file, form, rate_hz, channels, sam
 
 Conventions: everything is checked before anything is shown, the sound included, also where it is only hashed
 and thrown away. An untrusted signer is a warning, because an inspector may have the root elsewhere;
-``--strict`` makes it an error.
+``--strict`` makes it an error. What is noted of the access (`access`) is in the store before anything is
+decrypted.
 """
 
 import json
@@ -17,7 +18,7 @@ from typing import Annotated, Final
 
 import typer
 
-from callseal.cli import exporting, labels, lookup, opening, options, output, passphrase, places
+from callseal.cli import access, exporting, labels, lookup, opening, options, output, passphrase, places
 from callseal.cli.commands import add
 from callseal.cli.conversation import Conversation
 from callseal.cli.errors import NotFound, Untrusted, UsageFault
@@ -28,6 +29,7 @@ from callseal.cli.i18n import _
 from callseal.cli.opening import AUDIO, Sealed
 from callseal.cli.output import JsonValue
 from callseal.config.business import BUILTIN
+from callseal.seal.access import EVIDENCE, OPEN
 from callseal.seal.age import Identity
 from callseal.seal.fields import JsonObject
 from callseal.seal.keyfile import read_identities
@@ -87,6 +89,7 @@ def _open(
     strict: Annotated[
         bool, typer.Option("--strict", help=_("Refuse a recording whose signer is not trusted."))
     ] = False,
+    reason: options.Reason = None,
     store: options.Store = None,
     ledger: Annotated[
         list[Path] | None,
@@ -132,42 +135,50 @@ def _open(
         exporting.refuse_taken(out, replace=force)
     by_path = lookup.is_folder(recording)
     scope = places.scope_of(
-        config, store, roots, revocations=revoked, stamp_roots=stamp_roots, places=not by_path
+        config, store, roots, revocations=revoked, stamp_roots=stamp_roots, places=not by_path, opens=True
     )
-    copy = lookup.folder(recording) if by_path else lookup.find(recording, places.scan(scope.places))
-    sealed = opening.open_manifest(copy, scope.trust)
-    if evidence is None:
-        _doubt(sealed, strict=strict)
-    identities = [
-        one
-        for path in identity
-        for one in read_identities(path, passphrase=passphrase.asked(path, passphrase_file))
-    ]
-    made = None
-    if evidence is not None:
-        wish = exhibit.Wish(
-            folder=evidence,
-            recording=Path(recording) if by_path else None,
-            ledgers=tuple(ledger or ()),
-            strict=strict,
+    visit = access.Visit.of(reason, scope)
+    with places.versions_told(scope.places):
+        copy = lookup.folder(recording) if by_path else lookup.search(recording, scope.places)
+        sealed = opening.open_manifest(copy, scope.trust)
+        if evidence is None:
+            _doubt(sealed, strict=strict)
+        identities = [
+            one
+            for path in identity
+            for one in read_identities(path, passphrase=passphrase.asked(path, passphrase_file))
+        ]
+        opened = (
+            access.folder_opened(Path(recording), sealed.manifest.id, scope)
+            if by_path
+            else visit.opened(copy)
         )
-        made = exhibit.make(wish, sealed, identities, scope)
-        sealed = exhibit.settled(sealed, made)
-        _doubt(sealed, strict=strict)
-        document, exported = made.case.contents.document, None
-    else:
-        document = opening.open_call(sealed, identities)
-        exported = _sound(sealed, document, identities, out, form, replace=force)
-    if json_:
-        more = {} if made is None else {"evidence": exhibit.document(made)}
-        output.json_document({**_json(sealed, document, exported), **more})
-    else:
-        types = BUILTIN if scope.settings is None else scope.settings.business_types()
-        business = labels.business(sealed.manifest.business_type, types)
-        output.facts(list(_facts(sealed, Conversation(document=document), business)))
-        _tell(exported)
-    if made is not None:
-        exhibit.tell(made)
+        visit.note(OPEN if evidence is None else EVIDENCE, [opened], identities)
+        made = None
+        if evidence is not None:
+            wish = exhibit.Wish(
+                folder=evidence,
+                recording=Path(recording) if by_path else None,
+                ledgers=tuple(ledger or ()),
+                strict=strict,
+            )
+            made = exhibit.make(wish, sealed, identities, scope)
+            sealed = exhibit.settled(sealed, made)
+            _doubt(sealed, strict=strict)
+            document, exported = made.case.contents.document, None
+        else:
+            document = opening.open_call(sealed, identities)
+            exported = _sound(sealed, document, identities, out, form, replace=force)
+        if json_:
+            more = {} if made is None else {"evidence": exhibit.document(made)}
+            output.json_document({**_json(sealed, document, exported), **more})
+        else:
+            types = BUILTIN if scope.settings is None else scope.settings.business_types()
+            business = labels.business(sealed.manifest.business_type, types)
+            output.facts(list(_facts(sealed, Conversation(document=document), business)))
+            _tell(exported)
+        if made is not None:
+            exhibit.tell(made)
 
 
 def _doubt(sealed: Sealed, *, strict: bool) -> None:

@@ -20,11 +20,26 @@ Config: TypeAlias = Annotated[
     ),
 ]
 Store: TypeAlias = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--store",
-        metavar="DIR",
-        help=_("Work on the store in this folder, without settings."),
+        metavar="STORE",
+        help=_(
+            "Work on this store alone: one of the settings by its name, or a folder. What has a slash in it"
+            " is a folder."
+        ),
+        show_default=False,
+    ),
+]
+Reason: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--reason",
+        metavar="TEXT",
+        help=_(
+            "Why recordings are opened, 1 to 500 characters: kept in the store with who, when and where. A"
+            " store may ask for it."
+        ),
         show_default=False,
     ),
 ]

@@ -15,8 +15,9 @@ from uuid import UUID
 
 from cryptography import x509
 
+from callseal.cli.counting import Counted, counting
 from callseal.cli.i18n import mark
-from callseal.cli.ledgers import Proofs, Receipt, StoredLedger
+from callseal.cli.ledgers import About, Proofs, Receipt, StoredLedger
 from callseal.cli.places import Copy, Place, Scope
 from callseal.seal.errors import ManifestError, SpoolError
 from callseal.seal.keys import TrustStore
@@ -59,15 +60,20 @@ class Gathered:
         return {*self.ledgers, *(device for device, _recording in self.receipts)}
 
 
-def gather(places: Iterable[Place]) -> Gathered:
-    """Look through places for what recordings are proved by."""
+def gather(places: Iterable[Place], about: Sequence[About] | None = None) -> Gathered:
+    """Look through places for what recordings are proved by: all, or at least those that `about` names."""
+    with counting() as progress:
+        return _gather(places, about, progress)
+
+
+def _gather(places: Iterable[Place], about: Sequence[About] | None, progress: Counted) -> Gathered:
     ledgers: dict[str, list[LedgerCopy]] = {}
     receipts: dict[tuple[str, UUID], list[Receipt]] = {}
     strangers: list[str] = []
     failures: list[StoreError | SpoolError] = []
     for place in places:
         try:
-            found: Proofs = place.proofs()
+            found: Proofs = place.proofs(about, progress)
         except (StoreError, SpoolError) as problem:
             failures.append(problem)
             continue

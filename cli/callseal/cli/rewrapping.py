@@ -8,8 +8,9 @@
 
 Conventions: names stay, so that the manifest's SHA-512 of what is inside is found by them; its sizes and
 SHA-256 are those of the originals. An object whose name carries a SHA-256 is checked against it on the way.
-A recording appears in the new folder whole or not at all, under a dot name until then.
-This module touches files.
+A recording appears in the new folder whole or not at all, under a dot name until then. The original lies in a
+folder, or in a store, from which it is read as it is copied.
+This module touches files and stores.
 """
 
 import errno
@@ -19,19 +20,24 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
+from uuid import UUID
 
 from callseal.cli.disk import is_there, readable, writable
 from callseal.cli.errors import AlteredObject, UsageFault, WrongKey
 from callseal.cli.i18n import _
+from callseal.cli.places import Copy
 from callseal.seal import durable
 from callseal.seal.age import Identity, Recipient, read_header, rewrap
 from callseal.seal.age.scrypt import KIND as PASSPHRASE_KIND
-from callseal.seal.errors import NoIdentityMatch, RemoteError
-from callseal.seal.manifest import MANIFEST_NAME
+from callseal.seal.errors import ManifestError, NoIdentityMatch, RemoteError
+from callseal.seal.manifest import MANIFEST_NAME, MAX_SIZE_BYTES, parse
+from callseal.store.errors import StoreError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -39,17 +45,36 @@ if TYPE_CHECKING:
 SUFFIX: Final = ".age"
 _BLOCK_SIZE_BYTES: Final = 1024 * 1024
 _FOLDER_MODE: Final = 0o700
+_OF_RECORDING: Final = re.compile(
+    r"manifest\.json|manifest\.sig|[a-z]{1,16}-[0-9a-f]{64}\.age|add-[0-9a-z.-]+"
+)
 _NAMED_BY_HASH: Final = re.compile(r"[a-z0-9-]+-(?P<sha256>[0-9a-f]{64})\.age")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
-    """A sealed file, or a recording's folder, and where its copy goes."""
+class Original:
+    """One file that is copied; `words` say where it lies. What `opened` gives is the caller's to close."""
 
-    source: Path
+    name: str
+    words: str
+    opened: Callable[[], BinaryIO]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """A sealed file, or a recording, and where its copy goes.
+
+    `folder` is where it lies on this machine, None for a recording in a store, whose `copy` is there instead.
+    `recording` is None where it can't be told.
+    """
+
     target: Path
     whole: bool
-    """Whether it is a recording's folder."""
+    """Whether it is a recording."""
+    originals: Callable[[], Iterable[Original]]
+    recording: UUID | None
+    folder: Path | None = None
+    copy: Copy | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +87,8 @@ class Rewrapper:
     def copy(self, item: Item) -> None:
         """Make one copy, durably.
 
-        Raises WrongKey, AlteredObject, RemoteError for what the original is, UsageFault for the disk and
-        for a copy that is there already.
+        Raises WrongKey, AlteredObject, RemoteError for what the original is, StoreError where it lies in a
+        store, UsageFault for the disk and for a copy that is there already.
         """
         if is_there(item.target):
             words = _("{path}: is there already; it was left alone. Choose another folder with -o")
@@ -74,54 +99,52 @@ class Rewrapper:
             _remove(temporary)
         try:
             if item.whole:
-                self._folder(item.source, temporary)
+                self._folder(item, temporary)
             else:
-                self._file(item.source, temporary)
+                for original in item.originals():
+                    self._file(original, temporary)
             with writable(item.target):
                 temporary.rename(item.target)
                 durable.sync_folder(item.target.parent)
         finally:
             _remove(temporary)
 
-    def _folder(self, source: Path, target: Path) -> None:
+    def _folder(self, item: Item, target: Path) -> None:
         with writable(target):
             target.mkdir(mode=_FOLDER_MODE)
-        with readable(source):
-            paths = sorted(source.iterdir())
-        for path in paths:
-            self._file(path, target / path.name)
+        for original in item.originals():
+            self._file(original, target / original.name)
         with writable(target):
             durable.sync_folder(target)
 
-    def _file(self, source: Path, target: Path) -> None:
-        with readable(source), _plain_file(source) as raw:
+    def _file(self, original: Original, target: Path) -> None:
+        with _read(original), original.opened() as raw:
             hashed = _Hashed(raw)
             try:
-                _write(target, self._pieces(source, io.BufferedReader(hashed)))
+                _write(target, self._pieces(original, io.BufferedReader(hashed)))
             except (WrongKey, AlteredObject):
                 # An altered header looks like one that is sealed to others: the hash tells them apart.
-                _check_name(source, hashed)
+                _check_name(original, hashed)
                 raise
-            _check_name(source, hashed)
+            _check_name(original, hashed)
 
-    def _pieces(self, source: Path, file: io.BufferedReader) -> Iterator[bytes]:
+    def _pieces(self, original: Original, file: io.BufferedReader) -> Iterator[bytes]:
         try:
-            if source.suffix != SUFFIX or _by_passphrase(source):
+            if not original.name.endswith(SUFFIX) or _by_passphrase(original):
                 yield from iter(lambda: file.read(_BLOCK_SIZE_BYTES), b"")
                 return
             yield from rewrap(cast("BinaryIO", file), self.identities, self.recipients)
         except NoIdentityMatch as problem:
-            raise WrongKey(f"{source}: {problem}") from problem
+            raise WrongKey(f"{original.words}: {problem}") from problem
         except RemoteError as problem:
-            words = _("{path}: can't be re-wrapped: {why}").format(path=source, why=problem)
-            raise AlteredObject(words, object_name=source.name) from problem
+            words = _("{path}: can't be re-wrapped: {why}").format(path=original.words, why=problem)
+            raise AlteredObject(words, object_name=original.name) from problem
 
 
 def plan(sources: Iterable[Path], out: Path) -> tuple[Item, ...]:
     """Return what is to be copied: sealed files and, however deep below a folder, recordings.
 
-    Each keeps its place below the source that was named. UsageFault for a source that is not there, and for
-    two whose copies would have one name.
+    Each keeps its place below the source that was named. UsageFault for a source that is not there.
     """
     items: list[Item] = []
     for source in sources:
@@ -132,11 +155,33 @@ def plan(sources: Iterable[Path], out: Path) -> tuple[Item, ...]:
             items += _below(source, place)
         else:
             # A link that a person named is meant; those that lie in a folder are not followed.
-            items.append(Item(source=source.resolve(), target=place, whole=False))
+            items.append(_file_item(source.resolve(), place))
+    return tuple(items)
+
+
+def stored(copy: Copy, out: Path) -> Item:
+    """Return what is to be copied of a recording that was found in a store or a spool."""
+
+    def originals() -> Iterator[Original]:
+        for listed in copy.reader.list(copy.prefix):
+            name = listed.name.removeprefix(copy.prefix)
+            # What else lies there is not of the recording, and its name may be a way out of the new folder.
+            if _OF_RECORDING.fullmatch(name) is not None:
+                yield Original(
+                    name=name,
+                    words=f"{copy.place}: {listed.name}",
+                    opened=partial(copy.reader.get, listed.name),
+                )
+
+    folder = copy.prefix.rstrip("/").rpartition("/")[2]
+    return Item(target=out / folder, whole=True, originals=originals, recording=copy.id, copy=copy)
+
+
+def check_targets(items: Sequence[Item]) -> None:
+    """Raise UsageFault for two whose copies would have one name."""
     targets = [item.target for item in items]
     if len(set(targets)) < len(targets):
         raise UsageFault(_("two of the files or folders have the same name: re-wrap them one by one"))
-    return tuple(items)
 
 
 def _below(source: Path, place: Path) -> Iterator[Item]:
@@ -146,11 +191,43 @@ def _below(source: Path, place: Path) -> Iterator[Item]:
         target = place / here.relative_to(source)
         if MANIFEST_NAME in files:
             folders.clear()
-            yield Item(source=here, target=target, whole=True)
+            yield _folder_item(here, target)
             continue
         for name in sorted(files):
             if name.endswith(SUFFIX) and not name.startswith(".") and not (here / name).is_symlink():
-                yield Item(source=here / name, target=target / name, whole=False)
+                yield _file_item(here / name, target / name)
+
+
+def _folder_item(folder: Path, target: Path) -> Item:
+    def originals() -> Iterator[Original]:
+        with readable(folder):
+            paths = sorted(folder.iterdir())
+        return map(_original, paths)
+
+    return Item(target=target, whole=True, originals=originals, recording=_recording(folder), folder=folder)
+
+
+def _file_item(path: Path, target: Path) -> Item:
+    return Item(
+        target=target,
+        whole=False,
+        originals=lambda: [_original(path)],
+        recording=_recording(path.parent),
+        folder=path.parent,
+    )
+
+
+def _original(path: Path) -> Original:
+    return Original(name=path.name, words=str(path), opened=partial(_plain_file, path))
+
+
+def _recording(folder: Path) -> UUID | None:
+    """Return the recording that a folder holds, by its manifest; None where that does not tell."""
+    try:
+        with _plain_file(folder / MANIFEST_NAME) as file:
+            return parse(file.read(MAX_SIZE_BYTES + 1)).id
+    except (OSError, ManifestError):
+        return None
 
 
 def _unreadable(problem: OSError) -> None:
@@ -158,14 +235,26 @@ def _unreadable(problem: OSError) -> None:
     raise UsageFault(words) from problem
 
 
-def _check_name(source: Path, hashed: "_Hashed") -> None:
-    expected = _NAMED_BY_HASH.fullmatch(source.name)
+def _check_name(original: Original, hashed: "_Hashed") -> None:
+    expected = _NAMED_BY_HASH.fullmatch(original.name)
     if expected is not None and hashed.whole() != expected["sha256"]:
         words = _("{path}: ALTERED: its SHA-256 is not the one in its name; it was not re-wrapped")
-        raise AlteredObject(words.format(path=source), object_name=source.name)
+        raise AlteredObject(words.format(path=original.words), object_name=original.name)
 
 
-def _plain_file(path: Path) -> io.FileIO:
+@contextmanager
+def _read(original: Original) -> Iterator[None]:
+    """Turn an OSError of the disk into a UsageFault; a store's error says by itself what it is."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except OSError as problem:
+        words = _("{path}: can't be read: {why}")
+        raise UsageFault(words.format(path=original.words, why=problem.strerror or problem)) from problem
+
+
+def _plain_file(path: Path) -> BinaryIO:
     """Open a file of a recording that may come from anybody.
 
     A link could lead to what was never meant to be copied, a private key say; a pipe would block.
@@ -174,11 +263,11 @@ def _plain_file(path: Path) -> io.FileIO:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.EINVAL, "not a plain file", str(path))
-    return io.FileIO(descriptor, "rb")
+    return os.fdopen(descriptor, "rb")
 
 
-def _by_passphrase(path: Path) -> bool:
-    with _plain_file(path) as raw, io.BufferedReader(raw) as file:
+def _by_passphrase(original: Original) -> bool:
+    with original.opened() as file:
         return PASSPHRASE_KIND in read_header(file).kinds
 
 
@@ -206,7 +295,7 @@ def _remove(path: Path) -> None:
 class _Hashed(io.RawIOBase):
     """Hashes what is read through it."""
 
-    def __init__(self, file: io.FileIO) -> None:
+    def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._digest = hashlib.sha256()
 
@@ -214,9 +303,11 @@ class _Hashed(io.RawIOBase):
         return True
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
-        count = self._file.readinto(buffer) or 0
-        self._digest.update(memoryview(buffer)[:count])
-        return count
+        into = memoryview(buffer).cast("B")
+        data = self._file.read(len(into))
+        into[: len(data)] = data
+        self._digest.update(data)
+        return len(data)
 
     def whole(self) -> str:
         """Return the SHA-256 of the whole file, whose rest is read for it."""

@@ -25,13 +25,12 @@ from callseal.cli.disk import is_there
 from callseal.cli.errors import NotFound, UsageFault
 from callseal.cli.i18n import _
 from callseal.cli.output import JsonValue
+from callseal.cli.places import StorePlace
 from callseal.config.load import load
-from callseal.config.settings import DirectoryStore as DirectorySettings
 from callseal.config.settings import Settings
-from callseal.seal.keys import read_certificates
+from callseal.seal.keys import TrustStore, read_certificates
 from callseal.seal.stamp import MAX_NONCE_BITS
 from callseal.seal.timestamp import write_time
-from callseal.store.directory import DirectoryStore
 from callseal.store.errors import StoreError
 
 JSON_TYPE: Final = "callseal-stamp/1"
@@ -73,18 +72,27 @@ def _stamp(
     except ValueError as problem:
         words = _("--tsa: an address like https://tsa.example/ expected, without a name or password in it")
         raise UsageFault(words) from problem
-    settings = load(config, os.environ).settings if store is None or config is not None else None
+    needed = store is None or config is not None
+    named = store is not None and "/" not in store and places.any_settings()
+    settings = load(config, os.environ).settings if needed or named else None
     roots = _roots(tsa_roots, settings)
     done: list[tuple[str, DeviceStamp]] = []
     failures: list[StoreError] = []
-    for name, folder in _stores(store, settings):
-        stamper = Stamper(
-            DirectoryStore(folder), authority, roots, now=lambda: datetime.now(UTC), nonce=_nonce
-        )
-        try:
-            done += ((name, found) for found in stamper.run())
-        except StoreError as problem:
-            failures.append(problem)
+    looked = _stores(store, settings)
+    with places.versions_told(looked):
+        for place in looked:
+            stamper = Stamper(
+                place.store,
+                authority,
+                roots,
+                now=lambda: datetime.now(UTC),
+                nonce=_nonce,
+                reader=place.reader,
+            )
+            try:
+                done += ((place.name, found) for found in stamper.run())
+            except StoreError as problem:
+                failures.append(problem)
     code = min((one for one in (places.warn_of(failures), *_codes(done)) if one), default=0)
     if json_:
         output.json_document(
@@ -108,13 +116,13 @@ def _stamp(
     raise typer.Exit(code)
 
 
-def _stores(store: Path | None, settings: Settings | None) -> list[tuple[str, Path]]:
+def _stores(store: str | None, settings: Settings | None) -> list[StorePlace]:
+    trust = TrustStore()
     if store is not None:
-        return [(str(store), store)]
-    stores = () if settings is None else settings.stores
-    found = [(item.name, item.path) for item in stores if isinstance(item, DirectorySettings)]
+        return [places.named_store(store, settings, trust)]
+    found = [places.store_place(item, trust) for item in (() if settings is None else settings.stores)]
     if not found:
-        raise UsageFault(_("the settings name no store of the type directory; name one with --store"))
+        raise UsageFault(_("the settings name no store; name one with --store"))
     return found
 
 

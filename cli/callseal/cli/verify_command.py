@@ -29,8 +29,9 @@ from callseal.cli import lookup, options, output, places
 from callseal.cli.commands import add
 from callseal.cli.errors import NotFound, UsageFault
 from callseal.cli.i18n import _
+from callseal.cli.ledgers import About
 from callseal.cli.places import Copy, Scan, Scope
-from callseal.cli.proving import DeviceResult, Gathered, Proof, by_device, concerning_one, gather
+from callseal.cli.proving import DeviceResult, Gathered, Proof, by_device, concerning_one, device_of, gather
 from callseal.cli.verify_output import Json, Printer, Words
 from callseal.seal.verify import NOT_CHECKED, Report, StoreCheck
 from callseal.seal.verify.presence import ARRIVAL
@@ -123,17 +124,19 @@ def _verify(
     scope = places.scope_of(
         config, store, roots, revocations=revoked, stamp_roots=stamp_roots, places=needs_places
     )
-    scan = places.scan(scope.places) if needs_places else Scan()
-    copies = tuple(_named(names, scan)) if names else scan.copies
-    proof = _proof(scope, ledger or [], against, store)
-    proof.every_signature = every_signature
-    proof.expect(scan.copies)
-    wanted = _Wanted.of(copies, proof, stores=scan.stores, named=bool(names), device=device)
-    now = datetime.now(UTC)
-    printer: Printer = Json() if json_ else Words(every=bool(names))
-    with _progress(len(copies)) as shown:
-        proof.progress = shown.entries
-        codes = list(_run(wanted, proof, printer, shown, now))
+    with places.versions_told(scope.places):
+        scan = places.scan(scope.places) if needs_places else Scan()
+        copies = tuple(_named(names, scan)) if names else scan.copies
+        about = _about(copies) if names else None
+        proof = _proof(scope, ledger or [], against, store, about)
+        proof.every_signature = every_signature
+        proof.expect(scan.copies)
+        wanted = _Wanted.of(copies, proof, stores=scan.stores, named=bool(names), device=device)
+        now = datetime.now(UTC)
+        printer: Printer = Json() if json_ else Words(every=bool(names))
+        with _progress(len(copies)) as shown:
+            proof.progress = shown.entries
+            codes = list(_run(wanted, proof, printer, shown, now))
     strangers = () if names else (*scan.strangers, *proof.gathered.strangers)
     failures = () if names else scan.failures
     failures = tuple({str(one): one for one in (*failures, *proof.gathered.failures)}.values())
@@ -197,18 +200,31 @@ def _named(names: Sequence[str], scan: Scan) -> Iterator[Copy]:
                 yield copy
 
 
-def _proof(scope: Scope, ledger: Sequence[Path], against: Sequence[Path] | None, store: Path | None) -> Proof:
+def _about(copies: Sequence[Copy]) -> Sequence[About] | None:
+    """Return of which recordings the proofs are wanted; None for all, where that can't be told."""
+    found = [(device_of(copy), copy.id) for copy in copies]
+    known = [About(device=device, recording=one) for device, one in found if device is not None and one]
+    return known if len(known) == len(found) else None
+
+
+def _proof(
+    scope: Scope,
+    ledger: Sequence[Path],
+    against: Sequence[Path] | None,
+    store: str | None,
+    about: Sequence[About] | None,
+) -> Proof:
     """Return what recordings are proved by: what the places hold, and what was named besides."""
     looked = scope.places
     if not looked and scope.settings is not None and store is None:
-        looked = tuple(places.places_of(scope.settings))
+        looked = tuple(places.places_of(scope.settings, scope.trust))
     proof = Proof(
         trust=scope.trust,
-        gathered=gather([*looked, *map(places.kept_place, ledger)]),
+        gathered=gather([*looked, *(places.kept_place(path, scope.settings) for path in ledger)], about),
         tsa_roots=scope.stamp_roots,
     )
     if against:
-        proof.against = gather(map(places.kept_place, against))
+        proof.against = gather(places.kept_place(path, scope.settings) for path in against)
         for problem in proof.against.failures:
             raise problem
     return proof

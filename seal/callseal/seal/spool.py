@@ -5,6 +5,7 @@
     open/<id>/        state, audio.age and its tail, call.vcon.age (replaced whole at every change)
     ready/<id>/       audio-<sha256>.age  call-<sha256>.age  [tail-…  tailkey-…]  manifest.json  manifest.sig
     quarantine/       what lay in open/ and was no recording
+    removing/         what is just being deleted, once it may go (see `removal`)
     ledger/           the device's chain of what happened
     status/           what each service last said of itself
     sent/<store>/     a marker for each recording that a store has taken
@@ -62,7 +63,7 @@ WORKING_NAMES: Final = {
 AGENT: Final = "agent"
 MARKER_NAME: Final = ".callseal-spool"
 
-FOLDERS: Final = ("open", "ready", "quarantine", "ledger", "status", "sent")
+FOLDERS: Final = ("open", "ready", "quarantine", "removing", "ledger", "status", "sent")
 FOLDER_MODE: Final = 0o700
 
 _OBJECT: Final = re.compile(r"([a-z]{1,16})-[0-9a-f]{64}\.age")
@@ -293,6 +294,11 @@ class Spool:
         return self._root / "ready"
 
     @property
+    def removing_path(self) -> Path:
+        """Where finished recordings lie that are just being deleted."""
+        return self._root / "removing"
+
+    @property
     def ledger_path(self) -> Path:
         """Where the device's ledger grows."""
         return self._root / "ledger"
@@ -338,12 +344,16 @@ class Spool:
             self._held.discard(service)
             os.close(descriptor)
 
+    def holds(self, service: str) -> bool:
+        """Tell whether `lock` is held here for this kind of service."""
+        return service in self._held
+
     def begin(self, recording: UUID, *, step: Step = no_step) -> OpenBundle:
         """Make ``open/<id>/``; SpoolError if there is one, in any state."""
         self._needs_lock()
         path = self._root / "open" / str(recording)
         with _disk(path):
-            if any((self._root / name / path.name).exists() for name in ("ready", "quarantine")):
+            if any((self._root / name / path.name).exists() for name in ("ready", "quarantine", "removing")):
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
             step("make folder")
             path.mkdir(mode=FOLDER_MODE)
@@ -403,6 +413,10 @@ class Spool:
     def quarantined(self) -> list[UUID]:
         """Return the recordings in quarantine, oldest first."""
         return [recording for recording, _ in self._recordings("quarantine")]
+
+    def removing(self) -> list[UUID]:
+        """Return the recordings that are just being deleted, oldest first."""
+        return [recording for recording, _ in self._recordings("removing")]
 
     def ready(self) -> Iterator[Bundle]:
         """Yield the finished recordings, oldest first; what is no recording is passed over."""

@@ -3,7 +3,8 @@
 ::
 
     UploadError              1   a bug of ours
-    └── BundleBroken        12   permanent: what lies in ready/ is no whole recording; a person must look
+    ├── BundleBroken        12   permanent: what lies in ready/ is no whole recording; a person must look
+    └── QueueNewer          30   permanent: a newer version of callseal made the queue; that one must run here
 
 Conventions: ``permanent`` tells whether the same step can succeed later without anybody doing anything.
 """
@@ -22,3 +23,9 @@ class BundleBroken(UploadError):  # noqa: N818 - says what is wrong better than 
     """A recording in ``ready/`` can't be sent as it is: no manifest, a malformed one, an object missing."""
 
     exit_code: ClassVar[int] = 12
+
+
+class QueueNewer(UploadError):  # noqa: N818 - says what is wrong better than "...Error" would
+    """The queue was written by a newer version, in a form that this one does not know."""
+
+    exit_code: ClassVar[int] = 30

@@ -1,11 +1,12 @@
 """Sends finished segments of the ledger to one store, in their order, ahead of the recordings.
 
-How far a store has them stands in ``sent/<store>/ledger.json``: the number of the first entry that it may not
-have. As with recordings that is our own note, and no proof of anything.
+How far a store has them stands in the queue. As with recordings that is our own note, and no proof of anything.
 
 Conventions: a segment never changes once it is finished, so that sending it again is harmless. A store that
 has other bytes under its name refuses: this machine was set back to an older copy of itself, or its ledger
-was altered, and a person must look.
+was altered, and a person must look. Where the account may not compare (it can add, and read nothing), a name
+that is taken without an attempt of ours is passed over: a queue that was lost must not end the ledger, and
+two histories in one store do not continue each other, which is found centrally.
 """
 
 import hashlib
@@ -14,25 +15,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from callseal.seal import durable
 from callseal.seal.durable import Step, no_step
-from callseal.seal.errors import LedgerError, SpoolError
-from callseal.seal.fields import MAX_INTEGER, Fields, JsonValue, read_object, write_object
+from callseal.seal.errors import LedgerError
+from callseal.seal.fields import Fields, read_object
 from callseal.seal.spool import Spool
-from callseal.store.errors import SourceAltered
+from callseal.store.errors import (
+    NameTaken,
+    SourceAltered,
+    StoreDenied,
+    StoreMissing,
+    StoreRefused,
+    StoreUnreachable,
+)
+from callseal.store.interface import Pace, unpaced
 from callseal.store.names import ledger_name
 from callseal.uploader.errors import BundleBroken
+from callseal.uploader.queue import Queue
 from callseal.uploader.worker import Target
 
-MARKER_TYPE: Final = "callseal-sent-ledger/1"
-MARKER_NAME: Final = "ledger.json"
 MAX_SEGMENT_BYTES: Final = 16 * 1024 * 1024
-
 MAX_LINE_BYTES: Final = 64 * 1024
+MAX_LISTED: Final = 1000
+"""How many segments are held in memory at a time; a year has half a million."""
 
-_MARKER_LIMIT_BYTES: Final = 4096
 _DEVICE_PATTERN: Final = re.compile(r"dev-[a-z2-7]{12}")
-_TYPE_PATTERN: Final = re.compile(re.escape(MARKER_TYPE))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,18 +49,39 @@ class Segment:
     path: Path
 
 
-def waiting(spool: Spool, store: str) -> list[Segment]:
-    """Return the segments that `store` may not have, in order; raises SpoolError."""
-    found = spool.segments(_sent_below(spool, store))
-    return [Segment(first=first, path=path) for first, path in found]
+def waiting(spool: Spool, queue: Queue, site: str) -> list[Segment]:
+    """Return the next segments that a site does not have, in order; raises SpoolError."""
+    found = spool.segments(queue.segment_sent(site) + 1)
+    return [Segment(first=first, path=path) for first, path in found[:MAX_LISTED]]
 
 
-def send_segment(segment: Segment, target: Target, *, step: Step = no_step) -> None:
-    """Put one segment.
+def send_segment(
+    segment: Segment, queue: Queue, target: Target, *, pace: Pace = unpaced, step: Step = no_step
+) -> None:
+    """Put one segment, and note that.
 
-    Raises BundleBroken for one that can't be read as one, and what the store raises: StoreUnreachable (try
-    later) or StoreRefused (a person must look).
+    Raises BundleBroken for one that can't be read as one, and what the store raises: StoreUnreachable and
+    StoreDenied (try later) or StoreRefused (a person must look).
     """
+    device, data = _read(segment)
+    name = ledger_name(device, segment.first)
+    attempted = queue.segment_attempted(target.name, segment.first)
+    queue.attempt_segment(target.name, segment.first)
+    step(f"put ledger {segment.first}")
+    try:
+        target.writer.put(name, data, hashlib.sha256(data).digest(), pace=pace)
+    except NameTaken:
+        if not attempted:
+            queue.withdraw_segment(target.name)
+            _compare(name, data, target)
+    except (StoreRefused, SourceAltered):
+        if not attempted:
+            queue.withdraw_segment(target.name)
+        raise
+    queue.store_segment(target.name, segment.first)
+
+
+def _read(segment: Segment) -> tuple[str, bytes]:
     try:
         with segment.path.open("rb") as file:
             data = file.read(MAX_SEGMENT_BYTES + 1)
@@ -65,21 +92,24 @@ def send_segment(segment: Segment, target: Target, *, step: Step = no_step) -> N
         raise BundleBroken(f"{segment.path}: {problem}") from problem
     if sequence != segment.first or len(data) > MAX_SEGMENT_BYTES:
         raise BundleBroken(f"{segment.path}: not the segment that its name says")
-    step(f"put ledger {segment.first}")
-    try:
-        target.writer.put(ledger_name(device, segment.first), segment.path, hashlib.sha256(data).digest())
-    except SourceAltered as problem:
-        raise BundleBroken(f"{segment.path}: {problem}") from problem
+    return device, data
 
 
-def note_sent(spool: Spool, store: str, below: int) -> None:
-    """Note that `store` has every entry before number `below`; raises SpoolError."""
-    values: dict[str, JsonValue] = {"type": MARKER_TYPE, "store": store, "below": below}
-    path = spool.sent_path(store) / MARKER_NAME
+def _compare(name: str, data: bytes, target: Target) -> None:
+    """Raise StoreRefused if other bytes stand there, as far as this account may know."""
+    if target.reader is None:
+        return
     try:
-        durable.replace_file(path, write_object(values))
+        with target.reader.get(name) as file:
+            found = file.read(len(data) + 1)
+    except (StoreDenied, StoreMissing):
+        return
+    except StoreUnreachable:
+        raise
     except OSError as problem:
-        raise SpoolError(f"{path}: the disk refused: {problem.strerror}") from problem
+        raise StoreUnreachable(f"{name}: {problem}") from problem
+    if found != data:
+        raise StoreRefused(f"{name}: other bytes stand under this name; nothing was changed")
 
 
 def _first_entry(data: bytes) -> tuple[str, int]:
@@ -88,21 +118,3 @@ def _first_entry(data: bytes) -> tuple[str, int]:
     values = read_object(line, what="segment", limit_bytes=MAX_LINE_BYTES, error=LedgerError)
     entry = Fields(values, where="segment", error=LedgerError).child("entry")
     return entry.text("device", _DEVICE_PATTERN), entry.integer("sequence")
-
-
-def _sent_below(spool: Spool, store: str) -> int:
-    path = spool.sent_path(store) / MARKER_NAME
-    try:
-        with path.open("rb") as file:
-            data = file.read(_MARKER_LIMIT_BYTES + 1)
-    except FileNotFoundError:
-        return 0
-    except OSError as problem:
-        raise SpoolError(f"{path}: {problem.strerror}") from problem
-    try:
-        values = read_object(data, what=MARKER_NAME, limit_bytes=_MARKER_LIMIT_BYTES, error=LedgerError)
-        fields = Fields(values, where=MARKER_NAME, error=LedgerError)
-        fields.text("type", _TYPE_PATTERN)
-        return fields.integer("below", high=MAX_INTEGER)
-    except LedgerError:
-        return 0  # all of them again: a store has no objection to what it has

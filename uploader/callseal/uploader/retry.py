@@ -1,32 +1,26 @@
-"""When to try a store again that could not be reached. Pure: time and randomness are arguments.
+"""How long to wait before something is tried again. Pure: randomness is an argument.
 
-Conventions: times are seconds on a clock that never goes back. The wait doubles with each failure up to a
-limit, and is drawn between half of that and all of it, so that a fleet whose store comes back does not
-knock all at once.
+Conventions: the wait is drawn between nothing and a limit that doubles with each failure ("full jitter"), so
+that a fleet whose store comes back does not knock all at once: of the ways to spread them it is the one with
+the least work for all together (M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015).
 """
 
-from dataclasses import dataclass, replace
-from typing import Final, Self
+from typing import Final
 
 FIRST_WAIT_S: Final = 1.0
 LONGEST_WAIT_S: Final = 300.0
+"""A store that is back is found within so many seconds, and one that is not hears this seldom of each of us."""
 
 _MAX_DOUBLINGS: Final = 32
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retry:
-    """How often a store has failed in a row, and when it may be tried again."""
+def limit_s(failures: int, *, first_s: float = FIRST_WAIT_S, longest_s: float = LONGEST_WAIT_S) -> float:
+    """Return the longest wait after so many failures in a row, 1 or more."""
+    return min(longest_s, first_s * 2 ** min(max(failures - 1, 0), _MAX_DOUBLINGS))
 
-    failures: int = 0
-    not_before_s: float = 0.0
 
-    def due(self, now_s: float) -> bool:
-        """Tell whether the store may be tried."""
-        return now_s >= self.not_before_s
-
-    def failed(self, now_s: float, random: float) -> Self:
-        """Return what holds after one more failure; `random` is from 0 to 1."""
-        longest_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2 ** min(self.failures, _MAX_DOUBLINGS))
-        wait_s = longest_s * (0.5 + 0.5 * random)
-        return replace(self, failures=self.failures + 1, not_before_s=now_s + wait_s)
+def wait_s(
+    failures: int, random: float, *, first_s: float = FIRST_WAIT_S, longest_s: float = LONGEST_WAIT_S
+) -> float:
+    """Return the wait after so many failures in a row; `random` is from 0 to 1."""
+    return random * limit_s(failures, first_s=first_s, longest_s=longest_s)

@@ -37,7 +37,10 @@ class Wish:
 
 def make(wish: Wish, sealed: Sealed, identities: Sequence[Identity], scope: Scope) -> Exported:
     """Make the evidence folder; raises what `export` raises, and NotFound for a ledger that is not there."""
-    looked = [*_places(wish, scope), *map(places.kept_place, wish.ledgers)]
+    looked = [
+        *_places(wish, scope),
+        *(places.kept_place(path, scope.settings) for path in wish.ledgers),
+    ]
     with _watched() as progress:
         return export(
             sealed,
@@ -85,7 +88,7 @@ def _places(wish: Wish, scope: Scope) -> Sequence[Place]:
     if scope.places:
         return scope.places
     if scope.settings is not None:
-        return places.places_of(scope.settings)
+        return places.places_of(scope.settings, scope.trust)
     return () if wish.recording is None else tuple(enclosing_store(wish.recording))
 
 

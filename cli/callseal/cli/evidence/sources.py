@@ -7,17 +7,14 @@ held is missing.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Self
 
-from callseal.cli.ledgers import Receipt
-from callseal.cli.places import Place, StorePlace
+from callseal.cli.ledgers import About, Receipt
+from callseal.cli.places import Place, StorePlace, enclosing_root
 from callseal.cli.proving import gather
 from callseal.seal.manifest import Manifest
 from callseal.seal.verify import LedgerCopy
-from callseal.store.directory import MARKER_NAME, DirectoryStore
-from callseal.store.names import parse_recording_name
-
-_FOLDERS_TO_STORE: Final = 6  # recordings/<device>/<yyyy>/<mm>/<dd>/<id>
+from callseal.store.directory import DirectoryStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +28,7 @@ class Sources:
     @classmethod
     def of(cls, manifest: Manifest, places: Iterable[Place]) -> Self:
         """Look through places; raises NotFound for one that was named and is not there."""
-        found = gather(places)
+        found = gather(places, [About(device=manifest.device, recording=manifest.id)])
         return cls(
             ledgers=tuple(found.ledgers.get(manifest.device, ())),
             receipts=tuple(found.receipts.get((manifest.device, manifest.id), ())),
@@ -49,9 +46,6 @@ class Sources:
 
 def enclosing_store(folder: Path) -> Iterator[Place]:
     """Yield the store that a recording's folder lies in, if it lies in one."""
-    path = folder.resolve()
-    if len(path.parents) < _FOLDERS_TO_STORE:
-        return
-    root = path.parents[_FOLDERS_TO_STORE - 1]
-    if parse_recording_name(f"{path.relative_to(root).as_posix()}/") and (root / MARKER_NAME).is_file():
+    root = enclosing_root(folder)
+    if root is not None:
         yield StorePlace(name=str(root), store=DirectoryStore(root))

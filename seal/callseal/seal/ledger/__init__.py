@@ -27,6 +27,7 @@ from callseal.seal.ledger.entry import (
 from callseal.seal.ledger.findings import Code, Finding
 from callseal.seal.ledger.journal import Journal
 from callseal.seal.ledger.merkle import inclusion_proof, leaf_hash, root_from_inclusion
+from callseal.seal.ledger.snapshot import Snapshot, read_snapshot
 
 __all__ = [
     "ENDS",
@@ -39,6 +40,7 @@ __all__ = [
     "Finding",
     "Journal",
     "Kind",
+    "Snapshot",
     "Stamp",
     "check_times",
     "compare_checkpoints",
@@ -48,6 +50,7 @@ __all__ = [
     "leaf_hash",
     "open_checkpoint",
     "parse_entry",
+    "read_snapshot",
     "root_from_inclusion",
     "sign_checkpoint",
     "sign_line",

@@ -12,7 +12,8 @@ in itself. Neither survives a comparison:
 - with **another copy of the chain**: two entries with one number, each signed, are a fork. That is what a
   machine leaves behind that was set back to an older copy of itself.
 
-Conventions: findings as in `chain`; the first place of each kind that matters is named. Pure.
+Conventions: findings as in `chain`; the first place of each kind that matters is named. Chains are whole
+ones: ValueError for one that begins behind a snapshot. Pure.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -46,6 +47,7 @@ class Stamp:
 
 def compare_checkpoints(chain: Chain, notes: Iterable[bytes]) -> tuple[Finding, ...]:
     """Compare a ledger with checkpoints of it that were kept elsewhere, in any order."""
+    _check_whole(chain)
     findings = Findings()
     known: list[tuple[checkpoint.Checkpoint, bytes]] = []
     for note in notes:
@@ -72,6 +74,7 @@ def compare_checkpoints(chain: Chain, notes: Iterable[bytes]) -> tuple[Finding, 
 
 def check_times(chain: Chain, stamps: Sequence[Stamp]) -> tuple[Finding, ...]:
     """Compare the times that a ledger claims with time stamps from outside, in any order."""
+    _check_whole(chain)
     findings = Findings()
     fitting = sorted(
         (stamp for stamp in stamps if _fits(chain, stamp, findings)), key=lambda stamp: stamp.size
@@ -92,6 +95,8 @@ def compare_copies(chain: Chain, other: Chain) -> tuple[Finding, ...]:
     """Compare two copies of one device's ledger; ValueError for those of two devices."""
     if chain.device != other.device:
         raise ValueError(f"the ledgers of {chain.device} and {other.device} have nothing to compare")
+    _check_whole(chain)
+    _check_whole(other)
     findings = Findings()
     for sequence in _differences(chain, other):
         words = f"there are two entries with the number {sequence}, and the device signed both"
@@ -105,6 +110,11 @@ def compare_copies(chain: Chain, other: Chain) -> tuple[Finding, ...]:
         exit_code = ALTERED if more > 0 else NOTE
         findings.add(Code.CUT_OFF, words, sequence=min(chain.size, other.size), exit_code=exit_code)
     return findings.all()
+
+
+def _check_whole(chain: Chain) -> None:
+    if chain.base:
+        raise ValueError(f"the ledger of {chain.device} is here from entry {chain.base} on only")
 
 
 def _first_genuine(chain: Chain, notes: list[tuple[int, bytes]], findings: Findings) -> int | None:

@@ -5,9 +5,10 @@ could be checked), or 0 for what is only worth knowing. `sequence` is the entry 
 first of those, None where it is about none. Codes never change their meaning.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
 ALTERED: Final = 12
 BAD_SIGNATURE: Final = 13
@@ -36,6 +37,7 @@ class Code(StrEnum):
     REPLACED = "replaced"  # two ends of one recording name two manifests
     SILENCE = "silence"  # the heart stopped beating for a while
     NOT_COVERED = "not-covered"  # no checkpoint covers the newest entries yet
+    BEFORE_BASE = "before-base"  # about what was before the snapshot that the check began with
     NOT_CHECKED = "not-checked"
 
 
@@ -57,6 +59,19 @@ class Findings:
     def __init__(self) -> None:
         self._findings: list[Finding] = []
         self._counts: dict[tuple[Code, int], int] = {}
+
+    @classmethod
+    def of(cls, findings: Iterable[Finding], counts: Mapping[tuple[Code, int], int]) -> Self:
+        """Return these findings to go on with; `counts` are how many there were by code and exit code."""
+        known = cls()
+        known._findings = list(findings)
+        known._counts = dict(counts)
+        return known
+
+    def faults(self) -> tuple[tuple[Finding, ...], dict[tuple[Code, int], int]]:
+        """Return those that are more than notes, and how many there were of each."""
+        found = tuple(finding for finding in self._findings if finding.exit_code)
+        return found, {key: count for key, count in self._counts.items() if key[1]}
 
     def add(self, code: Code, words: str, *, sequence: int | None, exit_code: int) -> None:
         """Take note of a finding."""

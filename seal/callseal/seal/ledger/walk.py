@@ -1,4 +1,7 @@
-"""One walk along a ledger, from its first entry to its newest: what `chain` knows comes from here.
+"""One walk along a ledger, to its newest entry: what `chain` knows comes from here.
+
+It begins at the first entry, or behind a `snapshot` that an earlier walk took: then it knows the entries from
+there on, and of those before them what the snapshot tells.
 
 **Which signatures are checked.** The newest checkpoint that fits, signed by the device and with the same root
 as the entries have, vouches for every entry before it: the root is a hash over the exact bytes of all of
@@ -6,17 +9,17 @@ them, so whoever signed it has signed them. So are checked: one checkpoint in so
 newest one, and each entry that no such checkpoint covers. Where a checkpoint does not fit, every entry that
 it should have covered is checked by its own signature. `every_signature` checks each and every one.
 
-Conventions: a hash of zeros stands for an entry that is missing. An entry counts for what it says of a
-recording only if its signature, or a checkpoint, vouches for it. Nothing is raised for what is found. Pure.
+Conventions: rows of hashes and times begin with entry `base`. A hash of zeros stands for an entry that is
+missing. An entry counts for what it says of a recording only if its signature, or a checkpoint, vouches for
+it. Nothing is raised for what is found. Pure.
 """
 
 import base64
 import re
 from array import array
 from bisect import bisect_left
-from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final
+from typing import Final, Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -27,6 +30,8 @@ from callseal.seal.ledger.entry import ENDS, Kind
 from callseal.seal.ledger.findings import ALTERED, BAD_SIGNATURE, NOT_CHECKED, NOTE, Code, Findings
 from callseal.seal.ledger.merkle import HASH_SIZE_BYTES, CompactRange, PackedHashes, leaf_hash
 from callseal.seal.ledger.quick import Said, read_said
+from callseal.seal.ledger.recordings import Event, Recordings
+from callseal.seal.ledger.snapshot import MAX_ENDS, MAX_TOLD, Snapshot, Track
 from callseal.seal.timestamp import write_time
 
 SILENCE_MS: Final = 3 * 60_000  # three heartbeats
@@ -41,18 +46,6 @@ _HASH_LENGTH: Final = 5  # characters of base64 that the key hash alone decides
 _LINE_END: Final = b'\\n"}\n'
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """What an entry says of a recording; `started` is the entry by which its agent had begun, -1 for none."""
-
-    sequence: int
-    kind: Kind
-    recording: bytes
-    manifest: bytes | None
-    result: str | None
-    started: int
-
-
 class Walk:
     """The entries so far; `take` goes on by a segment, `finish` comes last."""
 
@@ -60,10 +53,12 @@ class Walk:
         "_clocks",
         "_device",
         "_every_signature",
+        "_head",
         "_intact",
         "_last_kind",
         "_line_middle",
         "_missing",
+        "_note",
         "_note_middle",
         "_origin",
         "_previous",
@@ -71,6 +66,8 @@ class Walk:
         "_unverified",
         "_vouched",
         "authentic",
+        "base",
+        "carried_ms",
         "checkpoint_notes",
         "checkpoint_roots",
         "checkpoint_sizes",
@@ -81,6 +78,7 @@ class Walk:
         "hashes",
         "leaves",
         "public_key",
+        "recordings",
         "started",
         "stopped",
         "times_ms",
@@ -88,7 +86,10 @@ class Walk:
 
     def __init__(self, device: str, public_key: Ed25519PublicKey, *, every_signature: bool) -> None:
         self.device = device
+        self.base = 0
+        self.carried_ms: dict[int, int] = {}  # times of entries below the base that are still spoken of
         self.findings = Findings()
+        self.recordings = Recordings()
         self.hashes = PackedHashes()
         self.leaves = PackedHashes()
         self.times_ms = array("q")
@@ -96,12 +97,13 @@ class Walk:
         self.checkpoint_sizes = array("q")
         self.checkpoint_roots = PackedHashes()
         self.checkpoint_notes = PackedHashes()  # SHA-256 of each checkpoint's note
-        self.events: list[Event] = []
+        self.events: list[Event] = []  # not taken by `recordings` yet
         self.started = -1  # the newest entry that says so
         self.stopped = -1
         self._device = device.encode()
         self.public_key = public_key
         self._every_signature = every_signature
+        self._head = MISSING  # of the entry before the base
         self._tree = CompactRange()
         self._intact = True  # the tree has every entry so far, unaltered as far as the chain can tell
         self._previous: bytes | None = entry.first_previous(device).hex().encode()
@@ -111,16 +113,42 @@ class Walk:
         self._missing = 0  # how many entries are
         self.covered = 0  # how many entries a fitting checkpoint covers
         self._vouched: tuple[int, bytes] | None = None  # how many of these the newest fitting note covers
+        self._note: bytes | None = None  # the checkpoint over exactly the entries so far, if it was last
         origin = checkpoint.origin_of(device).encode()
         name = base64.b64encode(checkpoint.key_hash(origin.decode(), public_key))[:_HASH_LENGTH]
         self._origin = origin
         self._note_middle = b"\n\n\xe2\x80\x94 " + origin + b" "
         self._line_middle = b"\\n\\n\xe2\x80\x94 " + origin + b" " + name
 
+    @classmethod
+    def after(cls, snapshot: Snapshot, public_key: Ed25519PublicKey, *, every_signature: bool) -> Self:
+        """Return a walk that goes on from there."""
+        walk = cls(snapshot.device, public_key, every_signature=every_signature)
+        intact = snapshot.track is Track.INTACT
+        walk.base = snapshot.size
+        walk.carried_ms = dict(snapshot.times_ms)
+        walk.findings = Findings.of(snapshot.faults, snapshot.counts)
+        walk.recordings.restore(snapshot.told, snapshot.forgotten)
+        walk.started, walk.stopped = snapshot.started, snapshot.stopped
+        walk._tree = CompactRange.from_peaks(snapshot.size, snapshot.peaks) if intact else CompactRange()
+        walk._intact = intact
+        walk._previous = None if snapshot.track is Track.LOST else snapshot.head.hex().encode()
+        walk._clocks = None if snapshot.clocks is None else _said_of(snapshot.clocks)
+        walk._last_kind = snapshot.last_kind
+        walk._missing = snapshot.missing
+        walk._head = snapshot.head
+        walk.covered = snapshot.size if intact else 0
+        return walk
+
     @property
     def size(self) -> int:
         """How many entries there are, missing ones among them."""
-        return len(self.hashes)
+        return self.base + len(self.hashes)
+
+    @property
+    def head(self) -> bytes:
+        """The hash of the newest entry; zeros where there is none."""
+        return self.hashes[len(self.hashes) - 1] if len(self.hashes) else self._head
 
     @property
     def clocks(self) -> Clocks | None:
@@ -148,6 +176,7 @@ class Walk:
         if not last and True not in kinds:
             self._altered(f"segment {first} has no checkpoint", first)
         newest, size = -1, self.size
+        self._note = None
         for text, is_checkpoint in zip(lines, kinds, strict=True):
             line = text + b"\n"
             if is_checkpoint:
@@ -157,8 +186,59 @@ class Walk:
                 newest = max(newest, said.sequence)
                 self._take_entry(said, line)
 
+    def snapshot(self) -> Snapshot | None:
+        """Return what is known by now; None unless a checkpoint that the device signed was the last thing.
+
+        None too where a recording is in doubt, or too many have no end.
+        """
+        if self._note is None or not self.size > self.base:
+            return None
+        try:
+            checkpoint.open_checkpoint(self._note, self.public_key, self.device)
+        except RemoteError:
+            return None
+        self._settle()
+        self.take_events()
+        told, forgotten = self.recordings.told(MAX_ENDS)
+        if self.recordings.doubtful or len(told) > MAX_TOLD or self.head == MISSING:
+            return None
+        named = {self.started}.union(*(item.sequences() for item in told))
+        times_ms = {sequence: at_ms for sequence in named if (at_ms := self.time_ms(sequence)) != NO_TIME}
+        faults, counts = self.findings.faults()
+        track = Track.LOST if self._previous is None else Track.INTACT if self._intact else Track.FOLLOWED
+        return Snapshot(
+            device=self.device,
+            size=self.size,
+            head=self.head,
+            track=track,
+            peaks=self._tree.peaks if self._intact else (),
+            clocks=self.clocks,
+            last_kind=self._last_kind,
+            started=self.started,
+            stopped=self.stopped,
+            missing=self._missing,
+            told=told,
+            times_ms=times_ms,
+            forgotten=forgotten,
+            faults=faults,
+            counts=counts,
+        )
+
+    def time_ms(self, sequence: int) -> int:
+        """Return the wall clock of an entry, also of one below the base that is spoken of; else `NO_TIME`."""
+        if self.base <= sequence < self.size:
+            return self.times_ms[sequence - self.base]
+        return self.carried_ms.get(sequence, NO_TIME)
+
+    def take_events(self) -> None:
+        """Take what entries say of recordings, as far as the device vouches for them; all are settled."""
+        for event in self.events:
+            if self.authentic[event.sequence - self.base]:
+                self.recordings.take(event, self.findings)
+        self.events = []
+
     def finish(self) -> None:
-        """Settle what is not verified yet."""
+        """Settle what is not verified yet, and tell which recordings have no end."""
         uncovered = self.size - self.covered
         if uncovered and self._intact:
             self.findings.add(
@@ -168,6 +248,8 @@ class Walk:
                 exit_code=NOTE,
             )
         self._settle()
+        self.take_events()
+        self.recordings.tell_open(self.findings, max(self.started, self.stopped))
 
     def _read(self, line: bytes, first: int) -> Said | None:
         try:
@@ -197,9 +279,10 @@ class Walk:
         if said.sequence > self.size and not self._take_gap(said.sequence):
             return
         sequence = said.sequence
+        self._note = None
         if self._previous is not None and said.previous != self._previous:
             about = max(sequence - 1, 0)
-            self._altered(f"entry {about} is not the one that entry {sequence} was written behind", about)
+            self._altered(broken_link(about), about)
             self._intact = False
         self._previous = digest.hex().encode()
         leaf = leaf_hash(data)
@@ -230,7 +313,11 @@ class Walk:
             self.events.append(event)
 
     def _take_again(self, sequence: int, digest: bytes) -> None:
-        there = self.hashes[sequence]
+        if sequence < self.base:
+            words = f"entry {sequence} is older than what the check began with: only the whole ledger tells"
+            self.findings.add(Code.BEFORE_BASE, words, sequence=sequence, exit_code=NOT_CHECKED)
+            return
+        there = self.hashes[sequence - self.base]
         if there == MISSING:
             self._altered(f"entry {sequence} stands behind entry {self.size - 1}", sequence)
         elif there != digest:
@@ -260,6 +347,7 @@ class Walk:
         self._intact = False
         self._previous = None
         self._clocks = None
+        self._note = None
 
     def _check_clocks(self, said: Said) -> None:
         before = self._clocks
@@ -324,12 +412,14 @@ class Walk:
         elif not self._intact:
             # It can't fit, and why is told already; that it was there may matter to a time stamp.
             self._remember(said.size, said.root, note)
+            self._note = note
         elif said.root != root:
             self._altered(
                 f"segment {first}: the checkpoint of {said.size} entries is not that of these entries", first
             )
             self._intact = False
             self._remember(said.size, said.root, note)
+            self._note = note
         else:
             self._keep(said.size, said.root, note)
 
@@ -341,6 +431,7 @@ class Walk:
 
     def _keep(self, size: int, root: bytes, note: bytes) -> None:
         self._remember(size, root, note)
+        self._note = note
         self.covered = size
         self._vouched = len(self._unverified), note
         if self._every_signature or len(self._unverified) >= MAX_UNVERIFIED:
@@ -365,7 +456,7 @@ class Walk:
                 self.findings.add(Code.BAD_SIGNATURE, words, sequence=newest, exit_code=BAD_SIGNATURE)
                 begin = 0
         for sequence, _ in self._unverified[:begin]:
-            self.authentic[sequence] = 1
+            self.authentic[sequence - self.base] = 1
         for sequence, line in self._unverified[begin:]:
             self._verify(sequence, line)
         self._unverified, self._vouched = [], None
@@ -378,7 +469,17 @@ class Walk:
             words = f"entry {sequence}: {problem}"
             self.findings.add(Code.BAD_SIGNATURE, words, sequence=sequence, exit_code=BAD_SIGNATURE)
         else:
-            self.authentic[sequence] = 1
+            self.authentic[sequence - self.base] = 1
 
     def _altered(self, words: str, sequence: int | None) -> None:
         self.findings.add(Code.ALTERED, words, sequence=sequence, exit_code=ALTERED)
+
+
+def broken_link(sequence: int) -> str:
+    """Return what is told of an entry whose successor was written behind another one."""
+    return f"entry {sequence} is not the one that entry {sequence + 1} was written behind"
+
+
+def _said_of(clocks: Clocks) -> Said:
+    """Return the clocks of an entry of which nothing else is known any more."""
+    return Said(b"", b"", 0, b"", clocks.at_ms, clocks.boot.encode(), clocks.uptime_ms, None)

@@ -165,7 +165,7 @@ class _Verification:
             every_signature=self._every_signature,
             progress=self._progress,
         )
-        self.findings += [_told(finding) for finding in chain.findings]
+        self.findings += [as_finding(finding) for finding in chain.findings]
         if gravest(self.findings) == 0:
             words = f"{chain.size} entries, each signed and behind the one before it"
             self.findings.insert(0, well(self._device, Check.LEDGER, words))
@@ -249,7 +249,7 @@ class _Verification:
                     anchors.append(Anchor(size=size, at=stamp.at, authority=stamp.authority))
         if not count:
             self.findings.append(note(self._device, Check.STAMP, NO_STAMP))
-        self.findings += [_told(finding, Check.STAMP) for finding in chains.check_times(chain, held)]
+        self.findings += [as_finding(finding, Check.STAMP) for finding in chains.check_times(chain, held)]
         return count, tuple(sorted(anchors, key=lambda anchor: anchor.size))
 
     def _signer(self, started: Sequence[Started]) -> None:
@@ -262,26 +262,9 @@ class _Verification:
         if not told:
             self.findings.append(unchecked(self._device, Check.SIGNER, NO_CERTIFICATE))
             return
-        newest = max(told, key=lambda item: item.sequence)
-        earliest = min((anchor.at for anchor in ledger.anchors), default=None)
-        name = f"entry {newest.sequence}"
-        try:
-            signer = self._trust.check(newest.x5c, at=newest.at, role=Role.DEVICE, anchored_before=earliest)
-        except UntrustedSigner as problem:
-            self.findings.append(failed(name, Check.SIGNER, f"signer untrusted: {problem}", UNTRUSTED))
-            return
-        if signer.device_id != self._device:
-            words = f"signer untrusted: the certificate is that of {signer.device_id}"
-            self.findings.append(failed(name, Check.SIGNER, words, UNTRUSTED))
-            return
-        wrong = _outlived(signer.certificate, chain)
-        if signer.revoked_since is not None:
-            wrong = wrong or _unanchored(signer.revoked_since, ledger)
-        if wrong:
-            self.findings.append(failed(name, Check.SIGNER, f"signer untrusted: {wrong}", UNTRUSTED))
-            return
-        issuer = signer.root.subject.rfc4514_string()
-        self.findings.append(well(name, Check.SIGNER, f"{self._device}, vouched for by {issuer}"))
+        self.findings.append(
+            check_signer(max(told, key=lambda item: item.sequence), self._device, ledger, self._trust)
+        )
 
     def _second_copy(self, chain: Chain, key: Ed25519PublicKey, against: Sequence[LedgerCopy]) -> None:
         """Compare with what lies elsewhere."""
@@ -303,14 +286,34 @@ class _Verification:
         found = [*chains.compare_checkpoints(chain, _notes(against))]
         if other.size:
             found += chains.compare_copies(chain, other)
-        self.findings += [_told(finding, Check.COPY) for finding in found]
+        self.findings += [as_finding(finding, Check.COPY) for finding in found]
         if gravest(self.findings[count:]) == 0:
             words = f"the same ledger lies in {places}, as far as that goes"
             self.findings.append(well(self._device, Check.COPY, words))
 
 
-def _told(finding: chains.Finding, check: Check = Check.LEDGER) -> Finding:
-    """Return what a check of the ledger found as one of ours."""
+def check_signer(started: Started, device: str, ledger: DeviceLedger, trust: TrustStore) -> Finding:
+    """Find who vouches for the device, by the certificate in an entry of its ledger."""
+    earliest = min((anchor.at for anchor in ledger.anchors), default=None)
+    name = f"entry {started.sequence}"
+    try:
+        signer = trust.check(started.x5c, at=started.at, role=Role.DEVICE, anchored_before=earliest)
+    except UntrustedSigner as problem:
+        return failed(name, Check.SIGNER, f"signer untrusted: {problem}", UNTRUSTED)
+    if signer.device_id != device:
+        words = f"signer untrusted: the certificate is that of {signer.device_id}"
+        return failed(name, Check.SIGNER, words, UNTRUSTED)
+    wrong = _outlived(signer.certificate, ledger.chain)
+    if signer.revoked_since is not None:
+        wrong = wrong or _unanchored(signer.revoked_since, ledger)
+    if wrong:
+        return failed(name, Check.SIGNER, f"signer untrusted: {wrong}", UNTRUSTED)
+    issuer = signer.root.subject.rfc4514_string()
+    return well(name, Check.SIGNER, f"{device}, vouched for by {issuer}")
+
+
+def as_finding(finding: chains.Finding, check: Check = Check.LEDGER) -> Finding:
+    """Return what a check of the ledger found as a finding of this part."""
     name = "ledger" if finding.sequence is None else f"entry {finding.sequence}"
     check = Check.PRESENCE if finding.code in _OF_RECORDINGS else check
     if finding.code is Code.NOT_COVERED:

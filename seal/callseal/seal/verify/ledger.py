@@ -17,6 +17,7 @@ from callseal.seal.errors import UntrustedSigner
 from callseal.seal.keys import leaf_public_key
 from callseal.seal.ledger.chain import Chain, End
 from callseal.seal.ledger.entry import Kind
+from callseal.seal.ledger.findings import Code
 from callseal.seal.manifest import MANIFEST_NAME, Manifest
 from callseal.seal.timestamp import write_time
 from callseal.seal.verify.findings import (
@@ -46,6 +47,7 @@ RECOVERED_ANEW: Final = (
     "recovered in place of what was sealed first, by the ledger: whether it is the same was not checked"
 )
 OTHER_KEY: Final = "signed with another key than its device's ledger"
+OLDER: Final = "an older part of the ledger, which was not looked at, speaks of it, or may"
 
 # The end of a recording follows the signing of its manifest at once. Behind so many entries, and so much
 # later, it is not on its way any more: other calls' entries may come between, and a restart of the agent.
@@ -96,7 +98,8 @@ class Standing:
 def standing(manifest: Manifest, sha256: bytes, ledger: DeviceLedger | None) -> Standing:
     """Compare a recording with its device's ledger; `sha256` is that of the exact manifest.
 
-    The ledger tells only of ends that the device vouches for, by a signature or a checkpoint over them.
+    The ledger tells only of ends that the device vouches for, by a signature or a checkpoint over them. Where
+    it was read from a snapshot on, what lies before is "not checked", with the code ``before-base``.
     """
     if ledger is None:
         return Standing(finding=unchecked(MANIFEST_NAME, Check.LEDGER, NOT_AT_HAND))
@@ -141,8 +144,7 @@ def _misdated(manifest: Manifest, chain: Chain, end: End) -> Finding | None:
     A manifest may say any time; the entries' times can't be changed later. Differences are taken, since a
     time in a manifest may be one behind which the calendar ends.
     """
-    opened = chain.opened(manifest.id)
-    opened_at = None if opened is None else chain.at(opened)
+    opened_at = chain.opened_at(manifest.id)
     early = manifest.ended_at - end.at > CLOCK_TOLERANCE
     if opened_at is not None:
         since = opened_at - manifest.started_at
@@ -174,6 +176,10 @@ def _pin(manifest: Manifest, chain: Chain) -> Finding | None:
         same_key = False
     if not same_key:
         return _failed(OTHER_KEY, UNTRUSTED)
+    pinned_behind = -1 if manifest.ledger is None else manifest.ledger.sequence
+    if chain.doubtful(manifest.id) or (chain.base and pinned_behind < chain.base):
+        # By the code a caller knows what only the whole ledger can settle.
+        return unchecked(MANIFEST_NAME, Check.LEDGER, OLDER, Code.BEFORE_BASE.value)
     if manifest.ledger is None:
         return None
     sequence = manifest.ledger.sequence

@@ -81,7 +81,7 @@ def verify_presence(
                 words += "not here yet, or deleted"
                 found.add(unchecked(str(recording), Check.PRESENCE, words, ON_ITS_WAY))
         for recording, sequence in chain.running():
-            opened_at = chain.at(sequence)
+            opened_at = chain.opened_at(recording)
             if opened_at is not None and _settled(opened_at, settled_before, newest_at):
                 words = (
                     f"opened at {write_time(opened_at)} by entry {sequence}, and nothing was told of its end"

@@ -1,0 +1,404 @@
+"""One store's rounds: what is new is received, what failed is tried again, what is missing is copied.
+
+::
+
+    ledgers copied (stores that the custodian fills) ─▶ ledgers checked ─▶ recordings looked for, received
+      ─▶ those tried again that are due ─▶ recordings copied, and their receipts passed on
+      ─▶ a share of the old ones read again ─▶ protections renewed
+
+Each round lists the recent days of every device, and every `full_scan` all of them, with every version: a
+desk that was offline brings old days, and a thief may have put something over what was received long ago.
+
+Conventions: a lane works on its own store and raises StoreError only for that; where another one fails, what
+depended on it waits. What becomes of each recording is settled in the memory at once, so that a round may be
+broken off anywhere. `stopped` ends it between two recordings.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Final, Protocol
+from uuid import UUID
+
+import structlog
+
+from callseal.archive.bundles import Found, Stray, devices_in, found_in
+from callseal.archive.copying import Copier
+from callseal.archive.custodian import Custodian, Outcome, State
+from callseal.archive.errors import CopyRefused, SourceFailed
+from callseal.archive.identity import CustodianIdentity
+from callseal.archive.memory import Known, Memory, milliseconds
+from callseal.archive.receipting import Given, Receipts
+from callseal.archive.scrubbing import draw_share, scrub
+from callseal.archive.troubles import Code, Trouble, trouble
+from callseal.seal.durable import Step, no_step
+from callseal.seal.keys import TrustStore
+from callseal.seal.manifest import Manifest
+from callseal.seal.receipt import Receipt
+from callseal.seal.verify import NOT_CHECKED, DeviceLedger
+from callseal.store.errors import StoreError, StoreMissing
+from callseal.store.interface import CentralStore
+from callseal.store.names import LEDGER, RecordingName
+
+RECENT_DAYS: Final = 2
+"""How many days before today are listed in every round; late ones come with the next full scan."""
+MAX_AGAIN: Final = 200
+"""How many recordings a round tries again, and how many it copies."""
+SCRUB_EVERY: Final = timedelta(days=1)
+SCRUBS_A_ROUND: Final = 20
+"""So that receipts for new recordings need not wait for old ones: 28,800 a day with a round a minute."""
+
+_LOG: Final[structlog.typing.FilteringBoundLogger] = structlog.get_logger()
+_COPY: Final = "copy of "
+_LEDGER: Final = "ledger"
+_LEDGER_COPY: Final = "copy of its ledger"
+_STRAYS: Final = "strays"
+_SCRUB: Final = "reading again "
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """A store of the settings: its name, and whether the custodian fills it from the others."""
+
+    name: str
+    store: CentralStore
+    filled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What the settings say about rounds."""
+
+    full_scan: timedelta
+    incomplete: timedelta
+    scrub_share: float
+
+
+class Ledgers(Protocol):
+    """The devices' ledgers in one store, checked."""
+
+    def refresh(self) -> None:
+        """Look for what is new; raises StoreError."""
+
+    def ledger(self, device: str) -> DeviceLedger | None:
+        """Return a device's ledger, None if it is not at hand."""
+
+    def troubles(self) -> Iterable[tuple[str, Sequence[Trouble]]]:
+        """Yield what is wrong with each device's ledger, or with the device by its ledger."""
+
+
+class Keeper(Protocol):
+    """What protects recordings from deletion."""
+
+    def received(self, receipt: Receipt, manifest: Manifest) -> None:
+        """Take note of a recording that was received."""
+
+    def renew(self, now: datetime) -> None:
+        """Extend what is about to end; raises StoreError."""
+
+
+class _NoKeeper:
+    """Nothing is protected."""
+
+    def received(self, receipt: Receipt, manifest: Manifest) -> None:
+        pass
+
+    def renew(self, now: datetime) -> None:
+        pass
+
+
+@dataclass(slots=True, kw_only=True)
+class Done:
+    """What a round did."""
+
+    received: int = 0
+    copied: int = 0
+    read_again: int = 0
+    read_again_bytes: int = 0
+    full: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What all lanes work with. `chance` gives numbers from 0 up to 1, `scratch` is for sealed bytes."""
+
+    identity: CustodianIdentity
+    trust: TrustStore
+    memory: Memory
+    scratch: Path
+    limits: Limits
+    now: Callable[[], datetime]
+    chance: Callable[[], float]
+    stopped: Callable[[], bool] = field(default=lambda: False)
+    step: Step = no_step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Evidence:
+    """What recordings are checked by: the ledgers. Receipts are what is made here."""
+
+    ledgers: Ledgers
+
+    def ledger(self, device: str) -> DeviceLedger | None:
+        return self.ledgers.ledger(device)
+
+    def receipts(self, _device: str, _recording: UUID) -> tuple[tuple[str, bytes], ...]:
+        return ()
+
+
+class Lane:
+    """Works on one store; `sites` are all of the settings, this one among them, in their order."""
+
+    def __init__(
+        self,
+        site: Site,
+        sites: Sequence[Site],
+        ledgers: Ledgers,
+        tools: Tools,
+        keeper: Keeper | None = None,
+    ) -> None:
+        self.site = site
+        self._sites = tuple(sites)
+        self._ledgers = ledgers
+        self._tools = tools
+        self._keeper = keeper if keeper is not None else _NoKeeper()
+        self._custodian = Custodian(
+            site.store,
+            site.name,
+            tools.identity,
+            tools.trust,
+            _Evidence(ledgers=ledgers),
+            now=tools.now,
+            step=tools.step,
+        )
+
+    def round(self) -> Done:
+        """Do all that is to be done now; raises StoreError where this store fails."""
+        done = Done()
+        for work in (self._copy_ledgers, self._check_ledgers, self._scan, self._again, self._copy):
+            if self._tools.stopped():
+                return done
+            work(done)
+        self._read_again(done)
+        self._keeper.renew(self._tools.now())
+        return done
+
+    def _check_ledgers(self, _done: Done) -> None:
+        self._ledgers.refresh()
+        for device, troubles in self._ledgers.troubles():
+            self._tell(device, _LEDGER, troubles)
+
+    def _scan(self, done: Done) -> None:
+        now, store, memory = self._tools.now(), self.site.store, self._tools.memory
+        note = f"full scan of {self.site.name}"
+        scanned_ms = memory.note(note)
+        since_ms = milliseconds(now - self._tools.limits.full_scan)
+        done.full = scanned_ms is None or not since_ms < scanned_ms <= milliseconds(now)
+        since = None if done.full else (now - timedelta(days=RECENT_DAYS)).date()
+        for device in devices_in(store):
+            strays: list[str] = []
+            count = 0
+            for found in found_in(store, device, since=since):
+                if self._tools.stopped():
+                    return
+                if isinstance(found, Stray):
+                    count += 1
+                    strays = strays or [found.name]
+                elif self._is_new(found, full=done.full):
+                    self._receive(found.name, done)
+            if done.full:
+                words = f"{count} objects among its recordings that belong to none, the first: "
+                told = [trouble(Code.EXTRA_OBJECT, words + name) for name in strays]
+                self._tell(device, _STRAYS, told)
+        if done.full:
+            memory.set_note(note, milliseconds(now))
+
+    def _is_new(self, found: Found, *, full: bool) -> bool:
+        """Tell whether something was put there since it was last looked at."""
+        known = self._tools.memory.known(self.site.name, found.name)
+        if known is None or (found.complete and known.state is State.INCOMPLETE):
+            return True
+        every = full and self.site.store.capabilities.versions
+        return _newest_ms(found) > known.newest_ms or found.count != _count(known, every=every)
+
+    def _again(self, done: Done) -> None:
+        due = self._tools.memory.due(self.site.name, self._tools.now(), MAX_AGAIN)
+        for name in due:
+            if self._tools.stopped():
+                return
+            self._receive(name, done)
+
+    def _receive(self, name: RecordingName, done: Done) -> Outcome | None:
+        """Receive a recording and settle what became of it; None where it went away meanwhile."""
+        try:
+            outcome = self._custodian.receive(name)
+        except StoreMissing:
+            return None  # it went away between two looks: the next one tells
+        now = self._tools.now()
+        lying = outcome.lying
+        self._tools.step("settle")
+        self._tools.memory.settle(
+            self.site.name,
+            name,
+            outcome.state,
+            (*outcome.troubles, *self._late(outcome, now)),
+            names=lying.names,
+            versions=lying.count,
+            newest_at=lying.newest_at,
+            now=now,
+        )
+        self._log(outcome)
+        if outcome.given is not None and outcome.manifest is not None:
+            done.received += outcome.new
+            self._keeper.received(outcome.given.receipt, outcome.manifest)
+            for target in self._sites:
+                meant = target.name in outcome.manifest.stores and target.name != self.site.name
+                if target.filled and meant and not self.site.filled:
+                    self._tools.memory.want_copy(target.name, name)
+        return outcome
+
+    def _late(self, outcome: Outcome, now: datetime) -> tuple[Trouble, ...]:
+        """Tell of a recording that is on its way for too long, by the store's clock."""
+        newest_at = outcome.lying.newest_at
+        if outcome.state is not State.INCOMPLETE or newest_at is None:
+            return ()
+        if now - newest_at <= self._tools.limits.incomplete:
+            return ()
+        words = f"{outcome.name.prefix}: never completed: nothing came since {newest_at:%Y-%m-%d %H:%M} UTC"
+        return (trouble(Code.INCOMPLETE, words, NOT_CHECKED),)
+
+    def _copy_ledgers(self, _done: Done) -> None:
+        """Bring the segments that this store lacks, and with them the stamps."""
+        if not self.site.filled:
+            return
+        memory = self._tools.memory
+        for source in self._sources():
+            copier = self._copier(source)
+            try:
+                devices = list(source.store.folders(LEDGER))
+            except StoreError:
+                continue  # its own lane tells
+            for device in devices:
+                if self._tools.stopped():
+                    return
+                note = f"ledger of {device} from {source.name} in {self.site.name}"
+                told: list[Trouble] = []
+                try:
+                    progress = copier.ledger(device, memory.note(note))
+                    memory.set_note(note, progress.following)
+                    if progress.copied:
+                        copier.stamps(device)
+                except SourceFailed:
+                    break
+                except (CopyRefused, ValueError) as problem:
+                    told.append(trouble(Code.LEDGER_NOT_COPIED, str(problem)))
+                self._tell(device, _LEDGER_COPY, told)
+
+    def _copy(self, done: Done) -> None:
+        """Copy what is wanted here, receive it, and let the devices read the receipts."""
+        memory = self._tools.memory
+        for name in memory.copies_due(self.site.name, self._tools.now(), MAX_AGAIN):
+            if self._tools.stopped():
+                return
+            problem = self._copy_one(name, done)
+            subject = _COPY + str(name.id)
+            if problem is None:
+                memory.copied(self.site.name, name)
+                self._tell(name.device, subject, ())
+            else:
+                memory.copy_later(self.site.name, name, self._tools.now())
+                self._tell(name.device, subject, (problem,))
+
+    def _copy_one(self, name: RecordingName, done: Done) -> Trouble | None:
+        """Do what is left to do of one copy; return what keeps it from being done."""
+        if self._custodian.receipts.read(name.device, name.id).given is None:
+            problem = self._bring(name)
+            if problem is not None:
+                return problem
+            done.copied += 1
+        outcome = self._receive(name, done)
+        if outcome is None or outcome.given is None or outcome.manifest is None:
+            words = f"{name.prefix}: copied, and not received: see what is told of it"
+            return trouble(Code.COPY_FAILED, words, NOT_CHECKED)
+        return self._pass_on(outcome.given, outcome.manifest)
+
+    def _bring(self, name: RecordingName) -> Trouble | None:
+        """Copy a recording from the first store that has it."""
+        problem = trouble(Code.COPY_FAILED, f"{name.prefix}: no store has it with a receipt", NOT_CHECKED)
+        for source in self._sources():
+            try:
+                given = self._receipts(source).read(name.device, name.id).given
+            except StoreError as failed:
+                problem = trouble(Code.COPY_FAILED, f"{source.name}: {failed}", NOT_CHECKED)
+                continue
+            if given is None or given.folder != name:
+                continue
+            try:
+                self._copier(source).recording(given)
+            except CopyRefused as refused:
+                problem = trouble(Code.COPY_FAILED, f"{source.name}: {refused}", refused.found)
+            except SourceFailed as failed:
+                problem = trouble(Code.COPY_FAILED, f"{source.name}: {failed}", NOT_CHECKED)
+            else:
+                return None
+        return problem
+
+    def _pass_on(self, given: Given, manifest: Manifest) -> Trouble | None:
+        for source in self._sources():
+            if source.name not in manifest.stores:
+                continue
+            try:
+                kept = self._receipts(source).pass_on(given)
+            except StoreError as failed:
+                words = f"{source.name}: the receipt can't be put there yet: {failed}"
+                return trouble(Code.COPY_FAILED, words, NOT_CHECKED)
+            if kept.given is None:
+                return kept.troubles[0]
+        return None
+
+    def _read_again(self, done: Done) -> None:
+        """Read some of the old recordings again; which ones is decided by lot once a day."""
+        memory, site, now = self._tools.memory, self.site, self._tools.now()
+        note = f"lot of {site.name}"
+        drawn_ms = memory.note(note)
+        since_ms = milliseconds(now - SCRUB_EVERY)
+        share = self._tools.limits.scrub_share
+        if share and (drawn_ms is None or not since_ms < drawn_ms <= milliseconds(now)):
+            memory.draw(site.name, draw_share(site.store, share, self._tools.chance))
+            memory.set_note(note, milliseconds(now))
+        for name in memory.drawn(site.name, SCRUBS_A_ROUND):
+            if self._tools.stopped():
+                return
+            found = scrub(site.store, site.name, name, self._tools.trust)
+            done.read_again += 1
+            done.read_again_bytes += found.size_bytes
+            self._tell(found.device, _SCRUB + str(found.id), found.troubles)
+            memory.undraw(site.name, name)
+
+    def _sources(self) -> list[Site]:
+        return [one for one in self._sites if not one.filled and one.name != self.site.name]
+
+    def _receipts(self, site: Site) -> Receipts:
+        return Receipts(site.store, site.name, self._tools.trust, step=self._tools.step)
+
+    def _copier(self, source: Site) -> Copier:
+        return Copier(source.store, self.site.store, self._tools.scratch, step=self._tools.step)
+
+    def _tell(self, device: str, subject: str, troubles: Sequence[Trouble]) -> None:
+        self._tools.memory.tell(self.site.name, device, subject, troubles, now=self._tools.now())
+
+    def _log(self, outcome: Outcome) -> None:
+        where = {"store": self.site.name, "device": outcome.name.device, "recording": str(outcome.name.id)}
+        if outcome.new:
+            _LOG.info("custodian.received", **where)
+        for item in outcome.troubles:
+            _LOG.warning(f"custodian.{item.code}", **where, detail=item.words)
+
+
+def _newest_ms(found: Found) -> int:
+    return 0 if found.newest_at is None else milliseconds(found.newest_at)
+
+
+def _count(known: Known, *, every: bool) -> int:
+    return known.versions if every else known.names

@@ -1,0 +1,212 @@
+"""One device's segments as they lie in a store: found, and read.
+
+Names sort as texts and not as numbers (``100.jsonl`` stands before ``99.jsonl``), and a year has half a million
+of them, so that nobody lists them all every minute. What comes next is known: a segment is named by its first
+entry, which is the number of entries so far. `newer` lists only the names around it, those with the same
+digits but the last two; `all` lists everything, for the rare look at what is missing or too much.
+
+Where the store keeps versions, each name may have several: whoever may add can put another one over the
+device's, and the newest is what a plain reading gives. `read` gives them all, and the device's own first,
+judged by its key; what others put is for the caller to tell.
+
+Conventions: everything is read with a limit, and one byte more, for its reader to refuse. What the store
+raises is let through (StoreError, an OSError); an object's own reading may raise any OSError.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from callseal.seal.errors import LedgerError, RemoteError
+from callseal.seal.ledger.checkpoint import LINE_PREFIX, open_checkpoint, read_line
+from callseal.seal.ledger.entry import split_line, verify_signature
+from callseal.seal.stamp import MAX_STAMP_BYTES
+from callseal.seal.verify.reading import read_up_to
+from callseal.store.interface import ObjectInfo, StoreReader, StoreWriter
+from callseal.store.names import (
+    LEDGER,
+    STAMPS,
+    ledger_name,
+    parse_ledger_name,
+    parse_stamp_name,
+    stamp_name,
+)
+
+MAX_SEGMENT_BYTES: Final = 16 * 1024 * 1024
+"""A segment has at most 100 entries (docs/format.md) of at most 64 KiB."""
+MAX_VERSIONS: Final = 8
+"""Of one name; who puts more of them is told, and those are not read."""
+
+_NEAR_DIGITS: Final = 2  # up to a hundred names: one answer of any store
+
+
+class Shelf(StoreReader, StoreWriter):
+    """What is read here: a reader, and what it can do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A segment in a listing: each of its versions, oldest first, None where the store has no versions."""
+
+    first: int
+    versions: tuple[str | None, ...]
+    arrived_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """What a listing says, sorted by number; `strangers` are names of no segment."""
+
+    segments: tuple[Listed, ...]
+    strangers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """A segment that was read: the device's own bytes, more than one only of a fork, and how many others."""
+
+    first: int
+    data: tuple[bytes, ...]
+    arrived_at: datetime | None
+    others: int = 0
+
+
+class LedgerShelf:
+    """A device's ledger in a store."""
+
+    def __init__(self, store: Shelf, device: str) -> None:
+        self._store = store
+        self._device = device
+        self._prefix = f"{LEDGER}{device}/"
+
+    def newer(self, size: int) -> Iterator[Listed]:
+        """Yield the segments from entry `size` on, as far as they follow one another closely."""
+        begin = size
+        while True:
+            near = str(begin)[:-_NEAR_DIGITS]
+            end = (int(near) + 1) * 10**_NEAR_DIGITS if near else 10**_NEAR_DIGITS
+            found = [
+                item
+                for item in self._list(f"{self._prefix}{near}").segments
+                if begin <= item.first < (end if near else item.first + 1)
+            ]
+            yield from found
+            if not found or not near:
+                return
+            begin = end
+
+    def all(self) -> Listing:
+        """Return all that lies there."""
+        return self._list(self._prefix)
+
+    def read(self, listed: Listed, key: Ed25519PublicKey | None) -> Found:
+        """Return a segment's bytes, each different ones once, the device's own first.
+
+        Of one version, or where nothing is the device's own, or no key is known, they are not judged here.
+        """
+        name = ledger_name(self._device, listed.first)
+        texts: list[bytes] = []
+        for version in listed.versions[:MAX_VERSIONS]:
+            data = self._bytes(name, version, MAX_SEGMENT_BYTES)
+            if data not in texts:
+                texts.append(data)
+        own = [data for data in texts if key is not None and is_own(data, key, self._device)]
+        taken = own or texts[:1]
+        return Found(
+            first=listed.first,
+            data=tuple(taken),
+            arrived_at=listed.arrived_at,
+            others=len(listed.versions) - len(taken) if len(texts) > len(taken) else 0,
+        )
+
+    def stamp_sizes(self) -> Sequence[int]:
+        """Return the sizes for which there is a time stamp, sorted."""
+        names = (parse_stamp_name(item.name) for item in self._store.list(f"{STAMPS}{self._device}/"))
+        return sorted(parsed[1] for parsed in names if parsed is not None)
+
+    def stamp(self, size: int) -> bytes:
+        """Return a time stamp's bytes."""
+        return self._bytes(stamp_name(self._device, size), None, MAX_STAMP_BYTES)
+
+    def _list(self, prefix: str) -> Listing:
+        versions: dict[int, list[ObjectInfo]] = {}
+        strangers: list[str] = []
+        keeps = self._store.capabilities.versions
+        for item in self._store.versions(prefix) if keeps else self._store.list(prefix):
+            parsed = parse_ledger_name(item.name)
+            if parsed is None:
+                strangers.append(item.name)
+            else:
+                versions.setdefault(parsed[1], []).append(item)
+        segments = tuple(
+            Listed(
+                first=first,
+                versions=tuple(item.version if keeps else None for item in items),
+                arrived_at=items[0].modified_at,
+            )
+            for first, items in sorted(versions.items())
+        )
+        return Listing(segments=segments, strangers=tuple(strangers))
+
+    def _bytes(self, name: str, version: str | None, limit_bytes: int) -> bytes:
+        with closing(self._store.get(name, version)) as file:
+            return read_up_to(file, limit_bytes + 1)
+
+
+@dataclass(slots=True, kw_only=True)
+class WholeCopy:
+    """All of a device's ledger in a store, for `seal.verify.verify_device`."""
+
+    place: str
+    shelf: LedgerShelf
+    listing: Listing
+    key: Ed25519PublicKey | None
+    keeps_all: bool = True
+    _at: dict[int, Listed] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._at = {item.first: item for item in self.listing.segments}
+
+    def firsts(self) -> Sequence[int]:
+        """Return the numbers of the segments, sorted."""
+        return list(self._at)
+
+    def segment(self, first: int) -> bytes:
+        """Return a segment's bytes."""
+        return self.shelf.read(self._at[first], self.key).data[0]
+
+    def stamp_sizes(self) -> Sequence[int]:
+        """Return the sizes for which there is a time stamp, sorted."""
+        return self.shelf.stamp_sizes()
+
+    def stamp(self, size: int) -> bytes:
+        """Return a time stamp's bytes."""
+        return self.shelf.stamp(size)
+
+    def notes(self) -> Iterable[bytes]:
+        """Return nothing: a store keeps checkpoints in segments only."""
+        return ()
+
+
+def is_own(data: bytes, key: Ed25519PublicKey, device: str) -> bool:
+    """Tell whether the device signed every line of a segment, and a checkpoint ends it."""
+    *lines, newest = data.splitlines(keepends=True) or [b""]
+    if not newest.startswith(LINE_PREFIX):
+        return False
+    try:
+        open_checkpoint(read_line(newest), key, device)
+        for line in lines:
+            verify_signature(*_split(line), key)
+    except RemoteError:
+        return False
+    return True
+
+
+def _split(line: bytes) -> tuple[bytes, bytes]:
+    if line.startswith(LINE_PREFIX):
+        raise LedgerError("a checkpoint stands before the end")
+    return split_line(line)

@@ -1,0 +1,76 @@
+"""What a custodian tells: codes for programs, words for people.
+
+Conventions: exit codes are those of `seal.verify`: 12 altered, 13 bad signature, 14 signer untrusted, 15 not
+everything could be checked; the gravest is the smallest. Codes never change their meaning. Words name
+objects by their names in the store, which hold nothing of a customer; names that a stranger chose are made
+fit for one line.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from callseal.seal.verify import ALTERED, BAD_SIGNATURE, NOT_CHECKED, UNTRUSTED
+
+MAX_WORDS: Final = 400
+_REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
+
+
+class Code(StrEnum):
+    """What is wrong."""
+
+    ALTERED = "recording-altered"
+    BAD_SIGNATURE = "recording-bad-signature"
+    UNTRUSTED = "recording-untrusted"
+    WAITING = "recording-waiting"
+    """Something that it is checked by is not here yet."""
+    INCOMPLETE = "recording-incomplete"
+    """Its manifest, which comes last, is not here."""
+    EXTRA_OBJECT = "extra-object"
+    """Somebody put what no manifest knows."""
+    EXTRA_VERSION = "extra-version"
+    """Somebody put other bytes under the name of what was there."""
+    HIDDEN = "object-hidden"
+    """Somebody put a delete marker over what is still there."""
+    GONE = "object-gone"
+    """What a receipt vouches for is there no more, or other bytes are."""
+    FORGED = "receipt-forged"
+    """What lies there as a receipt is none that counts."""
+    COPY_FAILED = "copy-failed"
+    """What lies in one store can't be copied to another."""
+    LEDGER_NOT_COPIED = "ledger-not-copied"
+    """A segment or stamp is not the device's own, and was not copied."""
+
+
+_BY_EXIT_CODE: Final = {
+    ALTERED: Code.ALTERED,
+    BAD_SIGNATURE: Code.BAD_SIGNATURE,
+    UNTRUSTED: Code.UNTRUSTED,
+    NOT_CHECKED: Code.WAITING,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """One thing that is wrong."""
+
+    code: str
+    exit_code: int
+    words: str
+
+
+def trouble(code: Code, words: str, exit_code: int = ALTERED) -> Trouble:
+    """Return what is told; `words` become one line of a length that fits everywhere."""
+    line = "".join(sign if sign.isprintable() else _REPLACEMENT for sign in words)
+    return Trouble(code=code.value, exit_code=exit_code, words=line[:MAX_WORDS])
+
+
+def of_exit_code(exit_code: int, words: str) -> Trouble:
+    """Return what is told of a recording whose check ended so."""
+    return trouble(_BY_EXIT_CODE.get(exit_code, Code.ALTERED), words, exit_code)
+
+
+def gravest(troubles: Iterable[Trouble]) -> int:
+    """Return the gravest exit code, 0 if there is none."""
+    return min((item.exit_code for item in troubles if item.exit_code), default=0)

@@ -1,0 +1,78 @@
+"""What the rows of ``callseal store check`` say to people; the codes are those of `callseal.store.promises`."""
+
+from typing import Final
+
+from callseal.cli.i18n import mark
+
+PARTIES: Final = {
+    "agent": mark("agent"),
+    "custodian": mark("custodian"),
+    "supervisor": mark("supervisor"),
+    "administrator": mark("administrator"),
+}
+EXPECTED: Final = {"allowed": mark("allowed"), "refused": mark("refused"), "so": mark("so")}
+OUTCOMES: Final = {"ok": mark("ok"), "failed": mark("FAILED"), "not-checked": mark("not checked")}
+CAUSES: Final = {
+    "was-done": mark("it was done"),
+    "was-refused": mark("it was refused"),
+    "not-by-right": mark("not refused for want of the right"),
+    "not-there": mark("it is not there"),
+    "other-bytes": mark("other bytes came than were put"),
+    "no-version": mark("the store keeps no versions"),
+    "gone": mark("the object is gone"),
+    "lock-weaker": mark("the lock is weaker than it must be"),
+    "no-account": mark("no credentials were given"),
+    "no-probe": mark("it needs what another row should have put"),
+    "store-busy": mark("the store was too busy"),
+    "no-such-operation": mark("the store has no such operation"),
+}
+ROWS: Final = {
+    "adds-recording": mark("put a recording"),
+    "adds-in-parts": mark("put in parts, list the parts, abandon them"),
+    "adds-ledger": mark("put a piece of a ledger"),
+    "wrong-hash": mark("an object with a wrong hash is refused"),
+    "wrong-hash-of-part": mark("a part with a wrong hash is refused"),
+    "second-put": mark("a second object of one name is refused"),
+    "second-put-in-parts": mark("the same, put in parts"),
+    "versions": mark("versions are kept"),
+    "reads-by-version": mark("read one version, and no other"),
+    "default-retention": mark("new objects are locked as the settings ask for"),
+    "locked": mark("the object that was put is locked as the settings ask for"),
+    "lists": mark("list objects"),
+    "lists-own": mark("list its own objects"),
+    "lists-versions": mark("list versions"),
+    "lists-uploads": mark("list unfinished uploads"),
+    "reads": mark("read a recording"),
+    "reads-own-recording": mark("read its own recording"),
+    "looks-at-own-recording": mark("ask whether its own recording is there"),
+    "reads-own-receipt": mark("read its own receipt"),
+    "reads-receipt-of-other-device": mark("read another device's receipt"),
+    "reads-lock": mark("see how long an object is locked"),
+    "reads-fleet": mark("list the state of the fleet"),
+    "replaces-fleet": mark("put the state of the fleet"),
+    "adds-receipt": mark("put a receipt"),
+    "adds-receipt-of-other-device": mark("put a receipt for another device"),
+    "adds-retention-record": mark("put a record of retention"),
+    "adds-access-record": mark("put a record of access"),
+    "adds-stamp": mark("put a time stamp"),
+    "adds-elsewhere": mark("put an object outside all folders"),
+    "adds-foreign-recording": mark("put a recording of another device"),
+    "adds-foreign-recording-in-parts": mark("begin one of another device in parts"),
+    "adds-foreign-ledger": mark("put a piece of another device's ledger"),
+    "adds-with-own-lock": mark("put an object with a lock of its own choice"),
+    "forges-receipt": mark("put a forged receipt"),
+    "extends-lock": mark("extend an object's lock"),
+    "legal-hold": mark("put and lift a legal hold"),
+    "changes-lock-of-object": mark("change an object's lock"),
+    "lifts-hold": mark("lift a legal hold"),
+    "shortens-lock": mark("shorten an object's lock"),
+    "weakens-lock": mark("turn an object's lock to GOVERNANCE"),
+    "changes-lifecycle": mark("change the bucket's lifecycle"),
+    "changes-policy": mark("change the bucket's policy"),
+    "changes-versions": mark("switch versions"),
+    "changes-lock": mark("change the bucket's lock"),
+    "deletes-any-version": mark("delete a version that nothing protects"),
+    "hides": mark("delete an object (hide it)"),
+    "deletes": mark("delete a version for good"),
+    "deletes-past-lock": mark("delete a version past its lock"),
+}

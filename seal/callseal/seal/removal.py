@@ -1,0 +1,76 @@
+"""How a finished recording leaves the spool for good: whole, then not at all.
+
+::
+
+    ready/<id>/  →  removing/<id>/  →  gone
+
+One rename, made durable in both folders, takes the recording out of every reader's sight; only then are its
+files deleted. What a crash leaves in ``removing/`` is nobody's recording any more, and `finish` deletes it at
+the next start. Whether a recording may go is not decided here.
+
+Conventions: only who holds the spool's lock as its uploader may remove. What lies in ``removing/`` and is not
+named by an id is left alone. All errors of the disk are SpoolError; the same call may be made again, and
+carries on.
+"""
+
+from pathlib import Path
+from typing import Final
+from uuid import UUID
+
+from callseal.seal import durable
+from callseal.seal.durable import Step, no_step
+from callseal.seal.errors import SpoolError
+from callseal.seal.spool import Bundle, Spool
+
+UPLOADER: Final = "uploader"
+
+
+def remove(spool: Spool, bundle: Bundle, *, step: Step = no_step) -> None:
+    """Delete a recording of ``ready/``; `step` hears the name of each step before it is taken.
+
+    SpoolError if it is not there, if another of the same id is being removed, or if the disk refuses.
+    """
+    _check_lock(spool)
+    target = spool.removing_path / str(bundle.id)
+    try:
+        step("move to removing")
+        (spool.ready_path / target.name).rename(target)
+        step("sync ready")
+        durable.sync_folder(spool.ready_path)
+        _delete(spool, target, step)
+    except OSError as problem:
+        raise SpoolError(f"{problem.filename or target}: {problem.strerror}") from problem
+
+
+def finish(spool: Spool, *, step: Step = no_step) -> list[UUID]:
+    """Delete what an uploader that died was about to delete; return the recordings."""
+    _check_lock(spool)
+    found = spool.removing()
+    try:
+        if found:
+            # The run that moved them may have died before this was durable: one that came back to ready/
+            # after a power cut must be whole.
+            step("sync ready")
+            durable.sync_folder(spool.ready_path)
+        for recording in found:
+            _delete(spool, spool.removing_path / str(recording), step)
+    except OSError as problem:
+        raise SpoolError(f"{problem.filename or spool.removing_path}: {problem.strerror}") from problem
+    return found
+
+
+def _delete(spool: Spool, path: Path, step: Step) -> None:
+    step("sync removing")
+    durable.sync_folder(spool.removing_path)
+    for item in sorted(path.iterdir()):
+        step(f"remove {item.name}")
+        item.unlink()
+    step("remove folder")
+    path.rmdir()
+    step("sync removing again")
+    durable.sync_folder(spool.removing_path)
+
+
+def _check_lock(spool: Spool) -> None:
+    if not spool.holds(UPLOADER):
+        raise SpoolError(f"{spool.root}: not locked by this uploader: call lock() first")

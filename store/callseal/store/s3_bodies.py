@@ -1,0 +1,197 @@
+"""What goes to an S3 store and what comes from it: bodies that are paced, hashed and counted on the way.
+
+A body that is sent is read twice: once for the signature, at once, and once onto the wire, as fast as `Pace`
+lets it. Only the second reading is paced, and it is hashed again: if the file was changed in between, its
+last piece is never handed out, so that the store gets fewer bytes than it was promised and keeps nothing.
+
+botocore wraps whatever a body raises, or takes it for a failed connection: a body remembers what it raised
+(`problem`), and who sends it asks for that first.
+
+Conventions: positions count from the first byte that is sent, not from the file's.
+"""
+
+import contextlib
+import hashlib
+import io
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from callseal.store.errors import SourceAltered, StoreError, StoreUnreachable
+from callseal.store.interface import Content, Pace, Span
+from callseal.store.s3_errors import REMOTE_ERRORS, translate
+
+if TYPE_CHECKING:
+    from botocore.response import StreamingBody
+
+PIECE_SIZE_BYTES: Final = 64 * 1024
+"""How much is let go at a time; what is no larger is sent from memory."""
+
+_BUFFER_SIZE_BYTES: Final = 256 * 1024
+
+
+class SentBody:
+    """`span` of an open file, on its way; the bytes must have that SHA-256. Used once, by one thread."""
+
+    def __init__(self, file: BinaryIO, span: Span, sha256: bytes, *, pace: Pace, what: str) -> None:
+        self._file = file
+        self._span = span
+        self._sha256 = sha256
+        self._pace = pace
+        self._what = what
+        self._position = 0
+        self._digest = hashlib.sha256()
+        self._is_sending = False
+        self.problem: BaseException | None = None
+
+    def __len__(self) -> int:
+        return self._span.size_bytes
+
+    def begin_sending(self) -> None:
+        """Say that from now on what is read goes over the wire, from the first byte on."""
+        self.seek(0)
+        self._is_sending = True
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Go to a position; while sending only to the first, to send it all again."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: len(self)}[whence]
+        self._position = base + offset
+        self._file.seek(self._span.offset_bytes + self._position)
+        if self._position == 0:
+            self._digest = hashlib.sha256()
+        return self._position
+
+    def read(self, size_bytes: int | None = None) -> bytes:
+        """Return the next bytes; raises SourceAltered, and what `Pace` raises."""
+        left_bytes = len(self) - self._position
+        wanted = left_bytes if size_bytes is None or size_bytes < 0 else min(size_bytes, left_bytes)
+        try:
+            return self._sent(wanted) if self._is_sending else self._peeked(wanted)
+        except BaseException as problem:
+            self.problem = problem
+            raise
+
+    def _peeked(self, size_bytes: int) -> bytes:
+        data = _read(self._file, size_bytes, self._what)
+        self._position += len(data)
+        return data
+
+    def _sent(self, size_bytes: int) -> bytes:
+        if not size_bytes:
+            return b""
+        for let_go in range(0, size_bytes, PIECE_SIZE_BYTES):
+            self._pace(min(PIECE_SIZE_BYTES, size_bytes - let_go))
+        data = self._peeked(size_bytes)
+        self._digest.update(data)
+        is_whole = self._position == len(self) and self._digest.digest() == self._sha256
+        if len(data) < size_bytes or (self._position == len(self) and not is_whole):
+            raise altered(self._what)
+        return data
+
+
+@contextlib.contextmanager
+def opened_body(
+    content: Content, sha256: bytes, *, pace: Pace, span: Span | None = None
+) -> Iterator[bytes | SentBody]:
+    """Give what to send: bytes where they are few, which are paced and right already; else a `SentBody`.
+
+    Without `span` it is all of it. Raises SourceAltered for a file that can't be read or is shorter.
+    """
+    what = "what was given" if isinstance(content, bytes) else str(content)
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(_open(content))
+        whole = span or Span(offset_bytes=0, size_bytes=_size(file))
+        body = SentBody(file, whole, sha256, pace=pace, what=what)
+        body.seek(0)
+        if len(body) <= PIECE_SIZE_BYTES:
+            data = body.read()
+            if len(data) < len(body) or hashlib.sha256(data).digest() != sha256:
+                raise altered(what)
+            pace(len(data))
+            yield data
+        else:
+            yield body
+
+
+def altered(what: str) -> SourceAltered:
+    """Return the error for bytes that are not those that their SHA-256 was taken of."""
+    return SourceAltered(f"{what}: not the bytes that its SHA-256 was taken of; nothing was stored")
+
+
+class _ReceivedBody(io.RawIOBase):
+    """The bytes of an object as they come; a body that breaks off, or is short, is StoreUnreachable."""
+
+    def __init__(self, body: "StreamingBody", size_bytes: int, what: str) -> None:
+        self._body = body
+        self._left_bytes = size_bytes
+        self._what = what
+        self._problem: StoreError | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # typeshed: any buffer
+        """Read what is there; what failed stays failed."""
+        if self._problem is not None:
+            raise self._problem
+        view = memoryview(buffer).cast("B")
+        if not view:
+            return 0
+        try:
+            count = int(self._body.readinto(view))
+        except REMOTE_ERRORS as problem:
+            self._problem = translate(problem, self._what)
+            raise self._problem from problem
+        self._left_bytes -= count
+        if self._left_bytes < 0 or (not count and self._left_bytes):
+            self._problem = StoreUnreachable(f"{self._what}: the answer has another length than it said")
+            raise self._problem
+        return count
+
+    def readall(self) -> bytes:
+        pieces = []
+        buffer = bytearray(_BUFFER_SIZE_BYTES)
+        while count := self.readinto(buffer):
+            pieces.append(bytes(memoryview(buffer)[:count]))
+        return b"".join(pieces)
+
+    def close(self) -> None:
+        # Ends the connection where not all was read; gives it back where all was.
+        if not self.closed:
+            self._body.close()
+        super().close()
+
+
+def received_body(body: "StreamingBody", size_bytes: int, what: str) -> BinaryIO:
+    """Return an object's body as a file to read; `what` names the object in errors."""
+    return io.BufferedReader(_ReceivedBody(body, size_bytes, what), _BUFFER_SIZE_BYTES)
+
+
+def _open(content: Content) -> BinaryIO:
+    if isinstance(content, bytes):
+        return io.BytesIO(content)
+    try:
+        return content.open("rb", buffering=0)
+    except OSError as problem:
+        raise SourceAltered(f"{content}: can't be read: {problem.strerror}") from problem
+
+
+def _size(file: BinaryIO) -> int:
+    return file.seek(0, os.SEEK_END)
+
+
+def _read(file: BinaryIO, size_bytes: int, what: str) -> bytes:
+    """Return so many bytes, or fewer at the file's end."""
+    pieces = []
+    left_bytes = size_bytes
+    try:
+        while left_bytes and (piece := file.read(left_bytes)):
+            pieces.append(piece)
+            left_bytes -= len(piece)
+    except OSError as problem:
+        raise SourceAltered(f"{what}: can't be read: {problem.strerror}") from problem
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)

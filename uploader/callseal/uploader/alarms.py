@@ -1,0 +1,68 @@
+"""What is wrong at the moment, and what was counted: shared by all threads of the service.
+
+Conventions: an alarm is a code and what it is about; it stands until it is cleared, with the time of its
+beginning. It is logged once when it begins and once when it is over. Counters only grow.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Final
+
+import structlog
+
+from callseal.seal.status import MAX_ALARMS, MAX_DETAIL, Alarm
+
+_LOG: Final[structlog.typing.FilteringBoundLogger] = structlog.get_logger()
+
+
+class Board:
+    """The alarms that stand, and the counters."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self._lock = threading.Lock()
+        self._alarms: dict[tuple[str, str], Alarm] = {}
+        self._counters: Counter[str] = Counter()
+
+    def put(self, code: str, subject: str, detail: str) -> None:
+        """Let an alarm stand; one that stands already keeps its time and its words."""
+        words = f"{subject}: {detail}" if subject else detail
+        line = "".join(sign if sign.isprintable() else " " for sign in words)[:MAX_DETAIL]
+        with self._lock:
+            if (code, subject) in self._alarms:
+                return
+            self._alarms[code, subject] = Alarm(code=code, since=self._now(), detail=line)
+        _LOG.warning(f"uploader.{code}", subject=subject, detail=detail)
+
+    def clear(self, code: str, subject: str) -> None:
+        """Let an alarm be over."""
+        with self._lock:
+            found = self._alarms.pop((code, subject), None)
+        if found is not None:
+            _LOG.info(f"uploader.{code}.over", subject=subject)
+
+    def replace(self, code: str, details: Mapping[str, str]) -> None:
+        """Let exactly these alarms of one code stand, by what they are about."""
+        with self._lock:
+            over = [subject for known, subject in self._alarms if known == code and subject not in details]
+        for subject in over:
+            self.clear(code, subject)
+        for subject, detail in details.items():
+            self.put(code, subject, detail)
+
+    def alarms(self) -> tuple[Alarm, ...]:
+        """Return the alarms that stand, the oldest first, as many as a status has room for."""
+        with self._lock:
+            return tuple(self._alarms.values())[:MAX_ALARMS]
+
+    def count(self, name: str, number: int = 1) -> None:
+        """Count something."""
+        with self._lock:
+            self._counters[name] += number
+
+    def counted(self, name: str) -> int:
+        """Return how often something was counted."""
+        with self._lock:
+            return self._counters[name]

@@ -1,0 +1,408 @@
+"""One site's lane: the threads that send to one store, and the breaker that keeps them from a dead one.
+
+Lanes share nothing but the queues: a site that is down, slow or refuses costs the others nothing. Within a
+lane the ledger goes first, in its order, by one thread; then the parts of objects that have begun; then the
+next object, the oldest recording first.
+
+Conventions: what is under way is known in memory only, so that after a kill nothing is. `work_off` does in the
+calling thread what the lane's threads do. An error that no store may raise is a bug: it ends the service, which
+is better than a lane that silently stands still.
+"""
+
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import structlog
+
+from callseal.seal.durable import Step, no_step
+from callseal.seal.errors import SpoolError
+from callseal.seal.spool import Spool
+from callseal.store.errors import StoreDenied, StoreError, StoreRefused
+from callseal.store.interface import Pace, unpaced
+from callseal.uploader import ledger
+from callseal.uploader.alarms import Board
+from callseal.uploader.breaker import Breaker, Position
+from callseal.uploader.deliveries import Deliveries
+from callseal.uploader.errors import BundleBroken
+from callseal.uploader.ledger import Segment
+from callseal.uploader.outcome import Event, RowState, Sign, Verdict, Wait, verdict
+from callseal.uploader.pacing import Stopped
+from callseal.uploader.plan import plan_parts
+from callseal.uploader.queue import DOUBT_S, LONGEST_AGAIN_S, SECOND_MS, Queue
+from callseal.uploader.retry import limit_s, wait_s
+from callseal.uploader.schema import Key, PlannedPart, Row
+from callseal.uploader.worker import Sender, Target, Tried
+
+BROKEN_AGAIN_S: Final = 600.0
+"""How often what was refused or is broken is looked at again: somebody may have mended it meanwhile."""
+IDLE_S: Final = 30.0
+"""The longest sleep of a thread that nobody wakes; whoever adds something to do wakes it."""
+
+_LOG: Final[structlog.typing.FilteringBoundLogger] = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Depot:
+    """One spool with its queue."""
+
+    spool: Spool
+    queue: Queue
+    deliveries: Deliveries
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clocks:
+    """The clocks: wall time in milliseconds since 1970, seconds that never go back, and a draw from 0 to 1."""
+
+    now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
+    monotonic: Callable[[], float] = time.monotonic
+    draw: Callable[[], float] = random.random
+
+    def now(self) -> datetime:
+        """Return the wall clock's time in UTC."""
+        return datetime.fromtimestamp(self.now_ms() / SECOND_MS, UTC)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Undertaking:
+    """An object that is under way in parts."""
+
+    depot: Depot
+    row: Row
+    upload: str
+    todo: deque[PlannedPart]
+    running: int = 0
+    failed: Tried | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class _Ledger:
+    """What of one spool's ledger waits for this site."""
+
+    segments: deque[Segment] = field(default_factory=deque)
+    running: bool = False
+    blocked_until_s: float = 0.0
+    stale: bool = True
+
+
+_Job: TypeAlias = Callable[[], None]
+
+
+class Lane:
+    """Sends all that is due to one site."""
+
+    def __init__(
+        self,
+        target: Target,
+        depots: Iterable[Depot],
+        board: Board,
+        *,
+        clocks: Clocks,
+        stop: threading.Event,
+        pace: Pace = unpaced,
+        wait_for_quiet: Callable[[], None] = lambda: None,
+        step: Step = no_step,
+    ) -> None:
+        """`pace` and `wait_for_quiet` raise Stopped once `stop` is set, and so does the lane itself."""
+        self._target = target
+        self._board = board
+        self._clocks = clocks
+        self._stop = stop
+        self._wait_for_quiet = wait_for_quiet
+        self._lock = threading.Condition()
+        self._breaker = Breaker()
+        self._busy: dict[Path, set[Key]] = {}
+        self._ledgers: dict[Path, _Ledger] = {}
+        self._undertakings: list[_Undertaking] = []
+        self._depots = tuple(depots)
+        self._senders: dict[Path, Sender] = {}
+        for depot in self._depots:
+            root = depot.spool.root
+            self._busy[root], self._ledgers[root] = set(), _Ledger()
+            self._senders[root] = Sender(
+                queue=depot.queue,
+                ready_path=depot.spool.ready_path,
+                target=target,
+                pace=self._paced(pace),
+                check=self._check,
+                step=step,
+            )
+        self._step = step
+        self._pace = self._paced(pace)
+
+    @property
+    def target(self) -> Target:
+        """The store that it sends to."""
+        return self._target
+
+    def wake(self, *, segments: bool = False) -> None:
+        """Let idle threads look again; `segments` tells that the ledger may have grown."""
+        with self._lock:
+            if segments:
+                for item in self._ledgers.values():
+                    item.stale = True
+            self._lock.notify_all()
+
+    def serve(self) -> None:
+        """Send until `stop` is set: what each of the lane's threads does."""
+        while not self._stop.is_set():
+            try:
+                self._wait_for_quiet()
+                job = self._take()
+                if job is not None:
+                    job()
+                    continue
+            except Stopped:
+                return
+            self._idle()
+
+    def work_off(self) -> None:
+        """Send, in the calling thread, all that is due."""
+        while (job := self._take()) is not None:
+            job()
+
+    def is_open(self) -> bool:
+        """Tell whether the site is left alone at the moment."""
+        with self._lock:
+            return self._breaker.position is not Position.CLOSED
+
+    def told(self, sign: Sign, words: str = "") -> None:
+        """Take notice of what an answer says of the site."""
+        name, hasten = self._target.name, False
+        with self._lock:
+            before = self._breaker
+            match sign:
+                case Sign.REACHED:
+                    self._breaker = before.succeeded()
+                    hasten = before.position is not Position.CLOSED
+                case Sign.UNREACHABLE:
+                    self._breaker = before.failed(self._clocks.monotonic(), self._clocks.draw())
+                case Sign.DENIED:
+                    self._breaker = before.denied(self._clocks.monotonic())
+                case Sign.NOTHING:
+                    self._breaker = before.withdrawn()
+            after = self._breaker
+            self._lock.notify_all()
+        if sign is Sign.REACHED:
+            self._board.clear("store-unreachable", name)
+            self._board.clear("store-denied", name)
+        elif sign is Sign.DENIED:
+            self._board.put("store-denied", name, words)
+        elif sign is Sign.UNREACHABLE and after.position is Position.OPEN:
+            self._board.put("store-unreachable", name, words)
+        if hasten:
+            for depot in self._depots:
+                depot.queue.hasten(name)
+
+    def _take(self) -> _Job | None:
+        """Return something to do, which nobody else will be given; None if nothing may or need be done."""
+        self._check()
+        with self._lock:
+            if not self._breaker.admits(self._clocks.monotonic()):
+                return None
+            job = self._next_job()
+            if job is not None:
+                self._breaker = self._breaker.begun()
+            return job
+
+    def _next_job(self) -> _Job | None:
+        for depot in self._depots:
+            waiting = self._ledger_of(depot)
+            if waiting.running:
+                return None  # what comes behind it, comes behind it
+            if waiting.segments:
+                waiting.running = True
+                return lambda: self._send_segment(depot, waiting)
+        for undertaking in self._undertakings:
+            if undertaking.todo and undertaking.failed is None:
+                part = undertaking.todo.popleft()
+                undertaking.running += 1
+                return lambda: self._send_part(undertaking, part)
+        for depot in self._depots:
+            busy = self._busy[depot.spool.root]
+            row = depot.queue.next_object(self._target.name, self._clocks.now_ms(), busy)
+            if row is not None:
+                busy.add(row.key)
+                return lambda: self._send_object(depot, row)
+        return None
+
+    def _ledger_of(self, depot: Depot) -> _Ledger:
+        """Return what waits of a spool's ledger, listed anew where it may have grown."""
+        found = self._ledgers[depot.spool.root]
+        if self._clocks.monotonic() < found.blocked_until_s:
+            found.segments.clear()
+            found.stale = True
+            return found
+        if not found.running and found.stale and not found.segments:
+            subject = f"{depot.spool.ledger_path} {self._target.name}"
+            found.stale = False
+            try:
+                found.segments.extend(ledger.waiting(depot.spool, depot.queue, self._target.name))
+            except SpoolError as problem:
+                self._board.put("spool-failed", subject, str(problem))
+            else:
+                found.stale = len(found.segments) >= ledger.MAX_LISTED
+                self._board.clear("spool-failed", subject)
+        return found
+
+    def _send_segment(self, depot: Depot, waiting: _Ledger) -> None:
+        segment, name = waiting.segments[0], self._target.name
+        subject = f"{name} {segment.first}"
+        blocked = ""
+        try:
+            ledger.send_segment(segment, depot.queue, self._target, pace=self._pace, step=self._step)
+        except StoreDenied as problem:
+            self.told(Sign.DENIED, str(problem))
+        except (StoreRefused, BundleBroken) as problem:
+            # What comes behind belongs to the same history as what was refused: two in one store would
+            # leave neither of them whole.
+            blocked = str(problem)
+            self.told(Sign.REACHED if isinstance(problem, StoreRefused) else Sign.NOTHING)
+            self._board.put("ledger-refused", subject, blocked)
+        except StoreError as problem:
+            self._board.count("failures")
+            self.told(Sign.UNREACHABLE, str(problem))
+        else:
+            self.told(Sign.REACHED)
+            self._board.count("segments_sent")
+            self._board.clear("ledger-refused", subject)
+            with self._lock:
+                waiting.segments.popleft()
+        finally:
+            with self._lock:
+                waiting.running = False
+                if blocked:
+                    waiting.blocked_until_s = self._clocks.monotonic() + BROKEN_AGAIN_S
+                self._lock.notify_all()
+
+    def _send_object(self, depot: Depot, row: Row) -> None:
+        sender = self._senders[depot.spool.root]
+        with self._released_on_stop(depot, row):
+            try:
+                plan = plan_parts(row.size_bytes, self._target.writer.capabilities)
+            except StoreRefused as problem:
+                self._settle(depot, row, Tried(event=Event.REFUSED, words=str(problem)), row.upload)
+                return
+            if plan is None:
+                self._settle(depot, row, sender.put(row), "")
+                return
+            if row.upload:
+                upload, parts = row.upload, depot.queue.parts(row.key)
+            else:
+                begun = sender.begin(row, plan)
+                if isinstance(begun, Tried):
+                    self._settle(depot, row, begun, "")
+                    return
+                upload, parts = begun
+            undertaking = _Undertaking(
+                depot=depot, row=row, upload=upload, todo=deque(part for part in parts if not part.tag)
+            )
+            # The probe has to have an end here: the parts are tries of their own.
+            self.told(Sign.NOTHING)
+            if not undertaking.todo:
+                self._finish(undertaking)
+                return
+            with self._lock:
+                self._undertakings.append(undertaking)
+                self._lock.notify_all()
+
+    def _send_part(self, undertaking: _Undertaking, part: PlannedPart) -> None:
+        row, depot = undertaking.row, undertaking.depot
+        with self._released_on_stop(depot, row):
+            failed = self._senders[depot.spool.root].put_part(row, undertaking.upload, part)
+            with self._lock:
+                undertaking.running -= 1
+                undertaking.failed = undertaking.failed or failed
+                last = undertaking.running == 0 and (not undertaking.todo or undertaking.failed is not None)
+                if last:
+                    self._undertakings.remove(undertaking)
+            if failed is None:
+                self._board.count("parts_sent")
+                self.told(Sign.REACHED)
+            if last:
+                self._finish(undertaking)
+            elif failed is not None:
+                self.told(verdict(failed.event, attempted=row.attempted).sign, failed.words)
+
+    def _finish(self, undertaking: _Undertaking) -> None:
+        depot, row = undertaking.depot, undertaking.row
+        tried = undertaking.failed or self._senders[depot.spool.root].end(row, undertaking.upload)
+        self._settle(depot, row, tried, undertaking.upload)
+
+    def _settle(self, depot: Depot, row: Row, tried: Tried, upload: str) -> None:
+        """Note what became of an object, and let everybody know."""
+        found = verdict(tried.event, attempted=row.attempted)
+        complete = depot.queue.settle(
+            row,
+            found,
+            version=tried.version,
+            now_ms=self._clocks.now_ms(),
+            not_before_ms=self._not_before_ms(row, found),
+            words="" if found.state is RowState.STORED else tried.words,
+        )
+        if upload and found.restart and tried.event is not Event.STORED:
+            self._senders[depot.spool.root].abandon(row, upload)
+        with self._lock:
+            self._busy[depot.spool.root].discard(row.key)
+        if found.state is RowState.STORED:
+            self._board.count("objects_sent")
+        else:
+            self._board.count("failures")
+        if complete:
+            self._board.count("sent")
+            _LOG.info("upload.sent", store=self._target.name, recording=row.key.id)
+        self.told(found.sign, tried.words)
+
+    def _not_before_ms(self, row: Row, found: Verdict) -> int:
+        match found.wait:
+            case Wait.NONE:
+                return 0
+            case Wait.RETRY:
+                delay_s = wait_s(row.tries + 1, self._clocks.draw())
+            case Wait.DOUBT:
+                delay_s = limit_s(row.tries + 1, first_s=DOUBT_S, longest_s=LONGEST_AGAIN_S)
+            case Wait.AGAIN:
+                delay_s = BROKEN_AGAIN_S
+        return self._clocks.now_ms() + int(delay_s * SECOND_MS)
+
+    def _idle(self) -> None:
+        now_s, now_ms = self._clocks.monotonic(), self._clocks.now_ms()
+        with self._lock:
+            breaker = self._breaker
+            if breaker.position is Position.OPEN:
+                limit = breaker.not_before_s - now_s
+            else:
+                due = [depot.queue.next_due_ms(self._target.name, now_ms) for depot in self._depots]
+                limit = min(((at - now_ms) / SECOND_MS for at in due if at is not None), default=IDLE_S)
+            if not self._stop.is_set():
+                self._lock.wait(min(max(limit, 0.0), IDLE_S))
+
+    def _check(self) -> None:
+        if self._stop.is_set():
+            raise Stopped
+
+    def _paced(self, pace: Pace) -> Pace:
+        def paced(size_bytes: int) -> None:
+            self._check()
+            pace(size_bytes)
+
+        return paced
+
+    @contextmanager
+    def _released_on_stop(self, depot: Depot, row: Row) -> Iterator[None]:
+        """Let a row that was under way when the service was stopped be free for who works it off later."""
+        try:
+            yield
+        except Stopped:
+            with self._lock:
+                self._busy[depot.spool.root].discard(row.key)
+                self._breaker = self._breaker.withdrawn()
+            raise
