@@ -141,7 +141,7 @@ def test_an_unexpected_error_is_said_to_be_a_bug_of_ours(
 def test_an_interrupted_command_ends_as_shells_expect(
     callseal: Commands, whole_archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(_places: object) -> None:
+    def interrupted(*_places: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(places, "scan", interrupted)

@@ -87,6 +87,7 @@ LINES: Final = st.text(
     action=st.sampled_from([OPEN, EVIDENCE, "what-comes-later"]),
 )
 def test_what_is_written_is_read_again(
+    *,
     reason: str,
     machine: str,
     remote: str | None,

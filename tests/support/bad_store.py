@@ -22,7 +22,7 @@ from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final
 from urllib.parse import parse_qs, unquote, urlsplit
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 NAMESPACE: Final = "http://s3.amazonaws.com/doc/2006-03-01/"
 ADMIN: Final = "ADMIN"
@@ -116,9 +116,9 @@ class BadStore:
 
     def _answer(self, request: Request) -> Reply:
         name, action = _operation(request)
-        self._check_right(request, action)
         if name != "create_bucket" and request.bucket not in self.buckets:
             raise Refusal(404, "NoSuchBucket")
+        self._check_right(request, action)
         return getattr(self, f"_{name}")(request)  # type: ignore[no-any-return]  # by name, as the table has it
 
     def _check_right(self, request: Request, action: str) -> None:
@@ -256,7 +256,7 @@ class BadStore:
     def _put_retention(self, request: Request) -> Reply:
         version, root = self._version(request), _parsed(request.body)
         mode = _text(root, "Mode")
-        until = datetime.fromisoformat(_text(root, "RetainUntilDate").replace("Z", "+00:00"))
+        until = datetime.fromisoformat(_text(root, "RetainUntilDate"))
         shorter = version.until is not None and until < version.until.replace(microsecond=0)
         weaker = version.mode == "COMPLIANCE" and mode != "COMPLIANCE"
         quietly = Fault.SHORTENS_QUIETLY in self.faults
@@ -335,7 +335,7 @@ class BadStore:
             raise Refusal(412, "PreconditionFailed")
 
 
-# What an operation is called here, and which right it needs, by method, whether it is about an object, and the
+# What an operation is called here and which right it needs, by method, whether it is about an object, and the
 # word in its query that tells it from others.
 _OPERATIONS: Final[Mapping[tuple[str, bool, str], tuple[str, str]]] = {
     ("PUT", False, ""): ("create_bucket", "s3:CreateBucket"),
@@ -393,14 +393,14 @@ def _is_locked(version: Version) -> bool:
     return version.hold == "ON" or (version.until is not None and version.until > datetime.now(UTC))
 
 
-def _parsed(body: bytes) -> ElementTree.Element:
+def _parsed(body: bytes) -> ET.Element:
     try:
-        return ElementTree.fromstring(body)  # noqa: S314 - from the test's own client
-    except ElementTree.ParseError:
+        return ET.fromstring(body)  # noqa: S314 - from the test's own client
+    except ET.ParseError:
         raise Refusal(400, "MalformedXML") from None
 
 
-def _text(root: ElementTree.Element, name: str) -> str:
+def _text(root: ET.Element, name: str) -> str:
     return next(one.text or "" for one in root.iter() if one.tag.rpartition("}")[2] == name)
 
 
@@ -414,6 +414,7 @@ def serving(store: BadStore) -> Iterator[str]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # or each answer waits 40 ms for the other end's acknowledgement
 
         def _serve(self) -> None:
             parts = urlsplit(self.path)

@@ -58,8 +58,11 @@ class FilledSpool:
         self._ledger.stopped(0)
         self._locks.close()
 
-    def record(self, size_bytes: int) -> UUID:
-        """Leave one more recording in ``ready/``, whose sealed sound has this size."""
+    def record(self, size_bytes: int, stores: Sequence[str] = ()) -> UUID:
+        """Leave one more recording in ``ready/``, whose sealed sound has this size.
+
+        It is meant for `stores`, or for those of the spool if none is named.
+        """
         at = self._now()
         recording = uuid7(int(at.timestamp() * 1000), self._chance.randbytes(10))
         audio, call = self._chance.randbytes(size_bytes), self._chance.randbytes(CALL_SIZE_BYTES)
@@ -72,7 +75,7 @@ class FilledSpool:
             id=recording,
             started_at=at,
             ended_at=at + timedelta(seconds=1),
-            stores=self._stores,
+            stores=tuple(stores) or self._stores,
             ledger=self._ledger.place,
         )
         data = manifest.to_bytes()

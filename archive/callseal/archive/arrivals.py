@@ -24,7 +24,6 @@ from callseal.seal.verify.findings import Check, Finding, unchecked
 
 AHEAD: Final = "clock-ahead"
 BEHIND: Final = "clock-behind"
-LATE: Final = "heartbeat-late"
 
 STEADY: Final = timedelta(minutes=1)
 """A segment is finished every minute, and brought at once."""
@@ -83,27 +82,21 @@ def clock_findings(arrivals: Sequence[Arrival]) -> tuple[Finding, ...]:
         found.append(unchecked(f"entry {foremost.sequence}", Check.LEDGER, words, AHEAD))
     worst = max(_live_runs(arrivals), key=lambda run: run.least, default=None)
     if worst is not None:
+        since, until = write_time(worst.first.arrived_at), write_time(worst.last.arrived_at)
         words = (
-            f"from {write_time(worst.first.arrived_at)} to {write_time(worst.last.arrived_at)} all entries came"
-            f" {worst.least.total_seconds():.0f} s or more after they say that they were written, always by the"
-            " same time: the device's clock is behind, or something holds them back"
+            f"from {since} to {until} all segments came {worst.least.total_seconds():.0f} s or more after"
+            " they say that they were written, always by the same time: the device's clock is behind, or"
+            " something holds them back"
         )
         found.append(unchecked(f"entry {worst.first.sequence}", Check.LEDGER, words, BEHIND))
     return tuple(found)
 
 
-def late(newest: Arrival, arrivals: Sequence[Arrival], *, now: datetime, after: timedelta) -> Finding | None:
-    """Tell of a device of which nothing was heard for longer than `after`, by our clock."""
-    last = None
-    for last in _live_runs(arrivals):
-        pass
+def heard_at(newest: Arrival, arrivals: Sequence[Arrival]) -> datetime:
+    """Return when a device was last heard of, whose newest entry this is."""
     # What a clock that is behind says of its entries makes no device silent that is heard.
-    wrong = last is not None and last.last.sequence == newest.sequence
-    since = newest.arrived_at if wrong else min(newest.at, newest.arrived_at)
-    if now - since <= after:
-        return None
-    words = f"nothing was heard since {write_time(since)}, and no entry says that the agent ended"
-    return unchecked(f"entry {newest.sequence}", Check.LEDGER, words, LATE)
+    wrong = any(run.last.sequence == newest.sequence for run in _live_runs(arrivals))
+    return newest.arrived_at if wrong else min(newest.at, newest.arrived_at)
 
 
 def _live_runs(arrivals: Sequence[Arrival]) -> Iterator[_Run]:

@@ -46,6 +46,9 @@ from callseal.store.names import (
     stamp_name,
 )
 
+LEFTOVER_AGE_S: Final = 24 * 3600.0
+
+_SCRATCH_PREFIX: Final = ".copy-"
 _BLOCK_SIZE_BYTES: Final = 1024 * 1024
 _LAST: Final = {SIGNATURE_NAME: 1, MANIFEST_NAME: 2}
 """What is put behind everything else, and in which order."""
@@ -204,6 +207,19 @@ class Copier:
         raise CopyRefused(f"{name}: not copied: it does not have the certificate of {device}")
 
 
+def remove_leftovers(scratch: Path, *, now_s: float) -> None:
+    """Remove what copiers left behind that died a day ago or earlier; ScratchFailed where the disk refuses.
+
+    `now_s` is seconds since 1970, by the clock that gives files their times.
+    """
+    try:
+        for path in scratch.glob(f"{_SCRATCH_PREFIX}*"):
+            if now_s - path.lstat().st_mtime > LEFTOVER_AGE_S:
+                path.unlink(missing_ok=True)
+    except OSError as problem:
+        raise ScratchFailed(f"{scratch}: {problem.strerror}") from problem
+
+
 @contextlib.contextmanager
 def _source_fails() -> Iterator[None]:
     """Tell the failures of the store that is copied from apart from those of the other."""
@@ -258,7 +274,7 @@ def _scratch_file(folder: Path) -> Iterator[tuple[Path, Callable[[bytes], object
     It is open while it is read by another name, so every write goes straight to it.
     """
     try:
-        file = tempfile.NamedTemporaryFile(dir=folder, prefix=".copy-", buffering=0)  # noqa: SIM115 - below
+        file = tempfile.NamedTemporaryFile(dir=folder, prefix=_SCRATCH_PREFIX, buffering=0)  # noqa: SIM115 - below
     except OSError as problem:
         raise ScratchFailed(f"{folder}: {problem.strerror}") from problem
     with file:

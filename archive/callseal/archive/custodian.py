@@ -25,7 +25,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from callseal.archive.bundles import Lying, look, read_version
-from callseal.archive.examining import compare, examine
+from callseal.archive.examining import Ledgers, compare, examine
 from callseal.archive.identity import CustodianIdentity
 from callseal.archive.receipting import Given, Receipts
 from callseal.archive.troubles import Code, Trouble, trouble
@@ -33,7 +33,7 @@ from callseal.seal.durable import Step, no_step
 from callseal.seal.errors import ManifestError
 from callseal.seal.keys import TrustStore
 from callseal.seal.manifest import MANIFEST_NAME, MAX_SIZE_BYTES, Manifest, parse
-from callseal.seal.verify import ALTERED, NOT_CHECKED, Evidence
+from callseal.seal.verify import ALTERED, NOT_CHECKED
 from callseal.store.interface import Store
 from callseal.store.names import RecordingName
 
@@ -72,17 +72,16 @@ class Custodian:
         site: str,
         identity: CustodianIdentity,
         trust: TrustStore,
-        evidence: Evidence,
+        ledgers: Ledgers,
         *,
         now: Callable[[], datetime],
         step: Step = no_step,
     ) -> None:
-        """`evidence` has the devices' ledgers, and no receipts: they are what is made here."""
         self._store = store
         self._site = site
         self._identity = identity
         self._trust = trust
-        self._evidence = evidence
+        self._ledgers = ledgers
         self._now = now
         self._step = step
         self._receipts = Receipts(store, site, trust, step=step)
@@ -99,11 +98,11 @@ class Custodian:
         lying = look(self._store, name)
         if kept.given is not None:
             return self._received(lying, kept.given, kept.troubles)
-        if MANIFEST_NAME not in lying.versions:
+        if MANIFEST_NAME not in lying.versions and not lying.crowded:
             state = State.REFUSED if kept.troubles else State.INCOMPLETE
             return Outcome(name=name, state=state, lying=lying, troubles=kept.troubles)
         self._step("examine")
-        found = examine(self._store, lying, self._trust, self._evidence)
+        found = examine(self._store, lying, self._trust, self._ledgers)
         troubles = (*kept.troubles, *found.troubles)
         if found.exit_code == 0 and found.manifest is not None and kept.free:
             after = self._receipts.give(
@@ -118,7 +117,7 @@ class Custodian:
                     troubles=(*troubles, *after.troubles),
                     manifest=found.manifest,
                     given=given,
-                    new=True,
+                    new=after.new,
                 )
             words = f"{name.prefix}: a receipt came in between that is about another manifest"
             differs = () if given is None else (trouble(Code.FORGED, words),)

@@ -12,7 +12,8 @@ refused. `troubles` beside a 0 are about what lies there besides. Raises StoreEr
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
+from uuid import UUID
 
 from callseal.archive.bundles import Lying, Pinned, hash_version, read_version
 from callseal.archive.troubles import Code, Trouble, of_exit_code, trouble
@@ -28,7 +29,7 @@ from callseal.seal.manifest import (
     verify_signature,
 )
 from callseal.seal.receipt import ReceiptObject
-from callseal.seal.verify import ALTERED, NOT_CHECKED, Evidence, Report, verify_recording
+from callseal.seal.verify import ALTERED, NOT_CHECKED, UNTRUSTED, DeviceLedger, Report, verify_recording
 from callseal.store.interface import ObjectInfo, Store
 
 MAX_CANDIDATES: Final = 16
@@ -37,6 +38,32 @@ MAX_TOLD: Final = 20
 """How many things that do not belong there are told one by one of each recording."""
 
 CROWDED: Final = "more versions of objects lie in its folder than are looked at: somebody fills it"
+
+
+class Ledgers(Protocol):
+    """The devices' ledgers in one store, checked; both may raise StoreError."""
+
+    def ledger(self, device: str, pinned: int | None = None) -> DeviceLedger | None:
+        """Return a device's ledger, None if it is not at hand.
+
+        It reaches back to entry `pinned`: -1 is its beginning.
+        """
+
+    def whole(self, device: str) -> DeviceLedger | None:
+        """Return a device's ledger from its first entry on, with its time stamps; slow."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _AtHand:
+    """What a recording is checked by: a ledger. Receipts are what is made here."""
+
+    kept: DeviceLedger | None
+
+    def ledger(self, device: str) -> DeviceLedger | None:
+        return self.kept if self.kept is not None and self.kept.chain.device == device else None
+
+    def receipts(self, _device: str, _recording: UUID) -> tuple[tuple[str, bytes], ...]:
+        return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,14 +88,14 @@ class _Candidate:
     signature: bytes
 
 
-def examine(store: Store, lying: Lying, trust: TrustStore, evidence: Evidence) -> Examined:
+def examine(store: Store, lying: Lying, trust: TrustStore, ledgers: Ledgers) -> Examined:
     """Judge a recording that has a manifest."""
     if lying.crowded:
         return Examined(exit_code=ALTERED, troubles=(trouble(Code.EXTRA_OBJECT, CROWDED),))
     best: Report | None = None
     for candidate in _candidates(store, lying):
         pins = _pins(store, lying, candidate)
-        report = _verify(store, lying, pins, trust, evidence)
+        report = _judge(store, lying, candidate.manifest, pins, trust=trust, ledgers=ledgers)
         if report.exit_code == 0:
             return _well(store, lying, candidate, pins)
         # What may still turn out well is worth more than what can't.
@@ -77,7 +104,7 @@ def examine(store: Store, lying: Lying, trust: TrustStore, evidence: Evidence) -
     if best is None:
         # None fits any signature: say of the oldest what is wrong with it.
         oldest = {lying.name.prefix + last: row[0] for last, row in lying.versions.items()}
-        best = _verify(store, lying, oldest, trust, evidence)
+        best = _verify(store, lying, oldest, trust, None)
     return Examined(
         exit_code=best.exit_code,
         troubles=(_told(best), *_besides(lying, frozenset(lying.versions), {})),
@@ -165,11 +192,35 @@ def _pins(store: Store, lying: Lying, candidate: _Candidate) -> dict[str, Object
     return pins
 
 
+def _judge(
+    store: Store,
+    lying: Lying,
+    manifest: Manifest,
+    pins: Mapping[str, ObjectInfo],
+    *,
+    trust: TrustStore,
+    ledgers: Ledgers,
+) -> Report:
+    pinned = -1 if manifest.ledger is None else manifest.ledger.sequence
+    report = _verify(store, lying, pins, trust, ledgers.ledger(manifest.device, pinned))
+    if report.exit_code != UNTRUSTED:
+        return report
+    # A revoked device counts for what a time stamp proves to be older: those come with the whole ledger.
+    whole = ledgers.whole(manifest.device)
+    if whole is None or not whole.anchors:
+        return report
+    return _verify(store, lying, pins, trust, whole)
+
+
 def _verify(
-    store: Store, lying: Lying, pins: Mapping[str, ObjectInfo], trust: TrustStore, evidence: Evidence
+    store: Store,
+    lying: Lying,
+    pins: Mapping[str, ObjectInfo],
+    trust: TrustStore,
+    ledger: DeviceLedger | None,
 ) -> Report:
     reader = Pinned(store, pins)
-    report = verify_recording(reader, lying.name.prefix, trust, evidence)
+    report = verify_recording(reader, lying.name.prefix, trust, _AtHand(kept=ledger))
     if reader.failure is not None:
         raise reader.failure
     return report

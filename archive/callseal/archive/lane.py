@@ -14,12 +14,11 @@ depended on it waits. What becomes of each recording is settled in the memory at
 broken off anywhere. `stopped` ends it between two recordings.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final, Protocol
-from uuid import UUID
 
 import structlog
 
@@ -27,16 +26,17 @@ from callseal.archive.bundles import Found, Stray, devices_in, found_in
 from callseal.archive.copying import Copier
 from callseal.archive.custodian import Custodian, Outcome, State
 from callseal.archive.errors import CopyRefused, SourceFailed
+from callseal.archive.examining import Ledgers
 from callseal.archive.identity import CustodianIdentity
 from callseal.archive.memory import Known, Memory, milliseconds
 from callseal.archive.receipting import Given, Receipts
 from callseal.archive.scrubbing import draw_share, scrub
-from callseal.archive.troubles import Code, Trouble, trouble
+from callseal.archive.troubles import Code, Trouble, of_ledger, trouble
 from callseal.seal.durable import Step, no_step
 from callseal.seal.keys import TrustStore
 from callseal.seal.manifest import Manifest
 from callseal.seal.receipt import Receipt
-from callseal.seal.verify import NOT_CHECKED, DeviceLedger
+from callseal.seal.verify import NOT_CHECKED, Finding
 from callseal.store.errors import StoreError, StoreMissing
 from callseal.store.interface import CentralStore
 from callseal.store.names import LEDGER, RecordingName
@@ -45,6 +45,8 @@ RECENT_DAYS: Final = 2
 """How many days before today are listed in every round; late ones come with the next full scan."""
 MAX_AGAIN: Final = 200
 """How many recordings a round tries again, and how many it copies."""
+KEEPING_TOLD: Final = timedelta(hours=2)
+"""How long a protection that failed is told: it is tried again after an hour at the latest."""
 SCRUB_EVERY: Final = timedelta(days=1)
 SCRUBS_A_ROUND: Final = 20
 """So that receipts for new recordings need not wait for old ones: 28,800 a day with a round a minute."""
@@ -54,6 +56,7 @@ _COPY: Final = "copy of "
 _LEDGER: Final = "ledger"
 _LEDGER_COPY: Final = "copy of its ledger"
 _STRAYS: Final = "strays"
+_KEEPING: Final = "protections"
 _SCRUB: Final = "reading again "
 
 
@@ -75,37 +78,37 @@ class Limits:
     scrub_share: float
 
 
-class Ledgers(Protocol):
-    """The devices' ledgers in one store, checked."""
+class Watch(Ledgers, Protocol):
+    """The devices' ledgers in one store, watched: what `continuity.Continuity` does."""
 
     def refresh(self) -> None:
-        """Look for what is new; raises StoreError."""
+        """Look for what is new; raises StoreError and ScratchFailed."""
 
-    def ledger(self, device: str) -> DeviceLedger | None:
-        """Return a device's ledger, None if it is not at hand."""
+    def devices(self) -> Sequence[str]:
+        """Return the devices that have a ledger there."""
 
-    def troubles(self) -> Iterable[tuple[str, Sequence[Trouble]]]:
-        """Yield what is wrong with each device's ledger, or with the device by its ledger."""
+    def findings(self, device: str) -> Sequence[Finding]:
+        """Return what is wrong with a device's ledger, or with the device by its ledger."""
 
 
 class Keeper(Protocol):
-    """What protects recordings from deletion."""
+    """What protects recordings from deletion; both return what is wrong, and raise ScratchFailed."""
 
-    def received(self, receipt: Receipt, manifest: Manifest) -> None:
-        """Take note of a recording that was received."""
+    def received(self, receipt: Receipt, manifest: Manifest) -> tuple[Trouble, ...]:
+        """Take note of a recording that was received just now."""
 
-    def renew(self, now: datetime) -> None:
-        """Extend what is about to end; raises StoreError."""
+    def renew(self, now: datetime) -> tuple[Trouble, ...]:
+        """Extend what is about to end."""
 
 
 class _NoKeeper:
     """Nothing is protected."""
 
-    def received(self, receipt: Receipt, manifest: Manifest) -> None:
-        pass
+    def received(self, _receipt: Receipt, _manifest: Manifest) -> tuple[Trouble, ...]:
+        return ()
 
-    def renew(self, now: datetime) -> None:
-        pass
+    def renew(self, _now: datetime) -> tuple[Trouble, ...]:
+        return ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -134,19 +137,6 @@ class Tools:
     step: Step = no_step
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Evidence:
-    """What recordings are checked by: the ledgers. Receipts are what is made here."""
-
-    ledgers: Ledgers
-
-    def ledger(self, device: str) -> DeviceLedger | None:
-        return self.ledgers.ledger(device)
-
-    def receipts(self, _device: str, _recording: UUID) -> tuple[tuple[str, bytes], ...]:
-        return ()
-
-
 class Lane:
     """Works on one store; `sites` are all of the settings, this one among them, in their order."""
 
@@ -154,7 +144,7 @@ class Lane:
         self,
         site: Site,
         sites: Sequence[Site],
-        ledgers: Ledgers,
+        ledgers: Watch,
         tools: Tools,
         keeper: Keeper | None = None,
     ) -> None:
@@ -163,12 +153,13 @@ class Lane:
         self._ledgers = ledgers
         self._tools = tools
         self._keeper = keeper if keeper is not None else _NoKeeper()
+        self._unkept: list[tuple[Trouble, datetime]] = []
         self._custodian = Custodian(
             site.store,
             site.name,
             tools.identity,
             tools.trust,
-            _Evidence(ledgers=ledgers),
+            ledgers,
             now=tools.now,
             step=tools.step,
         )
@@ -181,13 +172,14 @@ class Lane:
                 return done
             work(done)
         self._read_again(done)
-        self._keeper.renew(self._tools.now())
+        self._keep()
         return done
 
     def _check_ledgers(self, _done: Done) -> None:
         self._ledgers.refresh()
-        for device, troubles in self._ledgers.troubles():
-            self._tell(device, _LEDGER, troubles)
+        for device in self._ledgers.devices():
+            wrong = [finding for finding in self._ledgers.findings(device) if finding.exit_code]
+            self._tell(device, _LEDGER, [of_ledger(finding) for finding in wrong])
 
     def _scan(self, done: Done) -> None:
         now, store, memory = self._tools.now(), self.site.store, self._tools.memory
@@ -238,7 +230,7 @@ class Lane:
         now = self._tools.now()
         lying = outcome.lying
         self._tools.step("settle")
-        self._tools.memory.settle(
+        new = self._tools.memory.settle(
             self.site.name,
             name,
             outcome.state,
@@ -248,10 +240,14 @@ class Lane:
             newest_at=lying.newest_at,
             now=now,
         )
-        self._log(outcome)
+        if outcome.new:
+            _LOG.info("custodian.received", store=self.site.name, device=name.device, recording=str(name.id))
+        self._log(name.device, str(name.id), new)
         if outcome.given is not None and outcome.manifest is not None:
             done.received += outcome.new
-            self._keeper.received(outcome.given.receipt, outcome.manifest)
+            self._unkept += (
+                (one, now) for one in self._keeper.received(outcome.given.receipt, outcome.manifest)
+            )
             for target in self._sites:
                 meant = target.name in outcome.manifest.stores and target.name != self.site.name
                 if target.filled and meant and not self.site.filled:
@@ -376,6 +372,13 @@ class Lane:
             self._tell(found.device, _SCRUB + str(found.id), found.troubles)
             memory.undraw(site.name, name)
 
+    def _keep(self) -> None:
+        """Renew protections; what failed is told for as long as it may not have been tried again."""
+        now = self._tools.now()
+        self._unkept += ((one, now) for one in self._keeper.renew(now))
+        self._unkept = [(one, at) for one, at in self._unkept if now - at <= KEEPING_TOLD]
+        self._tell("", _KEEPING, tuple(dict.fromkeys(one for one, _at in self._unkept)))
+
     def _sources(self) -> list[Site]:
         return [one for one in self._sites if not one.filled and one.name != self.site.name]
 
@@ -386,14 +389,18 @@ class Lane:
         return Copier(source.store, self.site.store, self._tools.scratch, step=self._tools.step)
 
     def _tell(self, device: str, subject: str, troubles: Sequence[Trouble]) -> None:
-        self._tools.memory.tell(self.site.name, device, subject, troubles, now=self._tools.now())
+        new = self._tools.memory.tell(self.site.name, device, subject, troubles, now=self._tools.now())
+        self._log(device, subject, new)
 
-    def _log(self, outcome: Outcome) -> None:
-        where = {"store": self.site.name, "device": outcome.name.device, "recording": str(outcome.name.id)}
-        if outcome.new:
-            _LOG.info("custodian.received", **where)
-        for item in outcome.troubles:
-            _LOG.warning(f"custodian.{item.code}", **where, detail=item.words)
+    def _log(self, device: str, subject: str, new: Sequence[Trouble]) -> None:
+        for item in new:
+            _LOG.warning(
+                f"custodian.{item.code}",
+                store=self.site.name,
+                device=device,
+                subject=subject,
+                detail=item.words,
+            )
 
 
 def _newest_ms(found: Found) -> int:

@@ -1,9 +1,9 @@
 """One device's segments as they lie in a store: found, and read.
 
-Names sort as texts and not as numbers (``100.jsonl`` stands before ``99.jsonl``), and a year has half a million
-of them, so that nobody lists them all every minute. What comes next is known: a segment is named by its first
-entry, which is the number of entries so far. `newer` lists only the names around it, those with the same
-digits but the last two; `all` lists everything, for the rare look at what is missing or too much.
+Names sort as texts and not as numbers (``100.jsonl`` stands before ``99.jsonl``), and a year has half a
+million of them, so that nobody lists them all every minute. What comes next is known: a segment is named by
+its first entry, which is the number of entries so far. `newer` lists only the names around it, those with the
+same digits but the last two; `everything` is for the rare look at what is missing or too much.
 
 Where the store keeps versions, each name may have several: whoever may add can put another one over the
 device's, and the newest is what a plain reading gives. `read` gives them all, and the device's own first,
@@ -17,7 +17,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from itertools import groupby
+from operator import attrgetter
+from typing import Final, Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -26,9 +28,10 @@ from callseal.seal.ledger.checkpoint import LINE_PREFIX, open_checkpoint, read_l
 from callseal.seal.ledger.entry import split_line, verify_signature
 from callseal.seal.stamp import MAX_STAMP_BYTES
 from callseal.seal.verify.reading import read_up_to
-from callseal.store.interface import ObjectInfo, StoreReader, StoreWriter
+from callseal.store.interface import StoreReader, StoreWriter
 from callseal.store.names import (
     LEDGER,
+    MAX_NUMBER,
     STAMPS,
     ledger_name,
     parse_ledger_name,
@@ -44,7 +47,7 @@ MAX_VERSIONS: Final = 8
 _NEAR_DIGITS: Final = 2  # up to a hundred names: one answer of any store
 
 
-class Shelf(StoreReader, StoreWriter):
+class Shelf(StoreReader, StoreWriter, Protocol):
     """What is read here: a reader, and what it can do."""
 
 
@@ -55,14 +58,6 @@ class Listed:
     first: int
     versions: tuple[str | None, ...]
     arrived_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
-    """What a listing says, sorted by number; `strangers` are names of no segment."""
-
-    segments: tuple[Listed, ...]
-    strangers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,20 +83,18 @@ class LedgerShelf:
         begin = size
         while True:
             near = str(begin)[:-_NEAR_DIGITS]
-            end = (int(near) + 1) * 10**_NEAR_DIGITS if near else 10**_NEAR_DIGITS
-            found = [
-                item
-                for item in self._list(f"{self._prefix}{near}").segments
-                if begin <= item.first < (end if near else item.first + 1)
-            ]
-            yield from found
-            if not found or not near:
+            end = (int(near or "0") + 1) * 10**_NEAR_DIGITS
+            # Longer numbers that begin alike are passed over: their turn comes.
+            listed = self._list(f"{self._prefix}{near}", range(begin, end))
+            found = [item for item in listed if isinstance(item, Listed)]
+            if not found:
                 return
+            yield from sorted(found, key=lambda item: item.first)
             begin = end
 
-    def all(self) -> Listing:
-        """Return all that lies there."""
-        return self._list(self._prefix)
+    def everything(self) -> Iterator[Listed | str]:
+        """Yield all that lies there, in the order of the names; a name that is no segment's as it is."""
+        return self._list(self._prefix, range(MAX_NUMBER + 1))
 
     def read(self, listed: Listed, key: Ed25519PublicKey | None) -> Found:
         """Return a segment's bytes, each different ones once, the device's own first.
@@ -132,25 +125,17 @@ class LedgerShelf:
         """Return a time stamp's bytes."""
         return self._bytes(stamp_name(self._device, size), None, MAX_STAMP_BYTES)
 
-    def _list(self, prefix: str) -> Listing:
-        versions: dict[int, list[ObjectInfo]] = {}
-        strangers: list[str] = []
+    def _list(self, prefix: str, wanted: range) -> Iterator[Listed | str]:
         keeps = self._store.capabilities.versions
-        for item in self._store.versions(prefix) if keeps else self._store.list(prefix):
-            parsed = parse_ledger_name(item.name)
+        listing = self._store.versions(prefix) if keeps else self._store.list(prefix)
+        for name, group in groupby(listing, key=attrgetter("name")):
+            parsed = parse_ledger_name(name)
             if parsed is None:
-                strangers.append(item.name)
-            else:
-                versions.setdefault(parsed[1], []).append(item)
-        segments = tuple(
-            Listed(
-                first=first,
-                versions=tuple(item.version if keeps else None for item in items),
-                arrived_at=items[0].modified_at,
-            )
-            for first, items in sorted(versions.items())
-        )
-        return Listing(segments=segments, strangers=tuple(strangers))
+                yield name
+            elif parsed[1] in wanted:
+                items = list(group)
+                versions = tuple(item.version if keeps else None for item in items)
+                yield Listed(first=parsed[1], versions=versions, arrived_at=items[0].modified_at)
 
     def _bytes(self, name: str, version: str | None, limit_bytes: int) -> bytes:
         with closing(self._store.get(name, version)) as file:
@@ -163,13 +148,13 @@ class WholeCopy:
 
     place: str
     shelf: LedgerShelf
-    listing: Listing
     key: Ed25519PublicKey | None
     keeps_all: bool = True
     _at: dict[int, Listed] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._at = {item.first: item for item in self.listing.segments}
+        there = (item for item in self.shelf.everything() if isinstance(item, Listed))
+        self._at = {item.first: item for item in sorted(there, key=lambda item: item.first)}
 
     def firsts(self) -> Sequence[int]:
         """Return the numbers of the segments, sorted."""

@@ -148,8 +148,8 @@ class Memory:
         versions: int,
         newest_at: datetime | None,
         now: datetime,
-    ) -> None:
-        """Remember what became of a recording, in place of what was known."""
+    ) -> tuple[Trouble, ...]:
+        """Remember what became of a recording, in place of what was known; return what is newly wrong."""
         with self._transaction() as run:
             row = run(
                 "SELECT state, tries FROM recordings WHERE store = ? AND device = ? AND day = ? AND id = ?",
@@ -169,14 +169,16 @@ class Memory:
                     milliseconds(now + again_after(state, tries)),
                 ),
             )
-            _tell(run, (store, name.device, str(name.id)), troubles, now)
+            return _tell(run, (store, name.device, str(name.id)), troubles, now)
+        return tuple(troubles)
 
     def tell(
         self, store: str, device: str, subject: str, troubles: Sequence[Trouble], *, now: datetime
-    ) -> None:
-        """Remember what is wrong with something that is no recording, in place of what was."""
+    ) -> tuple[Trouble, ...]:
+        """Remember what is wrong with something else than a recording; return what is newly wrong."""
         with self._transaction() as run:
-            _tell(run, (store, device, subject), troubles, now)
+            return _tell(run, (store, device, subject), troubles, now)
+        return tuple(troubles)
 
     def due(self, store: str, now: datetime, limit: int) -> list[RecordingName]:
         """Return recordings that are not received and are to be looked at again, the most overdue first."""
@@ -372,7 +374,10 @@ def _connect(path: Path | None) -> sqlite3.Connection:
     return db
 
 
-def _tell(run: _Run, key: tuple[str, str, str], troubles: Sequence[Trouble], now: datetime) -> None:
+def _tell(
+    run: _Run, key: tuple[str, str, str], troubles: Sequence[Trouble], now: datetime
+) -> tuple[Trouble, ...]:
+    """Write the troubles of one subject in place of the old ones; return those of codes that it had not."""
     rows = run(
         "SELECT code, min(since_ms) FROM troubles WHERE store = ? AND device = ? AND subject = ?"
         " GROUP BY code",
@@ -384,6 +389,7 @@ def _tell(run: _Run, key: tuple[str, str, str], troubles: Sequence[Trouble], now
         since_ms = since.get(item.code, milliseconds(now))
         values = (*key, number, item.code, item.exit_code, item.words, since_ms)
         run("INSERT INTO troubles VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+    return tuple(item for item in troubles if item.code not in since)
 
 
 def _key(name: RecordingName) -> tuple[str, str, str]:

@@ -48,10 +48,14 @@ class Given:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """What lies in a store under a receipt's name: one that counts, if there is one, and what else."""
+    """What lies in a store under a receipt's name: one that counts, if there is one, and what else.
+
+    `new` says that it was put there just now.
+    """
 
     given: Given | None
     troubles: tuple[Trouble, ...] = ()
+    new: bool = False
 
     @property
     def free(self) -> bool:
@@ -125,7 +129,7 @@ class Receipts:
         if not self._put(receipt_name(manifest.device, manifest.id), data):
             # Another custodian was faster, or this one before it died.
             return self.read(manifest.device, manifest.id)
-        return Kept(given=check(data, manifest.device, manifest.id, self._site, self._trust))
+        return Kept(given=check(data, manifest.device, manifest.id, self._site, self._trust), new=True)
 
     def pass_on(self, given: Given) -> Kept:
         """Put a receipt about another store here, where the device can read it; return what lies there then.

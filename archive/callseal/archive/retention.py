@@ -44,6 +44,8 @@ AGAIN_SOON: Final = timedelta(minutes=5)
 """The same, where the store could not be reached."""
 MOST_FAILURES: Final = 3
 """After as many recordings in a row that the store did not answer for, the round ends."""
+NOT_DONE: Final = "?"
+"""Stands for the newest decision in the memory where something went wrong: it is due by its time."""
 NOT_THERE: Final = 12
 """Exit code for an object that a receipt vouches for and that is gone: as altered."""
 
@@ -226,7 +228,7 @@ class Retention:
                 yield parsed
         for device, recording, newest in self.keeping.decisions.recordings():
             # Decisions about what nobody received yet are seen once it is.
-            if self._memory.newest_record(device, recording) not in {None, newest}:
+            if self._memory.newest_record(device, recording) not in {None, NOT_DONE, newest}:
                 yield device, recording
 
     def _guarded(
@@ -236,10 +238,10 @@ class Retention:
         try:
             yield from self._bring(self.keeping.look(device, recording, manifest), now)
         except (StoreUnreachable, StoreDenied) as problem:
-            self._memory.note(device, recording, look_at=now + AGAIN_SOON, newest_record="")
+            self._memory.note(device, recording, look_at=now + AGAIN_SOON, newest_record=NOT_DONE)
             yield Renewal(outcome=Outcome.FAILED, device=device, recording=recording, problem=problem)
         except (StoreError, RemoteError) as problem:
-            self._memory.note(device, recording, look_at=now + AGAIN_AFTER, newest_record="")
+            self._memory.note(device, recording, look_at=now + AGAIN_AFTER, newest_record=NOT_DONE)
             yield Renewal(outcome=Outcome.FAILED, device=device, recording=recording, problem=problem)
 
     def _bring(self, kept: Kept, now: datetime) -> Iterator[Renewal]:

@@ -1,8 +1,8 @@
 """The custodian as a service: a thread a store, so that one that is down does not stop work on another.
 
 Each lane does a round every `scan_s`, and at once where the store tells that something was added. One that
-fails is left alone for a while, longer each time. What is wrong is in the memory, found again after a restart,
-and raised as alarms: one a store and code, with how many there are and the first of them.
+fails is left alone for a while, longer each time. What is wrong is in the memory, found again after a
+restart, and raised as alarms: one a store and code, with how many there are and the first of them.
 
 Conventions: waits run on the monotonic clock, times in the status on the wall clock. The status lies in the
 folder ``status`` of the custodian's own. Alarms: ``store-unreachable``, ``store-denied``, ``store-refused``,
@@ -22,7 +22,7 @@ from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import structlog
 
@@ -35,7 +35,9 @@ from callseal.seal import status as service_status
 from callseal.seal.errors import SpoolError
 from callseal.seal.status import MAX_ALARMS, MAX_DETAIL, Alarm, State, Status
 from callseal.store.errors import StoreDenied, StoreError, StoreUnreachable
-from callseal.store.interface import Watched
+
+if TYPE_CHECKING:
+    from callseal.store.interface import Watched
 
 SERVICE: Final = "custodian"
 STATUS_FOLDER: Final = "status"
@@ -79,7 +81,7 @@ class _Standing:
 
 
 def once(sites: Sequence[Site], make_lane: Callable[[Site], Lane], memory: Memory) -> tuple[Round, ...]:
-    """Do one round of each store; those that the custodian fills come after those that they are filled from."""
+    """Do one round of each store; those that the custodian fills come after the others."""
     rounds = []
     for site in sorted(sites, key=lambda site: site.filled):
         problem: StoreError | ArchiveError | None = None

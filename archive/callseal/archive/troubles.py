@@ -6,12 +6,12 @@ objects by their names in the store, which hold nothing of a customer; names tha
 fit for one line.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from callseal.seal.verify import ALTERED, BAD_SIGNATURE, NOT_CHECKED, UNTRUSTED
+from callseal.seal.verify import ALTERED, BAD_SIGNATURE, NOT_CHECKED, UNTRUSTED, Finding
 
 MAX_WORDS: Final = 400
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
@@ -62,8 +62,7 @@ class Trouble:
 
 def trouble(code: Code, words: str, exit_code: int = ALTERED) -> Trouble:
     """Return what is told; `words` become one line of a length that fits everywhere."""
-    line = "".join(sign if sign.isprintable() else _REPLACEMENT for sign in words)
-    return Trouble(code=code.value, exit_code=exit_code, words=line[:MAX_WORDS])
+    return Trouble(code=code.value, exit_code=exit_code, words=_line(words))
 
 
 def of_exit_code(exit_code: int, words: str) -> Trouble:
@@ -71,6 +70,23 @@ def of_exit_code(exit_code: int, words: str) -> Trouble:
     return trouble(_BY_EXIT_CODE.get(exit_code, Code.ALTERED), words, exit_code)
 
 
+def of_ledger(finding: Finding) -> Trouble:
+    """Return what is told of a finding about a ledger: its code, ``ledger-`` before it."""
+    code = f"ledger-{finding.code or finding.outcome.value}"
+    words = _line(f"{finding.object}: {finding.words}")
+    return Trouble(code=code, exit_code=finding.exit_code, words=words)
+
+
+def of_retention(event: str, fields: Mapping[str, str], exit_code: int) -> Trouble:
+    """Return what is told of a protection that could not be extended, by how it is logged."""
+    words = ", ".join(f"{name} {value}" for name, value in fields.items())
+    return Trouble(code=event.replace(".", "-"), exit_code=exit_code, words=_line(words))
+
+
 def gravest(troubles: Iterable[Trouble]) -> int:
     """Return the gravest exit code, 0 if there is none."""
     return min((item.exit_code for item in troubles if item.exit_code), default=0)
+
+
+def _line(words: str) -> str:
+    return "".join(sign if sign.isprintable() else _REPLACEMENT for sign in words)[:MAX_WORDS]

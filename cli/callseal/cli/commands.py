@@ -94,6 +94,15 @@ ENTRIES: Final = (
     Entry(name="open", module="open_command", words=mark("Decrypt a recording, with its private key.")),
     Entry(name="verify", module="verify_command", words=mark("Prove that recordings are what was recorded.")),
     Entry(
+        name="retention",
+        module="retention_command",
+        words=mark("Until when recordings are kept, and why."),
+        group=True,
+    ),
+    Entry(
+        name="hold", module="hold_command", words=mark("Put recordings on hold, and lift that."), group=True
+    ),
+    Entry(
         name="stamp",
         module="stamp_command",
         words=mark("Let a time-stamping authority stamp the ledgers in a store."),

@@ -39,6 +39,7 @@ from callseal.store.directory import MARKER_NAME, DirectoryStore
 from callseal.store.errors import StoreError
 from callseal.store.interface import Store
 from callseal.store.names import RECORDINGS, device_prefix, parse_recording_name
+from callseal.store.opening import open_store
 
 SPOOL: Final = "spool"
 
@@ -282,14 +283,14 @@ def scope_of(
 def named_store(store: str | Path, settings: Settings | None, trust: TrustStore) -> StorePlace:
     """Return the store that ``--store`` means: one of the settings by its name, otherwise a folder.
 
-    What has a slash in it is a folder. NotFound for what is neither a name in the settings nor a folder.
+    What has a slash in it is a folder. Where there are settings, NotFound for what is neither.
     """
     known = () if settings is None else settings.stores
     for item in known:
         if not _is_path(store) and item.name == str(store):
             return store_place(item, trust)
     path = Path(store)
-    if not _is_path(store) and not is_there(path):
+    if known and not _is_path(store) and not _is_folder(path):
         words = _("{name}: neither a folder nor one of the settings' stores ({names})")
         raise NotFound(words.format(name=store, names=", ".join(item.name for item in known) or "-"))
     return folder_place(path, settings, trust)
@@ -308,8 +309,6 @@ def folder_place(path: Path, settings: Settings | None, trust: TrustStore) -> St
 
 def store_place(item: StoreSettings, trust: TrustStore) -> StorePlace:
     """Return a store of the settings."""
-    from callseal.store.opening import open_store  # noqa: PLC0415 - brings boto3, for those who need it
-
     return StorePlace(name=item.name, store=open_store(item), asks=item.ask_reason, trust=trust)
 
 
@@ -339,6 +338,13 @@ def places_of(settings: Settings, trust: TrustStore | None = None) -> list[Place
 
 def _is_path(store: str | Path) -> bool:
     return isinstance(store, Path) or "/" in store or store in {".", ".."}
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # too long for a name, or not ours to see
+        return False
 
 
 def _same_folder(one: Path, other: Path) -> bool:

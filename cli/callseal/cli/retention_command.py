@@ -20,6 +20,7 @@ from callseal.cli.commands import add
 from callseal.cli.custody import Custody, Found, Stand, warn_of_doubts
 from callseal.cli.errors import UsageFault
 from callseal.cli.i18n import _
+from callseal.cli.kept_output import print_kept
 from callseal.config.terms import Terms, shipped_terms
 from callseal.seal.retention import (
     MAX_YEAR,
@@ -34,7 +35,6 @@ from callseal.seal.retention import (
 from callseal.seal.uuid7 import RANDOM_SIZE_BYTES
 from callseal.store.names import RecordingName
 
-JSON_TYPE: Final = "callseal-kept/1"
 ZONES: Final = timedelta(days=1)
 """A day in the settings of people can be a day ahead of that in UTC, or behind."""
 

@@ -107,10 +107,9 @@ def check(
         for item, run, results in done:
             _print(item, run, results)
         if admin is None:
-            words = _(
-                "no administrator's credentials were given: whether the lock holds against those is not known"
+            output.note(
+                _("without --admin-profile nobody has tried whether the lock holds against administrators")
             )
-            output.note(words)
     raise typer.Exit(code)
 
 
@@ -119,9 +118,7 @@ def _items(stores: Sequence[StoreSettings], name: str | None) -> Sequence[S3Sett
     found = [one for one in chosen if isinstance(one, S3Settings)]
     if not found:
         raise UsageFault(
-            _(
-                "no store of the type s3 is among them: a folder has no roles, whoever owns it may do everything"
-            )
+            _("no store of the type s3 is among them: a folder has no roles, its owner may do everything")
         )
     return found
 

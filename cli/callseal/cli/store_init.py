@@ -4,8 +4,8 @@ JSON: ``type "callseal-store-init/1", exit_code, stores[]``, each with ``store, 
 ``path``, an S3 store's ``findings[]`` of ``{bucket, feature, state, found}`` and ``policies`` (by role).
 
 Conventions: the exit code is 21 where something is weaker than the settings ask for, else 0; what goes wrong
-is raised. S3 is spoken to with the profile that was named, or the usual credentials, never with those that the
-settings name: they are a service's, and no service may do this.
+is raised. S3 is spoken to with the profile that was named, or the usual credentials, never with those that
+the settings name: they are a service's, and no service may do this.
 """
 
 import os

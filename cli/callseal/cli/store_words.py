@@ -1,4 +1,4 @@
-"""What the rows of ``callseal store check`` say to people; the codes are those of `callseal.store.promises`."""
+"""What the rows of ``callseal store check`` say to people; the codes are those of `store.promises`."""
 
 from typing import Final
 

@@ -5,7 +5,8 @@ is elsewhere (`opening`).
 
 Conventions: an operation is named as in the S3 API (``PutObject``); parameters are those of boto3. Whatever
 says nothing of the account's rights is raised: a store that can't be reached, credentials that it does not
-know. Messages name the bucket and the profile, never a key.
+know. Nothing is asked for twice: a second attempt would meet what the first has done. Messages name the store
+and the profile, never a key.
 """
 
 import dataclasses
@@ -13,61 +14,24 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 
-import boto3
 from botocore import xform_name
-from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    ConfigParseError,
-    ConnectionError,  # noqa: A004 - botocore's own, which is no OSError
-    CredentialRetrievalError,
-    HTTPClientError,
-    NoCredentialsError,
-    PartialCredentialsError,
-    ProfileNotFound,
-    TokenRetrievalError,
-)
+from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
 from callseal.config.central import S3Store
-from callseal.store.errors import StoreDenied, StoreRefused, StoreUnreachable
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
-
-CONNECT_TIMEOUT_S: Final = 10
-READ_TIMEOUT_S: Final = 60
-ATTEMPTS: Final = 3
-"""How often one thing is asked for where the store is busy: an examination has no queue that asks again."""
+from callseal.store.errors import StoreDenied, StoreRefused
+from callseal.store.s3_client import make_client
+from callseal.store.s3_errors import REMOTE_ERRORS, code_of, is_about_credentials, translate
 
 NONSENSE: Final = b"<nonsense>"
 """No document at all: whoever may make a change is told 400, whoever may not 403, and nothing is changed."""
 
-_NO_SUCH_ACCOUNT: Final = frozenset(
-    {
-        "AuthorizationHeaderMalformed",
-        "ExpiredToken",
-        "InvalidAccessKeyId",
-        "InvalidToken",
-        "RequestExpired",
-        "RequestTimeTooSkewed",
-        "SignatureDoesNotMatch",
-        "TokenRefreshRequired",
-    }
-)
-"""Answers of status 400 or 403 that are about the credentials and not about rights."""
-
-_UNUSABLE: Final = (
-    ConfigParseError,
-    CredentialRetrievalError,
-    NoCredentialsError,
-    PartialCredentialsError,
-    ProfileNotFound,
-    TokenRetrievalError,
-)
+_CLOCK_CODES: Final = frozenset({"RequestExpired", "RequestTimeTooSkewed"})
+_MISADDRESSED: Final = frozenset({"AuthorizationHeaderMalformed", "PermanentRedirect"})
+_NOT_ABOUT_RIGHTS: Final = _CLOCK_CODES | _MISADDRESSED
+_NO_BUCKET: Final = "NoSuchBucket"
 
 
 class Kind(StrEnum):
@@ -86,14 +50,12 @@ class Kind(StrEnum):
 
 _KINDS: Final = {
     400: Kind.INVALID,
-    401: Kind.DENIED,
     403: Kind.DENIED,
     404: Kind.MISSING,
     405: Kind.UNKNOWN,
+    408: Kind.BUSY,
     409: Kind.CONFLICT,
-    411: Kind.INVALID,
     412: Kind.TAKEN,
-    413: Kind.INVALID,
     415: Kind.UNKNOWN,
     429: Kind.BUSY,
     501: Kind.UNKNOWN,
@@ -123,25 +85,30 @@ class Answer:
         return self.kind is Kind.DONE
 
     def __str__(self) -> str:
-        return f"{self.status} {self.code}".rstrip() if self.code != str(self.status) else self.code
+        return str(self.status) if self.code in {"", str(self.status)} else f"{self.status} {self.code}"
 
 
 class Account:
-    """One profile's credentials at the store of one table of the settings."""
+    """One profile's credentials at the store of one table of the settings.
+
+    Without a profile they are the usual ones, never those that the settings name: they are a service's.
+    StoreDenied where there are none.
+    """
 
     def __init__(self, item: S3Store, profile: str | None) -> None:
-        self._where = f"store {item.name!r} (bucket {item.bucket!r} at {item.endpoint})"
-        self._who = "the usual credentials" if profile is None else f"profile {profile!r}"
-        with _translated(self._where, self._who):
-            self._client = _client(item, profile)
+        who = "the usual credentials" if profile is None else f"profile {profile!r}"
+        self._where = f"store {item.name!r}, {who}"
+        self._name = item.name
+        with self._translated():
+            self._client = make_client(item.model_copy(update={"profile": ""}), profile=profile)
 
     def ask(self, operation: str, **parameters: object) -> Answer:
         """Ask for one thing.
 
         Raises StoreUnreachable, StoreDenied where the credentials are not known, StoreRefused where there is
-        no such bucket (but for what is about the bucket itself, such as ``HeadBucket``).
+        no such bucket (but for ``HeadBucket``, which asks just that).
         """
-        with _translated(self._where, self._who):
+        with self._translated():
             answer = self._ask(operation, parameters)
             body = answer.reply.get("Body")
             if isinstance(body, StreamingBody):
@@ -164,7 +131,7 @@ class Account:
 
     def read(self, **parameters: object) -> tuple[Answer, bytes]:
         """Ask for an object, and read it whole: for what is known to be small."""
-        with _translated(self._where, self._who):
+        with self._translated():
             answer = self._ask("GetObject", parameters)
             body = answer.reply.get("Body")
             return answer, body.read() if isinstance(body, StreamingBody) else b""
@@ -174,47 +141,19 @@ class Account:
         try:
             return Answer(status=200, reply=method(**parameters))
         except ClientError as problem:
-            error = problem.response.get("Error", {})
-            code = error.get("Code", "")
-            status = problem.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-            if code in _NO_SUCH_ACCOUNT:
-                words = (
-                    f"{self._where}: the store does not accept {self._who} ({code}): see to its credentials"
-                )
-                raise StoreDenied(f"{words}, and to this machine's clock") from problem
-            if code == "NoSuchBucket" and operation != "HeadBucket":
-                words = f"{self._where}: there is no bucket {parameters.get('Bucket')!r}"
+            code = code_of(problem)
+            status = int(problem.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+            if code in _NOT_ABOUT_RIGHTS or is_about_credentials(problem):
+                raise StoreDenied(str(translate(problem, self._where))) from problem
+            if code == _NO_BUCKET and operation != "HeadBucket":
+                words = f"store {self._name!r}: there is no bucket {parameters.get('Bucket')!r}"
                 raise StoreRefused(f"{words}: make it with `callseal store init`") from problem
             return Answer(status=status, code=code)
 
-
-@contextmanager
-def _translated(where: str, who: str) -> Iterator[None]:
-    """Turn what botocore raises into errors of stores."""
-    try:
-        yield
-    except _UNUSABLE as problem:
-        raise StoreDenied(f"{where}: {who}: {problem}") from problem
-    except (HTTPClientError, ConnectionError) as problem:
-        words = f"{where}: can't be reached ({type(problem).__name__}): see to the address and the network"
-        raise StoreUnreachable(words) from problem
-    except BotoCoreError as problem:
-        raise StoreRefused(f"{where}: {who}: {problem}") from problem
-
-
-def _client(item: S3Store, profile: str | None) -> "S3Client":
-    session = boto3.Session(profile_name=profile, region_name=item.region)
-    return session.client(
-        "s3",
-        endpoint_url=item.endpoint,
-        verify=None if item.ca_file is None else str(item.ca_file),
-        config=Config(
-            connect_timeout=CONNECT_TIMEOUT_S,
-            read_timeout=READ_TIMEOUT_S,
-            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-            s3={"addressing_style": "path" if item.path_style else "virtual"},
-            # Every checksum is one that was asked for: some stores stumble over those that were not.
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-        ),
-    )
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Turn what the store, the network and the credentials raise into errors of stores."""
+        try:
+            yield
+        except REMOTE_ERRORS as problem:
+            raise translate(problem, self._where) from problem

@@ -23,6 +23,7 @@ import io
 import os
 import secrets
 import stat
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -132,6 +133,8 @@ class DirectoryStore:
     def folders(self, prefix: str) -> Iterator[str]:
         """Yield what stands before the next slash; see `interface.StoreReader`."""
         check_prefix(prefix)
+        if prefix and not prefix.endswith("/"):
+            raise StoreRefused("no folder: its name ends with a slash")
         self._check_marker()
         names = self._sorted_names(prefix)
         yield from (name[len(prefix) : -1] for name in names if name.endswith("/"))
@@ -177,14 +180,17 @@ class DirectoryStore:
         """Call `wake` when an object appeared; see `interface.Watched`. Raises StoreUnreachable."""
         self._check_marker()
         observer = Observer()
-        with _disk(self._root):
-            observer.schedule(_Waker(wake), str(self._root), recursive=True)
-            observer.start()
-        try:
-            yield
-        finally:
-            observer.stop()
-            observer.join()
+        with warnings.catch_warnings():
+            # Of folders made quickly in one another watchdog finds some twice, and says so, to no effect.
+            warnings.filterwarnings("ignore", message="Callback with id", category=RuntimeWarning)
+            with _disk(self._root):
+                observer.schedule(_Waker(wake), str(self._root), recursive=True)
+                observer.start()
+            try:
+                yield
+            finally:
+                observer.stop()
+                observer.join()
 
     def remove_leftovers(self, prefix: str, *, now_s: float) -> int:
         """Remove the temporary files of writers that died more than `LEFTOVER_AGE_S` ago; return how many.

@@ -27,7 +27,7 @@ from enum import StrEnum
 from typing import Final, TypeAlias
 
 from callseal.config.central import S3Store
-from callseal.store.names import ACCESS, FLEET, LEDGER, RECEIPTS, RECORDINGS, RETENTION, STAMPS, device_prefix
+from callseal.store.names import ACCESS, FLEET, LEDGER, RECEIPTS, RECORDINGS, RETENTION, STAMPS, fleet_name
 
 DEVICE_PLACEHOLDER: Final = "dev-DEVICE"
 """Stands for a device that nobody has named; no device is called that, so such a policy gives no right."""
@@ -112,7 +112,7 @@ def place_of(item: S3Store) -> Place:
 
 def device_policy(place: Place, device: str) -> Mapping[str, Json]:
     """Return what one device may do; ValueError for what no device is called."""
-    device_prefix(device)  # only for its check
+    fleet_name(device)  # only for its check
     return _of_device(place, device)
 
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from callseal.store.names import ACCESS, FLEET, LEDGER, RECEIPTS, RECORDINGS, RETENTION, STAMPS, device_prefix
+from callseal.store.names import ACCESS, FLEET, LEDGER, RECEIPTS, RECORDINGS, RETENTION, STAMPS, fleet_name
 
 OTHER_DEVICE: Final = "dev-otherdevices"
 """A device that is none: a real one's id is a hash, which spells no words."""
@@ -46,7 +46,7 @@ class ProbeNames:
     run: UUID
 
     def __post_init__(self) -> None:
-        device_prefix(self.device)  # only for its check
+        fleet_name(self.device)  # only for its check
 
     @property
     def own(self) -> str:

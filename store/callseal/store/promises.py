@@ -70,7 +70,7 @@ def table(item: S3Store, *, administrator: bool) -> tuple[Row, ...]:
     filler = _CUSTODIAN if by_custodian else _AGENT
     return (
         *_filler(filler),
-        *_store(filler, locked=item.lock != "none"),
+        *_store(filler, exclusive=item.conditional_put, locked=item.lock != "none"),
         *_custodian(by_custodian=by_custodian, locked=item.lock != "none"),
         *_supervisor(locked=item.lock != "none"),
         *_agent(fills=not by_custodian),
@@ -88,12 +88,15 @@ def _filler(who: Party) -> Iterator[Row]:
     yield _may(who, "adds-ledger", lambda one: one.begins(who, one.names.ledger))
 
 
-def _store(filler: Party, *, locked: bool) -> Iterator[Row]:
+def _store(filler: Party, *, exclusive: bool, locked: bool) -> Iterator[Row]:
     """Yield what the store itself must do, whoever asks."""
     yield _so(filler, "wrong-hash", lambda one: one.refuses_wrong_put(filler))
     yield _so(filler, "wrong-hash-of-part", lambda one: one.refuses_wrong_part(filler))
-    yield _so(filler, "second-put", lambda one: taken(one.put(filler, one.names.own)), Needs.VERSION)
-    yield _so(filler, "second-put-in-parts", lambda one: one.refuses_second_by_parts(filler), Needs.VERSION)
+    if exclusive:
+        yield _so(filler, "second-put", lambda one: taken(one.put(filler, one.names.own)), Needs.VERSION)
+        yield _so(
+            filler, "second-put-in-parts", lambda one: one.refuses_second_by_parts(filler), Needs.VERSION
+        )
     yield _so(_CUSTODIAN, "versions", lambda one: one.has_versions(_CUSTODIAN))
     yield _so(_CUSTODIAN, "reads-by-version", lambda one: one.reads_version(_CUSTODIAN), Needs.VERSION)
     if locked:

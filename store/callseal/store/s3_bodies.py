@@ -15,17 +15,26 @@ import hashlib
 import io
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import IO, TYPE_CHECKING, BinaryIO, Final, cast
 
 from callseal.store.errors import SourceAltered, StoreError, StoreUnreachable
 from callseal.store.interface import Content, Pace, Span
 from callseal.store.s3_errors import REMOTE_ERRORS, translate
 
 if TYPE_CHECKING:
+    from botocore.awsrequest import AWSPreparedRequest
     from botocore.response import StreamingBody
 
 PIECE_SIZE_BYTES: Final = 64 * 1024
 """How much is let go at a time; what is no larger is sent from memory."""
+
+EXPECT_SIZE_BYTES: Final = 256 * 1024
+"""Bodies larger than this are sent only once the store has said that it will take them.
+
+A smaller one is sent at once, which saves a round trip. A larger one that is refused meanwhile (the name is
+taken) would cost the bandwidth, and the store's closing of the connection would hide its answer: servers read
+on for no more than this (Go's net/http) before they close.
+"""
 
 _BUFFER_SIZE_BYTES: Final = 256 * 1024
 
@@ -117,6 +126,23 @@ def opened_body(
             yield body
 
 
+def begin_sending(request: "AWSPreparedRequest", **_more: object) -> None:
+    """Be told by botocore (event ``before-send``) that a request, signed, is about to go."""
+    body = request.body
+    if isinstance(body, SentBody):
+        body.begin_sending()
+        if len(body) <= EXPECT_SIZE_BYTES and "Expect" in request.headers:
+            del request.headers["Expect"]
+
+
+def file_sha256(file: BinaryIO) -> bytes:
+    """Return the SHA-256 of what is left of a file."""
+    digest = hashlib.sha256()
+    while block := file.read(_BUFFER_SIZE_BYTES):
+        digest.update(block)
+    return digest.digest()
+
+
 def altered(what: str) -> SourceAltered:
     """Return the error for bytes that are not those that their SHA-256 was taken of."""
     return SourceAltered(f"{what}: not the bytes that its SHA-256 was taken of; nothing was stored")
@@ -142,7 +168,7 @@ class _ReceivedBody(io.RawIOBase):
         if not view:
             return 0
         try:
-            count = int(self._body.readinto(view))
+            count = self._body.readinto(cast("IO[bytes]", view))  # its stubs know files only
         except REMOTE_ERRORS as problem:
             self._problem = translate(problem, self._what)
             raise self._problem from problem

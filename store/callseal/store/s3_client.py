@@ -22,6 +22,7 @@ import botocore.session
 from botocore.config import Config
 
 from callseal.config import central
+from callseal.store.s3_bodies import begin_sending
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -107,7 +108,7 @@ def _session(settings: central.S3Store, profile: str | None) -> botocore.session
 
 
 def _client(session: botocore.session.Session, settings: central.S3Store, connections: int) -> "S3Client":
-    return boto3.session.Session(botocore_session=session).client(
+    client = boto3.session.Session(botocore_session=session).client(
         "s3",
         endpoint_url=settings.endpoint,
         region_name=settings.region,
@@ -126,6 +127,8 @@ def _client(session: botocore.session.Session, settings: central.S3Store, connec
             user_agent_extra=f"callseal/{version('callseal')}",
         ),
     )
+    client.meta.events.register("before-send.s3", begin_sending)
+    return client
 
 
 def _stamp(files: tuple[Path, ...]) -> _Stamp:

@@ -95,8 +95,9 @@ class Trial:
     # What is asked for.
 
     def put(self, party: Party, name: str, data: bytes = PROBE, **more: object) -> Answer:
-        """Put a probe, with its hash and only where nothing is."""
-        return self._on(party, "PutObject", name, Body=data, **{**_sha256(data), "IfNoneMatch": "*", **more})
+        """Put a probe, with its hash and, where the store knows that, only where nothing is."""
+        only = {"IfNoneMatch": "*"} if self._item.conditional_put else {}
+        return self._on(party, "PutObject", name, Body=data, **{**_sha256(data), **only, **more})
 
     def put_wrong(self, party: Party) -> Answer:
         """Put bytes with the hash of others."""
@@ -227,11 +228,11 @@ class Trial:
         answer, upload = self.begin(party, name)
         if not answer.done:
             return verdict_of(Outcome.NOT_CHECKED, Cause.WAS_REFUSED, answer)
-        part = self._on(party, "UploadPart", name, PartNumber=1, Body=_OTHER, **upload, **_sha256(_OTHER))
+        part = self._on(party, "UploadPart", name, PartNumber=1, Body=PROBE, **upload, **_sha256(PROBE))
         if not part.done:
             self._on(party, "AbortMultipartUpload", name, **upload)
             return verdict_of(Outcome.NOT_CHECKED, Cause.WAS_REFUSED, part)
-        parts = {"Parts": [{"PartNumber": 1, "ETag": part.reply.get("ETag", ""), **_sha256(_OTHER)}]}
+        parts = {"Parts": [{"PartNumber": 1, "ETag": part.reply.get("ETag", ""), **_sha256(PROBE)}]}
         ended = self._on(
             party, "CompleteMultipartUpload", name, MultipartUpload=parts, IfNoneMatch="*", **upload
         )
@@ -281,8 +282,10 @@ class Trial:
         """See that the version that was put is protected as the settings ask for."""
         answer, lock = self._look(party)
         wanted = wanted_retention(self._item)
+        if not answer.done:
+            return allowed(answer)
         if lock is None or wanted is None or self._put_at is None:
-            return verdict_of(Outcome.FAILED, Cause.NOT_THERE, answer) if not answer.done else allowed(answer)
+            return Verdict(outcome=Outcome.FAILED, cause=Cause.NOT_THERE)
         self._lock = lock
         left = lock.until - self._put_at + CLOCK_TOLERANCE
         found = Retention(mode=lock.mode, days=left // timedelta(days=1))

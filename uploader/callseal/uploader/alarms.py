@@ -25,6 +25,12 @@ class Board:
         self._lock = threading.Lock()
         self._alarms: dict[tuple[str, str], Alarm] = {}
         self._counters: Counter[str] = Counter()
+        self._changes = 0
+
+    @property
+    def changes(self) -> int:
+        """How often anything here changed."""
+        return self._changes
 
     def put(self, code: str, subject: str, detail: str) -> None:
         """Let an alarm stand; one that stands already keeps its time and its words."""
@@ -33,6 +39,7 @@ class Board:
         with self._lock:
             if (code, subject) in self._alarms:
                 return
+            self._changes += 1
             self._alarms[code, subject] = Alarm(code=code, since=self._now(), detail=line)
         _LOG.warning(f"uploader.{code}", subject=subject, detail=detail)
 
@@ -40,6 +47,7 @@ class Board:
         """Let an alarm be over."""
         with self._lock:
             found = self._alarms.pop((code, subject), None)
+            self._changes += found is not None
         if found is not None:
             _LOG.info(f"uploader.{code}.over", subject=subject)
 
@@ -60,6 +68,7 @@ class Board:
     def count(self, name: str, number: int = 1) -> None:
         """Count something."""
         with self._lock:
+            self._changes += 1
             self._counters[name] += number
 
     def counted(self, name: str) -> int:

@@ -49,39 +49,57 @@ class Segment:
     path: Path
 
 
-def waiting(spool: Spool, queue: Queue, site: str) -> list[Segment]:
-    """Return the next segments that a site does not have, in order; raises SpoolError."""
-    found = spool.segments(queue.segment_sent(site) + 1)
+def segments_after(spool: Spool, sent: int) -> list[Segment]:
+    """Return the next segments behind that with the first entry `sent`, in order; raises SpoolError."""
+    found = spool.segments(sent + 1)
     return [Segment(first=first, path=path) for first, path in found[:MAX_LISTED]]
 
 
-def send_segment(
-    segment: Segment, queue: Queue, target: Target, *, pace: Pace = unpaced, step: Step = no_step
-) -> None:
-    """Put one segment, and note that.
+def waiting(spool: Spool, _store: str) -> list[Segment]:
+    """Return the first segments of the ledger, sent or not; raises SpoolError."""
+    return segments_after(spool, -1)
+
+
+def send_segment(segment: Segment, target: Target, *, pace: Pace = unpaced, step: Step = no_step) -> None:
+    """Put one segment.
 
     Raises BundleBroken for one that can't be read as one, and what the store raises: StoreUnreachable and
-    StoreDenied (try later) or StoreRefused (a person must look).
+    StoreDenied (try later), NameTaken (it may be there already) or StoreRefused (a person must look).
     """
-    device, data = _read(segment)
-    name = ledger_name(device, segment.first)
+    _put(segment, _read(segment), target, pace, step)
+
+
+def deliver_segment(
+    segment: Segment, queue: Queue, target: Target, *, pace: Pace = unpaced, step: Step = no_step
+) -> None:
+    """Put one segment, and note that; raises what `send_segment` does, and NameTaken never."""
+    read = _read(segment)
     attempted = queue.segment_attempted(target.name, segment.first)
     queue.attempt_segment(target.name, segment.first)
-    step(f"put ledger {segment.first}")
     try:
-        target.writer.put(name, data, hashlib.sha256(data).digest(), pace=pace)
+        _put(segment, read, target, pace, step)
     except NameTaken:
         if not attempted:
             queue.withdraw_segment(target.name)
-            _compare(name, data, target)
-    except (StoreRefused, SourceAltered):
+            _compare(*read, target)
+    except StoreRefused:
         if not attempted:
             queue.withdraw_segment(target.name)
         raise
     queue.store_segment(target.name, segment.first)
 
 
+def _put(segment: Segment, read: tuple[str, bytes], target: Target, pace: Pace, step: Step) -> None:
+    name, data = read
+    step(f"put ledger {segment.first}")
+    try:
+        target.writer.put(name, data, hashlib.sha256(data).digest(), pace=pace)
+    except SourceAltered as problem:
+        raise BundleBroken(f"{segment.path}: {problem}") from problem
+
+
 def _read(segment: Segment) -> tuple[str, bytes]:
+    """Return a segment's name in the store, and its bytes."""
     try:
         with segment.path.open("rb") as file:
             data = file.read(MAX_SEGMENT_BYTES + 1)
@@ -92,7 +110,7 @@ def _read(segment: Segment) -> tuple[str, bytes]:
         raise BundleBroken(f"{segment.path}: {problem}") from problem
     if sequence != segment.first or len(data) > MAX_SEGMENT_BYTES:
         raise BundleBroken(f"{segment.path}: not the segment that its name says")
-    return device, data
+    return ledger_name(device, segment.first), data
 
 
 def _compare(name: str, data: bytes, target: Target) -> None:

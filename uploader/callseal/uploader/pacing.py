@@ -28,6 +28,8 @@ BURST_S: Final = 0.1
 """How much of the rate may go at once after a pause: enough to keep a line busy, too little to be heard."""
 LOOK_AGAIN_S: Final = 0.5
 """The longest sleep in one piece, and how long an answer about running calls holds."""
+AT_ONCE_S: Final = 0.001
+"""What is due so soon goes now: a shorter sleep costs more than it lasts, and may not even move a clock."""
 QUIET_S: Final = 120.0
 """A recording that nothing was written to for so long is no running call: an agent died and left it."""
 
@@ -139,8 +141,9 @@ class Pacer:
                 rate = rate_bytes_s(self._limits, self._default_kbit_s, self._now_local())
                 self._bucket = self._bucket.at(self._clock(), rate)
                 wait_s = self._bucket.wait_s(rate)
-                if wait_s <= 0:
-                    self._bucket = self._bucket.less(size_bytes)
+                if wait_s < AT_ONCE_S:
+                    if rate is not None:
+                        self._bucket = self._bucket.less(size_bytes)
                     return
                 self._sleep(min(wait_s, LOOK_AGAIN_S))
 

@@ -186,13 +186,14 @@ class Queue:
     def store_part(self, key: Key, upload: str, part: Part) -> None:
         """Note that the store has a part of this undertaking."""
         values = {**_values(key), "upload": upload, "number": part.number, "tag": part.tag}
-        self._database.write(
-            lambda cursor: cursor.execute(
-                f"UPDATE part SET tag = :tag WHERE {_AT} AND number = :number"  # noqa: S608
-                f" AND EXISTS (SELECT 1 FROM object WHERE {_AT} AND upload = :upload)",
-                values,
-            )
-        )
+
+        def work(cursor: sqlite3.Cursor) -> None:
+            # It gets on: what fails next has failed once, and not as often as a slow line broke before.
+            cursor.execute(f"UPDATE object SET tries = 0 WHERE {_AT} AND upload = :upload", values)  # noqa: S608
+            if cursor.rowcount == 1:
+                cursor.execute(f"UPDATE part SET tag = :tag WHERE {_AT} AND number = :number", values)  # noqa: S608
+
+        self._database.write(work)
 
     def settle(
         self,
@@ -212,7 +213,6 @@ class Queue:
             **_values(row.key),
             "state": found.state.value,
             "version": version,
-            "tries": 0 if found.state is RowState.STORED else row.tries + 1,
             "not_before": not_before_ms,
             "words": words,
             "unchanged": found.unchanged,
@@ -222,7 +222,8 @@ class Queue:
 
         def work(cursor: sqlite3.Cursor) -> bool:
             cursor.execute(
-                "UPDATE object SET state = :state, version = :version, tries = :tries,"
+                "UPDATE object SET state = :state, version = :version,"
+                " tries = CASE WHEN :state = 'doubt' AND state <> 'doubt' THEN 1 ELSE tries + 1 END,"
                 " not_before_ms = :not_before, error = :words,"
                 " attempted = CASE WHEN :unchanged THEN :attempted ELSE attempted END,"
                 " upload = CASE WHEN :restart THEN '' ELSE upload END"

@@ -16,7 +16,8 @@ _MAX_DOUBLINGS: Final = 32
 
 def limit_s(failures: int, *, first_s: float = FIRST_WAIT_S, longest_s: float = LONGEST_WAIT_S) -> float:
     """Return the longest wait after so many failures in a row, 1 or more."""
-    return min(longest_s, first_s * 2 ** min(max(failures - 1, 0), _MAX_DOUBLINGS))
+    doublings = min(max(failures - 1, 0), _MAX_DOUBLINGS)
+    return min(longest_s, first_s * float(1 << doublings))
 
 
 def wait_s(

@@ -73,6 +73,11 @@ class Growth:
         while len(samples) > 1 and samples[1].at_s <= sample.at_s - WINDOW_S:
             samples.popleft()
 
+    @property
+    def count(self) -> int:
+        """How many samples are kept."""
+        return len(self._samples)
+
     def bytes_s(self) -> float | None:
         """Return by how much the disk filled each second; None if it did not, or nothing is known yet."""
         if not self._samples:

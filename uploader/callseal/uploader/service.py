@@ -1,102 +1,104 @@
-"""The uploader as a service: sends what becomes ready, keeps trying, says how it is.
+"""The uploader as a service: sends what becomes ready, keeps trying, clears what is vouched for, says how it is.
 
-It looks into ``ready/`` at its start, whenever something appears there (watchdog), and on a timer, because
-a watch can miss things and can fail. A store that can't be reached is left alone for a while, longer each
-time; its recordings wait in ``ready/`` and everything else goes on. A recording that can't be sent at all
-raises an alarm and stops no other. Nothing is ever deleted here.
+::
 
-Conventions: one thread sends, oldest recording first; the watch only wakes it. Waits and retries run on the
-monotonic clock, times in the status on the wall clock. Alarms: ``store-unreachable``, ``store-refused``,
-``bundle-broken``, ``ledger-refused``, ``spool-failed``, ``watch-failed``, ``no-store``. A failure is logged
-once when it begins and once when it is over. `stop` ends the service between two puts; what was begun is
-finished next time.
+    ready/ ──scan──▶ queue ──a lane a site──▶ store ──a custodian──▶ receipt ──▶ clearing
+    ledger/ ─────────────────▲
+
+It looks into ``ready/`` at its start, whenever something appears there (watch), and on a timer, because a
+watch can miss things and can fail. Each site has threads of its own; the main thread scans, clears and writes
+the status. Only what all its stores have receipts for is ever deleted here (`clearing`).
+
+Conventions: waits and retries run on the monotonic clock, what the queue remembers and times in the status on
+the wall clock. Alarms: ``store-unreachable``, ``store-denied``, ``store-refused``, ``bundle-broken``,
+``ledger-refused``, ``receipt-refused``, ``receipt-late``, ``queue-failed``, ``spool-failed``,
+``spool-filling``, ``watch-failed``, ``no-store``. `stop` ends the service between two pieces of a put; what
+was begun is taken up next time.
 """
 
 import contextlib
-import os
-import random
 import signal
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import version
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from types import FrameType
 from typing import Final
-from uuid import UUID
 
 import structlog
-from watchdog.events import (
-    DirCreatedEvent,
-    DirMovedEvent,
-    FileMovedEvent,
-    FileSystemEvent,
-    FileSystemEventHandler,
-)
-from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
-from callseal.seal import status as service_status
+from callseal.seal.durable import Step, no_step
 from callseal.seal.errors import SpoolError
-from callseal.seal.spool import Bundle, Spool, SpoolInUse
-from callseal.seal.status import Alarm, State, Status
-from callseal.store.errors import StoreError
-from callseal.store.interface import StoreWriter
-from callseal.uploader import ledger
-from callseal.uploader.errors import BundleBroken
-from callseal.uploader.retry import Retry
-from callseal.uploader.worker import Target, is_sent, send
+from callseal.seal.spool import Spool, SpoolInUse
+from callseal.seal.status import State
+from callseal.store.interface import Store
+from callseal.uploader import clearing
+from callseal.uploader.alarms import Board
+from callseal.uploader.clearing import CustodianTime
+from callseal.uploader.database import Database
+from callseal.uploader.deliveries import Deliveries
+from callseal.uploader.pacing import Limit, Pacer, RunningCalls, Stopped
+from callseal.uploader.polling import Judge, Poller
+from callseal.uploader.queue import Queue
+from callseal.uploader.report import Report
+from callseal.uploader.room import Room
+from callseal.uploader.scan import Scan, queue_path
+from callseal.uploader.site import Clocks, Depot, Lane
+from callseal.uploader.sweep import Sweep, remove_former_markers
+from callseal.uploader.watch import watch
+from callseal.uploader.worker import Target
 
 SERVICE: Final = "uploader"
-STATUS_EVERY_S: Final = 5.0
 WAKE_EVERY_S: Final = 0.2  # how soon `stop` is seen; an idle process spends nothing measurable on it
-BROKEN_AGAIN_S: Final = 600.0  # somebody may have repaired it meanwhile
+STOP_S: Final = 3.0
+"""How long threads that wait for a store are given; what they were doing is done again next time."""
 
 _LOG: Final[structlog.typing.FilteringBoundLogger] = structlog.get_logger()
 
 
-@dataclass(slots=True, kw_only=True)
-class _Delivery:
-    """What is known of one store."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """A store of the settings; without `store` it is one that the custodian fills."""
 
-    target: Target
-    retry: Retry = field(default_factory=Retry)
-    sent: set[UUID] = field(default_factory=set)
-    broken_until_s: dict[UUID, float] = field(default_factory=dict)
-    segments: set[tuple[Path, int]] = field(default_factory=set)
+    name: str
+    store: Store | None
 
 
-class _Stopped(Exception):  # noqa: N818 - no error: the way out of a recording half sent
-    pass
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Orders:
+    """What the settings say of how it is done; see ``[uploader]``, ``[[bandwidth]]`` and ``[spool]``."""
 
-
-class _Waker(FileSystemEventHandler):
-    def __init__(self, wake: threading.Event) -> None:
-        self._wake = wake
-
-    def on_created(self, _event: FileSystemEvent) -> None:
-        self._wake.set()
-
-    def on_moved(self, _event: FileSystemEvent) -> None:
-        self._wake.set()
+    scan_s: float = 30.0
+    connections: int = 2
+    kbit_s: int = 0
+    limits: tuple[Limit, ...] = ()
+    pause_during_calls: bool = False
+    keep_days: float = 0.0
+    warn_percent: int = 80
+    full_percent: int = 95
+    min_free_bytes: int = 0
 
 
 def run(
     spool_roots: Sequence[Path],
-    stores: Sequence[tuple[str, StoreWriter]],
-    scan_s: float,
+    sites: Sequence[Site],
+    judge: Judge,
+    orders: Orders,
     stop: threading.Event,
+    *,
+    clocks: Clocks | None = None,
+    step: Step = no_step,
 ) -> None:
-    """Send what is ready in any of the spools to every store until `stop` is set.
+    """Send what is ready in any of the spools to the sites it is meant for, until `stop` is set.
 
-    Raises SpoolError if the first spool can't be used or another uploader works in any; another spool that
-    can't be used, and after the start whatever the disk or a store does, is an alarm and no error.
+    Raises SpoolError if the first spool can't be used or another uploader works in any, and QueueNewer; another
+    spool that can't be used, and after the start whatever the disk or a store does, is an alarm and no error.
     """
     spools: list[Spool] = []
     missing: dict[Path, str] = {}
-    targets = [Target(name=name, writer=writer) for name, writer in stores]
     with contextlib.ExitStack() as locks:
         for root in spool_roots:
             try:
@@ -109,7 +111,7 @@ def run(
                 if not spools:
                     raise
                 missing[root] = f"{problem}: nothing is sent from there until the uploader is restarted"
-        _Service(spools, missing, targets, scan_s, stop).run()
+        _Service(spools, missing, sites, judge, orders, stop, clocks or Clocks(), step).run()
 
 
 def stop_on_signals(stop: threading.Event) -> None:
@@ -127,241 +129,251 @@ class _Service:
         self,
         spools: Sequence[Spool],
         missing: Mapping[Path, str],
-        targets: list[Target],
-        scan_s: float,
+        sites: Sequence[Site],
+        judge: Judge,
+        orders: Orders,
         stop: threading.Event,
+        clocks: Clocks,
+        step: Step,
     ) -> None:
-        self._spools = tuple(spools)
-        self._missing = missing
-        self._deliveries = [_Delivery(target=target) for target in targets]
-        self._scan_s = scan_s
-        self._stop = stop
-        self._wake = threading.Event()
-        self._started_at = datetime.now(UTC)
-        self._alarms: dict[tuple[str, str], Alarm] = {}
-        self._sent = 0
-        self._failures = 0
-        self._waiting = 0
-        self._oldest_ready_at_s: float | None = None
-        self._status_due_s = 0.0
-        self._version = version("callseal")
+        self._orders, self._stop, self._clocks = orders, stop, clocks
+        self._sent_to = tuple(site.name for site in sites if site.store is not None)
+        self._awaited = tuple(site.name for site in sites if site.store is None)
+        self._wake, self._segments = threading.Event(), threading.Event()
+        self._failure: BaseException | None = None
+        self._board = Board(clocks.now)
+        for root, words in missing.items():
+            self._board.put("spool-failed", str(root), words)
+        if not sites:
+            words = "the settings name no store: recordings stay here, and nothing is sent"
+            self._board.put("no-store", "", words)
+        self._databases = [Database(queue_path(spool.root), step=step) for spool in spools]
+        self._generations = [database.generation for database in self._databases]
+        self._depots = [
+            Depot(spool=spool, queue=Queue(database), deliveries=Deliveries(database))
+            for spool, database in zip(spools, self._databases, strict=True)
+        ]
+        time_asleep = _time_asleep
+        self._time = CustodianTime(clock=time_asleep)
+        rooms = [
+            Room(
+                spool,
+                full_percent=orders.full_percent,
+                min_free_bytes=orders.min_free_bytes,
+                clock=time_asleep,
+            )
+            for spool in spools
+        ]
+        self._report = Report(
+            SERVICE,
+            list(zip(self._depots, self._databases, rooms, strict=True)),
+            self._board,
+            known={*self._sent_to, *self._awaited},
+            warn_percent=orders.warn_percent,
+            clocks=clocks,
+        )
+        pacer = self._pacer(spools)
+        self._lanes = [
+            Lane(
+                Target(name=site.name, writer=site.store, reader=site.store),
+                self._depots,
+                self._board,
+                clocks=clocks,
+                stop=stop,
+                pace=pacer,
+                wait_for_quiet=pacer.wait_for_quiet,
+                step=step,
+            )
+            for site in sites
+            if site.store is not None
+        ]
+        self._pollers = [self._poller(lane, judge) for lane in self._lanes if lane.target.reader is not None]
+        self._scans = [
+            Scan(
+                depot, self._board, awaited=self._awaited, clocks=clocks, check=self._check, added=self._added
+            )
+            for depot in self._depots
+        ]
+        self._sweeps = [
+            Sweep(
+                depot,
+                self._board,
+                keep_days=orders.keep_days,
+                time=self._time,
+                clocks=clocks,
+                check=self._check,
+                step=step,
+            )
+            for depot in self._depots
+        ]
 
     def run(self) -> None:
-        _LOG.info("uploader.started", stores=[item.target.name for item in self._deliveries])
-        for root, words in self._missing.items():
-            self._raise_alarm("spool-failed", str(root), words)
-        self._say(State.STARTING)
-        if not self._deliveries:
-            self._raise_alarm("no-store", "", "no store is configured: recordings stay on this machine")
+        self._report.say(State.STARTING)
+        self._begin()
         observer = self._watch()
+        threads = [
+            threading.Thread(target=self._guarded, args=(serve,), name=name, daemon=True)
+            for name, serve in self._serving()
+        ]
+        for thread in threads:
+            thread.start()
+        _LOG.info("uploader.started", stores=self._sent_to, awaited=self._awaited)
         try:
             self._loop()
-        except BaseException:
-            self._say(State.FAILED)
-            raise
+        except Exception as problem:  # noqa: BLE001 - raised again below, once all is let go of
+            self._failure = self._failure or problem
         finally:
+            self._stop.set()
             if observer is not None:
                 observer.stop()
                 observer.join()
-        self._say(State.STOPPING)
-        _LOG.info("uploader.stopped", sent=self._sent, waiting=self._waiting)
+            left = self._join(threads)
+        if self._failure is not None:
+            self._report.say(State.FAILED)
+            raise self._failure
+        self._report.say(State.STOPPING)
+        _LOG.info("uploader.stopped", sent=self._board.counted("sent"), unfinished=left)
+        if not left:
+            for database in self._databases:
+                database.close()
+
+    def _begin(self) -> None:
+        """Take up what the last run left."""
+        for depot in self._depots:
+            remove_former_markers(depot.spool)
+            try:
+                clearing.finish(depot.spool)
+            except SpoolError as problem:
+                self._board.put("spool-failed", f"{depot.spool.root} removing", str(problem))
+            depot.queue.plan_for(self._sent_to, self._awaited)
+            received_at = depot.deliveries.newest_received_at()
+            if received_at is not None:
+                self._time.learn(received_at)
 
     def _loop(self) -> None:
+        begun = False
         while not self._stop.is_set():
             self._wake.clear()
-            scan_due_s = time.monotonic() + self._scan_s
+            scan_due_s = time.monotonic() + self._orders.scan_s
             try:
-                self._scan()
-            except _Stopped:
+                for scan in self._scans:
+                    scan.run()
+                self._wake_lanes(segments=True)
+                for sweep in self._sweeps:
+                    sweep.run()
+            except Stopped:
                 return
-            self._say(State.READY)
-            # Never at once: what was to be tried again may have left ready/ meanwhile.
-            due_s = min([scan_due_s, *self._retries_due_s()])
-            self._sleep_until(max(due_s, time.monotonic() + WAKE_EVERY_S))
+            self._report.say(State.READY)
+            if not begun:
+                begun = True
+                self._report.begin_rooms()
+            self._sleep_until(scan_due_s)
 
     def _sleep_until(self, due_s: float) -> None:
+        # Never at once: what keeps appearing is looked at together.
+        self._stop.wait(WAKE_EVERY_S)
         while not self._stop.is_set() and time.monotonic() < due_s:
+            self._keep_databases()
+            if self._segments.is_set():
+                self._segments.clear()
+                self._wake_lanes(segments=True)
+            if self._report.is_due():
+                self._report.say(State.READY)
             if self._wake.wait(WAKE_EVERY_S):
                 return
-            if time.monotonic() >= self._status_due_s:
-                self._say(State.READY)
 
-    def _retries_due_s(self) -> list[float]:
-        return [item.retry.not_before_s for item in self._deliveries if item.retry.failures]
+    def _keep_databases(self) -> None:
+        """Bring a queue back to its disk, and make one again that was lost."""
+        for number, database in enumerate(self._databases):
+            database.come_back()
+            if database.generation != self._generations[number]:
+                self._generations[number] = database.generation
+                self._depots[number].queue.plan_for(self._sent_to, self._awaited)
+                self._wake.set()
 
-    def _scan(self) -> None:
-        bundles: list[Bundle] = []
-        for spool in self._spools:
-            # The ledger first: of a recording that a store has, it has the beginning too.
-            for delivery in self._deliveries:
-                self._deliver_ledger(spool, delivery)
-            bundles += self._scan_recordings(spool)
-        self._count(bundles)
+    def _serving(self) -> list[tuple[str, Callable[[], None]]]:
+        found: list[tuple[str, Callable[[], None]]] = []
+        for lane in self._lanes:
+            name = lane.target.name
+            found += [(f"{name} {number}", lane.serve) for number in range(self._orders.connections)]
+        return found + [(f"receipts {number}", poller.serve) for number, poller in enumerate(self._pollers)]
 
-    def _scan_recordings(self, spool: Spool) -> list[Bundle]:
+    def _guarded(self, serve: Callable[[], None]) -> None:
+        """Run a thread's work; a bug in one ends the service, so that it is not half there and looks whole."""
         try:
-            bundles = list(spool.ready())
-        except SpoolError as problem:
-            self._raise_alarm("spool-failed", str(spool.root), str(problem))
-            return []
-        self._clear_alarm("spool-failed", str(spool.root))
-        for bundle in bundles:
-            for delivery in self._deliveries:
-                if self._stop.is_set():
-                    raise _Stopped
-                self._deliver(spool, bundle, delivery)
-            if time.monotonic() >= self._status_due_s:
-                self._count(bundles)
-                self._say(State.READY)
-        return bundles
+            serve()
+        except Exception as problem:  # noqa: BLE001 - raised again by the main thread
+            self._failure = self._failure or problem
+            self._stop.set()
 
-    def _deliver_ledger(self, spool: Spool, delivery: _Delivery) -> None:
-        name = delivery.target.name
-        try:
-            segments = ledger.waiting(spool, name)
-        except SpoolError as problem:
-            self._raise_alarm("spool-failed", f"{spool.ledger_path} {name}", str(problem))
-            return
-        for segment in segments:
-            key = spool.root, segment.first
-            if self._stop.is_set():
-                raise _Stopped
-            if key in delivery.segments or not delivery.retry.due(time.monotonic()):
-                continue
-            try:
-                ledger.send_segment(segment, delivery.target, step=self._step)
-            except (BundleBroken, StoreError) as problem:
-                if not problem.permanent:
-                    self._unreachable(delivery, str(problem))
-                    return
-                # What comes behind belongs to the same history as what was refused: two in one store would
-                # leave neither of them whole.
-                self._raise_alarm("ledger-refused", f"{name} {segment.first}", str(problem))
-                break
-            delivery.segments.add(key)
-            self._reached(delivery)
-            self._clear_alarm("ledger-refused", f"{name} {segment.first}")
-        # The newest one stays: it says where the next one begins.
-        done = [segment.first for segment in segments if (spool.root, segment.first) in delivery.segments]
-        if not done or self._note_ledger(spool, delivery, done[-1]):
-            self._clear_alarm("spool-failed", f"{spool.ledger_path} {name}")
+    def _join(self, threads: Sequence[threading.Thread]) -> int:
+        """Wait for threads to end, not for ever; return how many did not."""
+        deadline_s = time.monotonic() + STOP_S
+        for thread in threads:
+            self._wake_lanes()
+            thread.join(max(0.0, deadline_s - time.monotonic()))
+        return sum(thread.is_alive() for thread in threads)
 
-    def _note_ledger(self, spool: Spool, delivery: _Delivery, below: int) -> bool:
-        """Note how far a store has the ledger; tell whether that could be written."""
-        name = delivery.target.name
-        try:
-            ledger.note_sent(spool, name, below)
-        except SpoolError as problem:
-            self._raise_alarm("spool-failed", f"{spool.ledger_path} {name}", str(problem))
-            return False
-        delivery.segments = {key for key in delivery.segments if key[0] != spool.root or key[1] >= below}
-        return True
+    def _pacer(self, spools: Sequence[Spool]) -> Pacer:
+        calls = RunningCalls(
+            [spool.root for spool in spools], clock=self._clocks.monotonic, now_s=time.time
+        )
+        return Pacer(
+            self._orders.limits,
+            self._orders.kbit_s,
+            clock=self._clocks.monotonic,
+            now_local=_now_local,
+            stop=self._stop,
+            is_paused=calls if self._orders.pause_during_calls else _never,
+        )
 
-    def _deliver(self, spool: Spool, bundle: Bundle, delivery: _Delivery) -> None:
-        now_s, name = time.monotonic(), delivery.target.name
-        if bundle.id in delivery.sent or now_s < delivery.broken_until_s.get(bundle.id, 0.0):
-            return
-        if not delivery.retry.due(now_s):
-            return
-        try:
-            if not is_sent(spool, name, bundle.id):
-                send(spool, bundle, delivery.target, now=datetime.now(UTC), step=self._step)
-                self._sent += 1
-                _LOG.info("upload.sent", store=name, recording=str(bundle.id))
-        except SpoolError as problem:
-            self._failures += 1
-            self._raise_alarm("spool-failed", name, str(problem))
-        except BundleBroken as problem:
-            self._failed(bundle, delivery, "bundle-broken", str(problem))
-        except StoreError as problem:
-            if problem.permanent:
-                self._failed(bundle, delivery, "store-refused", str(problem))
-                return
-            self._unreachable(delivery, str(problem))
-        else:
-            delivery.sent.add(bundle.id)
-            delivery.broken_until_s.pop(bundle.id, None)
-            self._reached(delivery)
-            self._clear_alarm("spool-failed", name)
-            for code in ("bundle-broken", "store-refused"):
-                self._clear_alarm(code, f"{name} {bundle.id}")
+    def _poller(self, lane: Lane, judge: Judge) -> Poller:
+        assert lane.target.reader is not None  # noqa: S101 - only lanes with one have a poller
+        return Poller(
+            lane,
+            lane.target.reader,
+            self._depots,
+            judge,
+            self._board,
+            clocks=self._clocks,
+            stop=self._stop,
+            accepted=self._accepted,
+        )
 
-    def _reached(self, delivery: _Delivery) -> None:
-        delivery.retry = Retry()
-        self._clear_alarm("store-unreachable", delivery.target.name)
-
-    def _unreachable(self, delivery: _Delivery, detail: str) -> None:
-        self._failures += 1
-        delivery.retry = delivery.retry.failed(time.monotonic(), random.random())  # noqa: S311 - only spreads load
-        self._raise_alarm("store-unreachable", delivery.target.name, detail)
-
-    def _failed(self, bundle: Bundle, delivery: _Delivery, code: str, detail: str) -> None:
-        self._failures += 1
-        delivery.broken_until_s[bundle.id] = time.monotonic() + BROKEN_AGAIN_S
-        self._raise_alarm(code, f"{delivery.target.name} {bundle.id}", detail)
-
-    def _step(self, name: str) -> None:
-        # A put that has begun is finished: the store would keep half of it for nothing.
-        if name.startswith("put") and self._stop.is_set():
-            raise _Stopped
-
-    def _count(self, bundles: list[Bundle]) -> None:
-        waiting = [
-            bundle for bundle in bundles if any(bundle.id not in item.sent for item in self._deliveries)
-        ]
-        self._waiting = len(waiting)
-        try:
-            self._oldest_ready_at_s = waiting[0].ready_at_s() if waiting else None
-        except SpoolError:
-            self._oldest_ready_at_s = None  # it was moved away since the listing
-
-    def _raise_alarm(self, code: str, subject: str, detail: str) -> None:
-        if (code, subject) not in self._alarms:
-            _LOG.warning(f"uploader.{code}", subject=subject, detail=detail)
-            words = f"{subject}: {detail}" if subject else detail
-            line = "".join(sign if sign.isprintable() else " " for sign in words)
-            alarm = Alarm(code=code, since=datetime.now(UTC), detail=line[: service_status.MAX_DETAIL])
-            self._alarms[code, subject] = alarm
-
-    def _clear_alarm(self, code: str, subject: str) -> None:
-        if self._alarms.pop((code, subject), None) is not None:
-            _LOG.info(f"uploader.{code}.over", subject=subject)
+    def _accepted(self, received_at: datetime) -> None:
+        self._time.learn(received_at)
+        if self._orders.keep_days == 0:
+            self._wake.set()
 
     def _watch(self) -> BaseObserver | None:
-        observer = Observer()
-        events: list[type[FileSystemEvent]] = [DirCreatedEvent, DirMovedEvent]
         try:
-            for spool in self._spools:
-                waker = _Waker(self._wake)
-                observer.schedule(waker, str(spool.ready_path), event_filter=events)
-                observer.schedule(waker, str(spool.ledger_path), event_filter=[FileMovedEvent])
-            observer.start()
+            return watch([depot.spool for depot in self._depots], self._wake.set, self._segments.set)
         except OSError as problem:
-            self._raise_alarm("watch-failed", "", f"{problem}; looking every {self._scan_s} s instead")
+            words = f"{problem}; looking every {self._orders.scan_s} s instead"
+            self._board.put("watch-failed", "", words)
             return None
-        return observer
 
-    def _say(self, state: State) -> None:
-        self._status_due_s = time.monotonic() + STATUS_EVERY_S
-        now = datetime.now(UTC)
-        oldest_s = 0.0 if self._oldest_ready_at_s is None else now.timestamp() - self._oldest_ready_at_s
-        status = Status(
-            service=SERVICE,
-            pid=os.getpid(),
-            started_at=self._started_at,
-            updated_at=now,
-            state=state,
-            reasons=(),
-            alarms=tuple(self._alarms.values())[: service_status.MAX_ALARMS],
-            counters={
-                "sent": self._sent,
-                "failures": self._failures,
-                "waiting_now": self._waiting,
-                "oldest_waiting_now_s": max(0, int(oldest_s)),
-            },
-            version=self._version,
-        )
-        try:
-            service_status.write(self._spools[0].status_path, status)
-        except SpoolError as problem:
-            self._raise_alarm("spool-failed", "", str(problem))
+    def _added(self) -> None:
+        self._wake_lanes()
+        if self._report.is_due():
+            self._report.say(State.READY)
+
+    def _wake_lanes(self, *, segments: bool = False) -> None:
+        for lane in self._lanes:
+            lane.wake(segments=segments)
+
+    def _check(self) -> None:
+        if self._stop.is_set():
+            raise Stopped
+
+
+def _time_asleep() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def _now_local() -> datetime:
+    return datetime.now().astimezone()
+
+
+def _never() -> bool:
+    return False

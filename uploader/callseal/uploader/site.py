@@ -37,7 +37,7 @@ from callseal.uploader.outcome import Event, RowState, Sign, Verdict, Wait, verd
 from callseal.uploader.pacing import Stopped
 from callseal.uploader.plan import plan_parts
 from callseal.uploader.queue import DOUBT_S, LONGEST_AGAIN_S, SECOND_MS, Queue
-from callseal.uploader.retry import limit_s, wait_s
+from callseal.uploader import retry
 from callseal.uploader.schema import Key, PlannedPart, Row
 from callseal.uploader.worker import Sender, Target, Tried
 
@@ -122,6 +122,7 @@ class Lane:
         self._busy: dict[Path, set[Key]] = {}
         self._ledgers: dict[Path, _Ledger] = {}
         self._undertakings: list[_Undertaking] = []
+        self._news = 0
         self._depots = tuple(depots)
         self._senders: dict[Path, Sender] = {}
         for depot in self._depots:
@@ -149,11 +150,12 @@ class Lane:
             if segments:
                 for item in self._ledgers.values():
                     item.stale = True
-            self._lock.notify_all()
+            self._tell()
 
     def serve(self) -> None:
         """Send until `stop` is set: what each of the lane's threads does."""
         while not self._stop.is_set():
+            seen = self._news
             try:
                 self._wait_for_quiet()
                 job = self._take()
@@ -162,7 +164,7 @@ class Lane:
                     continue
             except Stopped:
                 return
-            self._idle()
+            self._idle(seen)
 
     def work_off(self) -> None:
         """Send, in the calling thread, all that is due."""
@@ -190,7 +192,7 @@ class Lane:
                 case Sign.NOTHING:
                     self._breaker = before.withdrawn()
             after = self._breaker
-            self._lock.notify_all()
+            self._tell()
         if sign is Sign.REACHED:
             self._board.clear("store-unreachable", name)
             self._board.clear("store-denied", name)
@@ -244,8 +246,9 @@ class Lane:
         if not found.running and found.stale and not found.segments:
             subject = f"{depot.spool.ledger_path} {self._target.name}"
             found.stale = False
+            sent = depot.queue.segment_sent(self._target.name)
             try:
-                found.segments.extend(ledger.waiting(depot.spool, depot.queue, self._target.name))
+                found.segments.extend(ledger.segments_after(depot.spool, sent))
             except SpoolError as problem:
                 self._board.put("spool-failed", subject, str(problem))
             else:
@@ -258,7 +261,7 @@ class Lane:
         subject = f"{name} {segment.first}"
         blocked = ""
         try:
-            ledger.send_segment(segment, depot.queue, self._target, pace=self._pace, step=self._step)
+            ledger.deliver_segment(segment, depot.queue, self._target, pace=self._pace, step=self._step)
         except StoreDenied as problem:
             self.told(Sign.DENIED, str(problem))
         except (StoreRefused, BundleBroken) as problem:
@@ -281,7 +284,7 @@ class Lane:
                 waiting.running = False
                 if blocked:
                     waiting.blocked_until_s = self._clocks.monotonic() + BROKEN_AGAIN_S
-                self._lock.notify_all()
+                self._tell()
 
     def _send_object(self, depot: Depot, row: Row) -> None:
         sender = self._senders[depot.spool.root]
@@ -289,7 +292,8 @@ class Lane:
             try:
                 plan = plan_parts(row.size_bytes, self._target.writer.capabilities)
             except StoreRefused as problem:
-                self._settle(depot, row, Tried(event=Event.REFUSED, words=str(problem)), row.upload)
+                # It was not asked: that says nothing of the site.
+                self._settle(depot, row, Tried(event=Event.REFUSED, words=str(problem)), "", Sign.NOTHING)
                 return
             if plan is None:
                 self._settle(depot, row, sender.put(row), "")
@@ -312,7 +316,7 @@ class Lane:
                 return
             with self._lock:
                 self._undertakings.append(undertaking)
-                self._lock.notify_all()
+                self._tell()
 
     def _send_part(self, undertaking: _Undertaking, part: PlannedPart) -> None:
         row, depot = undertaking.row, undertaking.depot
@@ -337,7 +341,9 @@ class Lane:
         tried = undertaking.failed or self._senders[depot.spool.root].end(row, undertaking.upload)
         self._settle(depot, row, tried, undertaking.upload)
 
-    def _settle(self, depot: Depot, row: Row, tried: Tried, upload: str) -> None:
+    def _settle(
+        self, depot: Depot, row: Row, tried: Tried, upload: str, sign: Sign | None = None
+    ) -> None:
         """Note what became of an object, and let everybody know."""
         found = verdict(tried.event, attempted=row.attempted)
         complete = depot.queue.settle(
@@ -359,31 +365,38 @@ class Lane:
         if complete:
             self._board.count("sent")
             _LOG.info("upload.sent", store=self._target.name, recording=row.key.id)
-        self.told(found.sign, tried.words)
+        self.told(sign or found.sign, tried.words)
 
     def _not_before_ms(self, row: Row, found: Verdict) -> int:
         match found.wait:
             case Wait.NONE:
                 return 0
             case Wait.RETRY:
-                delay_s = wait_s(row.tries + 1, self._clocks.draw())
+                delay_s = retry.wait_s(row.tries + 1, self._clocks.draw())
             case Wait.DOUBT:
-                delay_s = limit_s(row.tries + 1, first_s=DOUBT_S, longest_s=LONGEST_AGAIN_S)
+                doubts = row.tries + 1 if row.state is RowState.DOUBT else 1
+                delay_s = retry.limit_s(doubts, first_s=DOUBT_S, longest_s=LONGEST_AGAIN_S)
             case Wait.AGAIN:
                 delay_s = BROKEN_AGAIN_S
         return self._clocks.now_ms() + int(delay_s * SECOND_MS)
 
-    def _idle(self) -> None:
+    def _idle(self, seen: int) -> None:
+        """Wait until something may be due, unless there was news since `seen`."""
         now_s, now_ms = self._clocks.monotonic(), self._clocks.now_ms()
         with self._lock:
-            breaker = self._breaker
-            if breaker.position is Position.OPEN:
-                limit = breaker.not_before_s - now_s
+            if not self._breaker.admits(now_s):
+                probing = self._breaker.position is Position.PROBING
+                limit_s = IDLE_S if probing else self._breaker.not_before_s - now_s
             else:
                 due = [depot.queue.next_due_ms(self._target.name, now_ms) for depot in self._depots]
-                limit = min(((at - now_ms) / SECOND_MS for at in due if at is not None), default=IDLE_S)
-            if not self._stop.is_set():
-                self._lock.wait(min(max(limit, 0.0), IDLE_S))
+                limit_s = min(((at - now_ms) / SECOND_MS for at in due if at is not None), default=IDLE_S)
+            if self._news == seen and not self._stop.is_set():
+                self._lock.wait(min(max(limit_s, 0.0), IDLE_S))
+
+    def _tell(self) -> None:
+        """Let idle threads look again; the lock is held."""
+        self._news += 1
+        self._lock.notify_all()
 
     def _check(self) -> None:
         if self._stop.is_set():
