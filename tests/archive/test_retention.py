@@ -382,7 +382,7 @@ def test_a_listing_that_fails_is_told_and_done_again(store: LockingStore) -> Non
     receive(store)
     faulty = FaultyStore(store)
     retention = keeper(faulty)
-    faulty.fail("list", Moment.BEFORE)
+    faulty.fail("versions", Moment.BEFORE)
 
     failed = list(retention.renew(NOW + 350 * DAYS))
     done = list(retention.renew(NOW + 350 * DAYS))
@@ -479,6 +479,21 @@ def test_junk_among_the_decisions_is_told_and_hides_none(store: LockingStore) ->
 
     assert [one.name for one in done if one.outcome is Outcome.REFUSED] == [junk]
     assert retention.keeping.look(receipt.device, receipt.id).term.until == TERM_LONG
+
+
+def test_more_decisions_than_people_make_are_told_and_nothing_is_done_on_a_part(
+    store: LockingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receipt, _manifest = receive(store, 0)
+    other, _manifest = receive(store, 1)
+    monkeypatch.setattr("callseal.archive.decisions.MAX_RECORDS", 3)
+    decide(store, receipt, *[Hold(name="case-17")] * 4, at=NOW)
+    due = NOW + 350 * DAYS
+
+    done = list(keeper(store).renew(due))
+
+    assert [(one.recording, one.exit_code) for one in done if one.problem is not None] == [(receipt.id, 12)]
+    assert {one.recording for one in done if one.outcome is Outcome.EXTENDED} == {other.id}
 
 
 def test_a_forged_receipt_protects_nothing(store: LockingStore) -> None:

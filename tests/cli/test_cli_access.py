@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -291,6 +293,20 @@ def test_another_store_that_asks_keeps_what_was_opened_in_one_that_does_not(
     assert [record["reason"] for record in kept(second.root)] == [REASON]
 
 
+def test_what_is_opened_together_is_one_record(callseal: Commands, asking: Archive, out: Path) -> None:
+    office = asking.office
+
+    ran = callseal(
+        *("keys", "rewrap", office.store_path / "recordings", "-i", office.key_file),
+        *("-R", office.root / "recipients.txt", "-o", out / "copies", "--reason", REASON),
+    )
+
+    (record,) = kept(office.store_path)
+    stored = sorted(path.name for path in office.store_path.glob("recordings/*/*/*/*/*"))
+    assert ran.code == 0
+    assert sorted(record["recordings"]) == stored
+
+
 def test_where_no_store_asks_there_is_no_record(callseal: Commands, archive: Archive) -> None:
     callseal.use(archive.office.config_file)
 
@@ -352,6 +368,32 @@ def test_a_folder_that_is_called_like_a_store_is_meant_with_a_slash(
 
     assert len(json.loads(store.out)["recordings"]) == 3
     assert json.loads(folder.out)["recordings"] == []
+
+
+def test_who_has_directories_only_waits_for_no_cloud_library(callseal: Commands, asking: Archive) -> None:
+    code = (
+        "import os, sys; from callseal.cli.main import run;"
+        f"run(['list', '--config', {str(asking.office.config_file)!r}], os.environ);"
+        "print(sorted({'boto3', 'botocore'} & set(sys.modules)), file=sys.stderr)"
+    )
+
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert str(asking.recordings[0]) in ran.stdout
+    assert ran.stderr.endswith("[]\n")
+
+
+def test_at_a_terminal_the_search_and_the_sound_do_not_get_in_each_other_s_way(
+    callseal: Commands, asking: Archive, out: Path
+) -> None:
+    ran = callseal.at_terminal(
+        *("", "open", str(asking.recordings[0]), "-i", asking.office.key_file),
+        *("--evidence", out / "evidence", "--reason", REASON),
+    )
+
+    assert ran.code == 0
+    assert "Traceback" not in ran.out + ran.err
+    assert (out / "evidence" / "audio.wav").is_file()
 
 
 # --- list --access -------------------------------------------------------------------------------------
@@ -487,6 +529,7 @@ def test_a_store_that_can_t_be_read_is_told(callseal: Commands, asking: Archive)
         ["--access", "--result", "ok"],
         ["--access", "--reason", "curious"],
         ["--recording", "abcdef"],
+        ["--reason", "nothing is opened without a key"],
     ],
 )
 def test_options_that_do_not_go_together_are_refused(

@@ -177,6 +177,19 @@ def test_an_object_hidden_by_a_delete_marker_is_still_protected(central: Central
     assert central.store.locked_until(one.name, one.version) is not None
 
 
+def test_a_receipt_hidden_by_a_delete_marker_still_vouches(central: Central) -> None:
+    (record,) = decide(central.store, central.receipt, Hold(name="case-17"), at=NOW)
+    look = central.retention.keeping.look(central.receipt.device, central.receipt.id)
+    for name, _version in look.objects[-2:]:
+        central.client.delete_object(Bucket=central.bucket, Key=name)
+
+    done = list(central.retention.renew(NOW))
+
+    assert [one.outcome for one in done].count(Outcome.EXTENDED) == OBJECTS + 1
+    assert [one.outcome for one in done].count(Outcome.HELD) == OBJECTS + 1
+    assert central.retention.keeping.look(record.device, record.id).decided.state.holds.keys() == {"case-17"}
+
+
 def test_an_object_that_was_deleted_for_good_is_told(central: Central) -> None:
     one = central.receipt.objects[0]
     central.client.delete_object(Bucket=central.bucket, Key=one.name, VersionId=one.version)
@@ -225,7 +238,7 @@ def test_set_asks_before_it_protects_for_years(central: Central, callseal: Comma
     done = callseal(*command, "--yes", "--json")
 
     assert (refused.code, nothing_noted.objects) == (2, ())
-    assert "5 objects, protected until not at all" in refused.err
+    assert "central: 5 objects, not protected now, will be protected until 2041-06-01" in refused.err
     assert "can't be undone" in refused.err
     assert done.code == 0, done.err
     document = json.loads(done.out)

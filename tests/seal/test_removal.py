@@ -115,6 +115,18 @@ def test_what_lies_among_the_removed_and_is_no_recording_is_left_alone(spool: Sp
     assert names(spool.removing_path) == ["notes"]
 
 
+def test_one_that_can_not_be_deleted_is_told_and_keeps_no_other(spool: Spool) -> None:
+    stuck, other = (spool.removing_path / str(bundle(spool, number).id) for number in range(2))
+    for one in (stuck, other):
+        (spool.ready_path / one.name).rename(one)
+    (stuck / "folder").mkdir()
+
+    with pytest.raises(SpoolError, match=stuck.name):
+        finish(spool)
+
+    assert names(spool.removing_path) == [stuck.name]
+
+
 def test_nothing_is_removed_without_the_uploaders_lock(tmp_path: Path) -> None:
     spool = with_recordings(tmp_path / "spool")
 

@@ -188,6 +188,11 @@ def test_what_has_no_credentials_is_told_as_not_checked(examine: Examine) -> Non
     assert exit_code(results) == 15
 
 
+@pytest.mark.parametrize("party", list(Party), ids=str)
+def test_nobody_alone_breaks_a_promise_for_want_of_the_others(examine: Examine, party: Party) -> None:
+    assert broken(examine(party)) == set()
+
+
 def test_every_promise_of_the_table_is_told_whoever_is_there(item: S3Store, examine: Examine) -> None:
     for parties in ([Party.AGENT], [Party.SUPERVISOR], [Party.CUSTODIAN, Party.ADMINISTRATOR]):
         results = examine(*parties)

@@ -4,6 +4,7 @@ import hashlib
 import os
 import resource
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from callseal.seal.durable import Step
 from callseal.store.directory import LEFTOVER_AGE_S, MARKER_NAME, DirectoryStore
 from callseal.store.errors import StoreMissing, StoreRefused, StoreUnreachable
+from support.eventually import eventually
 from support.killed_child import killed_at
 
 NAME = "recordings/dev-aaaaaaaaaaaa/2026/11/21/x/manifest.json"
@@ -218,3 +220,94 @@ def test_a_link_or_a_pipe_under_an_objects_name_is_no_object(tmp_path: Path) -> 
     for name in ("link", "pipe"):
         with pytest.raises(StoreMissing):
             store.get(name)
+
+
+BOARD = "fleet/dev-aaaaaaaaaaaa.json"
+
+
+def test_wherever_who_replaces_is_killed_the_old_or_the_new_is_there(tmp_path: Path) -> None:
+    number, killed, found = 0, True, set()
+    while killed:
+        store = DirectoryStore.create(tmp_path / str(number))
+        store.replace(BOARD, b"old")
+
+        def work(step: Step, root: Path = store.root) -> None:
+            DirectoryStore(root, step=step).replace(BOARD, b"new")
+
+        killed = killed_at(number, work)
+
+        with store.get(BOARD) as file:
+            found.add(file.read())
+        assert stored(store.root) == [BOARD]
+        store.replace(BOARD, b"newer")
+        number += 1
+
+    assert found == {b"old", b"new"}
+    assert number > 5
+
+
+def test_any_number_may_replace_at_once(tmp_path: Path) -> None:
+    store = DirectoryStore.create(tmp_path / "store")
+    texts = [bytes([number]) * 10_000 for number in range(8)]
+    failed: list[Exception] = []
+
+    def work(data: bytes) -> None:
+        try:
+            for _again in range(10):
+                store.replace(BOARD, data)
+        except StoreUnreachable as problem:
+            failed.append(problem)
+
+    threads = [threading.Thread(target=work, args=(data,)) for data in texts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert failed == []
+    with store.get(BOARD) as file:
+        assert file.read() in texts
+    assert leftovers(store.root) == []
+    assert stored(store.root) == [BOARD]
+
+
+def test_a_board_on_a_full_disk_keeps_what_it_says(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    store = DirectoryStore.create(tmp_path / "store")
+    store.replace(BOARD, b"old")
+    request.getfixturevalue("small_files")
+
+    with pytest.raises(StoreUnreachable):
+        store.replace(BOARD, bytes(200_000))
+
+    with store.get(BOARD) as file:
+        assert file.read() == b"old"
+    assert leftovers(store.root) == []
+
+
+def test_the_version_of_an_altered_object_is_another(tmp_path: Path, source: Path) -> None:
+    store = DirectoryStore.create(tmp_path / "store")
+    version = store.put(NAME, source, SHA256)
+    (store.root / NAME).write_bytes(b"changed")
+
+    (found,) = store.versions("")
+
+    assert found.version == hashlib.sha256(b"changed").hexdigest() != version
+
+
+def test_nobody_is_told_of_what_is_only_being_written(tmp_path: Path, source: Path) -> None:
+    store = DirectoryStore.create(tmp_path / "store")
+    store.put("ledger/a/0.jsonl", source, SHA256)
+    told: list[bool] = []
+    folder = store.root / "ledger" / "a"
+
+    with store.watch(lambda: told.append((folder / "2.jsonl").exists())):
+        (folder / ".tmp-1").write_bytes(b"x")
+        store.put("ledger/a/2.jsonl", source, SHA256)
+        eventually(lambda: bool(told), "the notice")
+
+    assert all(told)
+
+
+def test_a_store_whose_disk_is_away_can_not_be_watched(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnreachable, match="mounted"), DirectoryStore(tmp_path).watch(lambda: None):
+        pass

@@ -390,6 +390,25 @@ def test_a_file_that_changed_since_it_was_hashed_is_not_stored(
     assert names(store) == []
 
 
+@pytest.mark.parametrize("size_bytes", [200_000, 3_000_000])
+def test_a_file_that_changes_while_it_is_sent_is_not_stored(
+    store: CentralStore, tmp_path: Path, size_bytes: int
+) -> None:
+    for keep_bytes in (size_bytes, size_bytes - 1):
+        source, sha256 = file(tmp_path, os.urandom(size_bytes))
+
+        def pace(_more: int, source: Path = source, keep_bytes: int = keep_bytes) -> None:
+            with source.open("r+b") as changed:
+                changed.truncate(keep_bytes)
+                changed.seek(keep_bytes - 1)
+                changed.write(b"\x00" if keep_bytes < size_bytes else b"changed")
+
+        with pytest.raises(SourceAltered, match=source.name):
+            store.put(NAME, source, sha256, pace=pace)
+
+    assert names(store) == []
+
+
 def test_folders_are_what_stands_before_the_next_slash(store: CentralStore) -> None:
     for name in ("recordings/b/1", "recordings/b/2", "recordings/a/x/y", "recordings/c", "ledger/a/0"):
         store.put(name, b"x", hashlib.sha256(b"x").digest())

@@ -22,9 +22,9 @@ from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final
 from urllib.parse import parse_qs, unquote, urlsplit
-from xml.etree import ElementTree as ET
 
-NAMESPACE: Final = "http://s3.amazonaws.com/doc/2006-03-01/"
+from support.bad_store_protocol import Refusal, Reply, Request, operation_of, parsed, text, xml
+
 ADMIN: Final = "ADMIN"
 _CREDENTIAL: Final = re.compile(r"Credential=([^/]+)/")
 
@@ -68,31 +68,6 @@ class Bucket:
     uploads: dict[str, dict[int, bytes]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reply:
-    status: int = 200
-    body: bytes = b""
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-class Refusal(Exception):  # noqa: N818 - it is an answer
-    def __init__(self, status: int, code: str) -> None:
-        super().__init__(code)
-        self.status = status
-        self.code = code
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    method: str
-    bucket: str
-    key: str
-    query: Mapping[str, str]
-    headers: Mapping[str, str]
-    body: bytes
-    who: str
-
-
 class BadStore:
     """The store's mind: what it holds, whom it believes, and what it does wrong."""
 
@@ -115,7 +90,7 @@ class BadStore:
                 return Reply(status=refusal.status, body=b"" if request.method == "HEAD" else text.encode())
 
     def _answer(self, request: Request) -> Reply:
-        name, action = _operation(request)
+        name, action = operation_of(request)
         if name != "create_bucket" and request.bucket not in self.buckets:
             raise Refusal(404, "NoSuchBucket")
         self._check_right(request, action)
@@ -144,10 +119,10 @@ class BadStore:
 
     def _get_versioning(self, request: Request) -> Reply:
         status = "<Status>Enabled</Status>" if self._bucket(request).versions else ""
-        return _xml("VersioningConfiguration", status)
+        return xml("VersioningConfiguration", status)
 
     def _put_versioning(self, request: Request) -> Reply:
-        _parsed(request.body)
+        parsed(request.body)
         self._bucket(request).versions = Fault.KEEPS_NO_SETTINGS not in self.faults
         return Reply()
 
@@ -159,11 +134,11 @@ class BadStore:
         if bucket.retention is not None:
             mode, days = bucket.retention
             rule = f"<Rule><DefaultRetention><Mode>{mode}</Mode><Days>{days}</Days></DefaultRetention></Rule>"
-        return _xml("ObjectLockConfiguration", f"<ObjectLockEnabled>Enabled</ObjectLockEnabled>{rule}")
+        return xml("ObjectLockConfiguration", f"<ObjectLockEnabled>Enabled</ObjectLockEnabled>{rule}")
 
     def _put_lock(self, request: Request) -> Reply:
-        root = _parsed(request.body)
-        mode, days = _text(root, "Mode"), _text(root, "Days")
+        root = parsed(request.body)
+        mode, days = text(root, "Mode"), text(root, "Days")
         if Fault.KEEPS_NO_SETTINGS not in self.faults:
             self._bucket(request).retention = (mode, int(days))
         return Reply()
@@ -175,7 +150,7 @@ class BadStore:
         return Reply(body=body)
 
     def _put_lifecycle(self, request: Request) -> Reply:
-        _parsed(request.body)
+        parsed(request.body)
         if Fault.KEEPS_NO_SETTINGS not in self.faults:
             self._bucket(request).lifecycle = request.body
         return Reply()
@@ -200,13 +175,13 @@ class BadStore:
     def _list(self, request: Request) -> Reply:
         prefix = request.query.get("prefix", "")
         keys = sorted(key for key in self._bucket(request).objects if key.startswith(prefix))
-        return _xml("ListBucketResult", "".join(f"<Contents><Key>{key}</Key></Contents>" for key in keys))
+        return xml("ListBucketResult", "".join(f"<Contents><Key>{key}</Key></Contents>" for key in keys))
 
     def _list_versions(self, _request: Request) -> Reply:
-        return _xml("ListVersionsResult", "")
+        return xml("ListVersionsResult", "")
 
     def _list_uploads(self, _request: Request) -> Reply:
-        return _xml("ListMultipartUploadsResult", "")
+        return xml("ListMultipartUploadsResult", "")
 
     # Objects.
 
@@ -251,12 +226,12 @@ class BadStore:
         if version.until is None:
             raise Refusal(404, "NoSuchObjectLockConfiguration")
         until = version.until.strftime("%Y-%m-%dT%H:%M:%SZ")
-        return _xml("Retention", f"<Mode>{version.mode}</Mode><RetainUntilDate>{until}</RetainUntilDate>")
+        return xml("Retention", f"<Mode>{version.mode}</Mode><RetainUntilDate>{until}</RetainUntilDate>")
 
     def _put_retention(self, request: Request) -> Reply:
-        version, root = self._version(request), _parsed(request.body)
-        mode = _text(root, "Mode")
-        until = datetime.fromisoformat(_text(root, "RetainUntilDate"))
+        version, root = self._version(request), parsed(request.body)
+        mode = text(root, "Mode")
+        until = datetime.fromisoformat(text(root, "RetainUntilDate"))
         shorter = version.until is not None and until < version.until.replace(microsecond=0)
         weaker = version.mode == "COMPLIANCE" and mode != "COMPLIANCE"
         quietly = Fault.SHORTENS_QUIETLY in self.faults
@@ -270,10 +245,10 @@ class BadStore:
         return Reply()
 
     def _get_hold(self, request: Request) -> Reply:
-        return _xml("LegalHold", f"<Status>{self._version(request).hold}</Status>")
+        return xml("LegalHold", f"<Status>{self._version(request).hold}</Status>")
 
     def _put_hold(self, request: Request) -> Reply:
-        self._version(request).hold = _text(_parsed(request.body), "Status")
+        self._version(request).hold = text(parsed(request.body), "Status")
         return Reply()
 
     # Parts.
@@ -281,7 +256,7 @@ class BadStore:
     def _begin_parts(self, request: Request) -> Reply:
         upload = uuid.uuid4().hex
         self._bucket(request).uploads[upload] = {}
-        return _xml("InitiateMultipartUploadResult", f"<UploadId>{upload}</UploadId>")
+        return xml("InitiateMultipartUploadResult", f"<UploadId>{upload}</UploadId>")
 
     def _put_part(self, request: Request) -> Reply:
         self._check_hash(request, Fault.TAKES_WRONG_PART)
@@ -290,14 +265,14 @@ class BadStore:
 
     def _list_parts(self, request: Request) -> Reply:
         self._upload(request)
-        return _xml("ListPartsResult", "")
+        return xml("ListPartsResult", "")
 
     def _end_parts(self, request: Request) -> Reply:
         parts = self._upload(request)
         self._check_free(request, Fault.FORGETS_IT_FOR_PARTS)
         data = b"".join(parts[number] for number in sorted(parts))
         del self._bucket(request).uploads[request.query["uploadId"]]
-        return self._store(request, data, body=_xml("CompleteMultipartUploadResult", "").body)
+        return self._store(request, data, body=xml("CompleteMultipartUploadResult", "").body)
 
     def _abandon_parts(self, request: Request) -> Reply:
         self._upload(request)
@@ -335,53 +310,6 @@ class BadStore:
             raise Refusal(412, "PreconditionFailed")
 
 
-# What an operation is called here and which right it needs, by method, whether it is about an object, and the
-# word in its query that tells it from others.
-_OPERATIONS: Final[Mapping[tuple[str, bool, str], tuple[str, str]]] = {
-    ("PUT", False, ""): ("create_bucket", "s3:CreateBucket"),
-    ("HEAD", False, ""): ("head_bucket", "s3:ListBucket"),
-    ("GET", False, "versioning"): ("get_versioning", "s3:GetBucketVersioning"),
-    ("PUT", False, "versioning"): ("put_versioning", "s3:PutBucketVersioning"),
-    ("GET", False, "object-lock"): ("get_lock", "s3:GetBucketObjectLockConfiguration"),
-    ("PUT", False, "object-lock"): ("put_lock", "s3:PutBucketObjectLockConfiguration"),
-    ("GET", False, "lifecycle"): ("get_lifecycle", "s3:GetLifecycleConfiguration"),
-    ("PUT", False, "lifecycle"): ("put_lifecycle", "s3:PutLifecycleConfiguration"),
-    ("PUT", False, "policy"): ("put_policy", "s3:PutBucketPolicy"),
-    ("GET", False, "publicAccessBlock"): ("get_public_access", "s3:GetBucketPublicAccessBlock"),
-    ("PUT", False, "publicAccessBlock"): ("put_public_access", "s3:PutBucketPublicAccessBlock"),
-    ("GET", False, "list-type"): ("list", "s3:ListBucket"),
-    ("GET", False, "versions"): ("list_versions", "s3:ListBucketVersions"),
-    ("GET", False, "uploads"): ("list_uploads", "s3:ListBucketMultipartUploads"),
-    ("PUT", True, ""): ("put_object", "s3:PutObject"),
-    ("GET", True, ""): ("get_object", "s3:GetObject"),
-    ("HEAD", True, ""): ("get_object", "s3:GetObject"),
-    ("GET", True, "versionId"): ("get_object", "s3:GetObjectVersion"),
-    ("DELETE", True, ""): ("delete_object", "s3:DeleteObject"),
-    ("DELETE", True, "versionId"): ("delete_object", "s3:DeleteObjectVersion"),
-    ("GET", True, "retention"): ("get_retention", "s3:GetObjectRetention"),
-    ("PUT", True, "retention"): ("put_retention", "s3:PutObjectRetention"),
-    ("GET", True, "legal-hold"): ("get_hold", "s3:GetObjectLegalHold"),
-    ("PUT", True, "legal-hold"): ("put_hold", "s3:PutObjectLegalHold"),
-    ("POST", True, "uploads"): ("begin_parts", "s3:PutObject"),
-    ("PUT", True, "uploadId"): ("put_part", "s3:PutObject"),
-    ("GET", True, "uploadId"): ("list_parts", "s3:ListMultipartUploadParts"),
-    ("POST", True, "uploadId"): ("end_parts", "s3:PutObject"),
-    ("DELETE", True, "uploadId"): ("abandon_parts", "s3:AbortMultipartUpload"),
-}
-_WORDS: Final = (
-    *("versioning", "object-lock", "lifecycle", "policy", "publicAccessBlock", "list-type", "versions"),
-    *("uploads", "retention", "legal-hold", "uploadId", "versionId"),
-)
-
-
-def _operation(request: Request) -> tuple[str, str]:
-    word = next((one for one in _WORDS if one in request.query), "")
-    try:
-        return _OPERATIONS[request.method, bool(request.key), word]
-    except KeyError:
-        raise Refusal(501, "NotImplemented") from None
-
-
 def _matches(statement: Mapping[str, object], action: str, arn: str) -> bool:
     actions, resources = statement["Action"], statement["Resource"]
     assert isinstance(actions, list)
@@ -391,21 +319,6 @@ def _matches(statement: Mapping[str, object], action: str, arn: str) -> bool:
 
 def _is_locked(version: Version) -> bool:
     return version.hold == "ON" or (version.until is not None and version.until > datetime.now(UTC))
-
-
-def _parsed(body: bytes) -> ET.Element:
-    try:
-        return ET.fromstring(body)  # noqa: S314 - from the test's own client
-    except ET.ParseError:
-        raise Refusal(400, "MalformedXML") from None
-
-
-def _text(root: ET.Element, name: str) -> str:
-    return next(one.text or "" for one in root.iter() if one.tag.rpartition("}")[2] == name)
-
-
-def _xml(root: str, inner: str) -> Reply:
-    return Reply(body=f'<{root} xmlns="{NAMESPACE}">{inner}</{root}>'.encode())
 
 
 @contextmanager

@@ -33,12 +33,13 @@ STALE_S: Final = 30.0
 
 
 def write_desk(folder: Path, owner: Organisation, stores: str, *, more: str = "", uploader: str = "") -> Path:
-    """Write what an uploader needs besides its spool in ``folder/spool``; give the settings' path."""
+    """Write what an uploader needs besides its spool in ``folder/spool``; give the settings' path.
+
+    Keys and certificates that are there already stay; the settings are written anew.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    write_signing_key(folder / "device.key", owner.device_key)
-    certificates = [x509.load_der_x509_certificate(one) for one in owner.chain]
-    write_certificates(folder / "device.pem", certificates)
-    write_certificates(folder / "trust.pem", [owner.root])
+    if not (folder / "device.key").exists():
+        _write_keys(folder, owner)
     config = folder / "callseal.toml"
     config.write_text(
         'schema = 1\n[device]\nsite = "bj"\n[spool]\npath = "spool"\n'
@@ -47,6 +48,13 @@ def write_desk(folder: Path, owner: Organisation, stores: str, *, more: str = ""
         f"{stores}{more}"
     )
     return config
+
+
+def _write_keys(folder: Path, owner: Organisation) -> None:
+    write_signing_key(folder / "device.key", owner.device_key)
+    certificates = [x509.load_der_x509_certificate(one) for one in owner.chain]
+    write_certificates(folder / "device.pem", certificates)
+    write_certificates(folder / "trust.pem", [owner.root])
 
 
 def write_central(folder: Path, owner: Organisation, stores: str, *, more: str = "") -> Path:

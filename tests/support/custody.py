@@ -9,9 +9,11 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from callseal.archive.continuity import DeviceState
 from callseal.archive.identity import CustodianIdentity
-from callseal.archive.lane import Done, Lane, Limits, Site, Tools
+from callseal.archive.lane import Lane
 from callseal.archive.memory import Memory
+from callseal.archive.tools import Done, Limits, Site, Tools
 from callseal.seal.durable import Step, no_step
 from callseal.seal.keys import (
     Role,
@@ -75,6 +77,9 @@ class WholeLedgers:
 
     def whole(self, device: str) -> DeviceLedger | None:
         return self._ledgers.get(device)
+
+    def state(self, device: str) -> DeviceState:
+        return DeviceState(device=device)
 
     def findings(self, _device: str) -> Sequence[Finding]:
         return ()

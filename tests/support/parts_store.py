@@ -1,26 +1,27 @@
 """A folder as a store that takes objects in parts, and says no more than an S3 store to who may only add.
 
-What was begun lies in files, so that it outlives the process that began it. A name that is taken is NameTaken.
+What was begun lies in files, so that it outlives the process that began it. A taken name is NameTaken.
 """
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from callseal.store.capabilities import Capabilities, PartLimits
 from callseal.store.directory import DirectoryStore
 from callseal.store.errors import NameTaken, SourceAltered, UploadGone
-from callseal.store.interface import Pace, Part, Span, unpaced
+from callseal.store.interface import ObjectInfo, Pace, Part, Span, unpaced
 
 _BLOCK: Final = 1024 * 1024
 
 
-class PartsStore(DirectoryStore):
+class PartsStore:
     """A store in ``root/store``; what is under way lies in ``root/uploads/<upload>/``."""
 
-    capabilities = Capabilities(
+    capabilities: Final = Capabilities(
         exclusive_put=True,
         versions=False,
         lock=False,
@@ -30,13 +31,13 @@ class PartsStore(DirectoryStore):
     )
 
     def __init__(self, root: Path) -> None:
-        super().__init__(DirectoryStore.create(root / "store").root)
+        self._store = DirectoryStore.create(root / "store")
         self.uploads: Final = root / "uploads"
         self.uploads.mkdir(exist_ok=True)
 
     def put(self, name: str, content: Path | bytes, sha256: bytes, *, pace: Pace = unpaced) -> str:
         self._refuse_taken(name)
-        return super().put(name, content, sha256, pace=pace)
+        return self._store.put(name, content, sha256, pace=pace)
 
     def begin_parts(self, name: str) -> str:
         upload = secrets.token_hex(8)
@@ -70,11 +71,11 @@ class PartsStore(DirectoryStore):
         folder = self._folder(name, upload)
         self._refuse_taken(name)
         data = b"".join((folder / str(part.number)).read_bytes() for part in parts)
-        version = super().put(name, data, hashlib.sha256(data).digest())
+        version = self._store.put(name, data, hashlib.sha256(data).digest())
         self.abandon_parts(name, upload)
         return version
 
-    def abandon_parts(self, name: str, upload: str) -> None:
+    def abandon_parts(self, _name: str, upload: str) -> None:
         folder = self.uploads / upload
         if folder.is_dir():
             for path in folder.iterdir():
@@ -82,7 +83,31 @@ class PartsStore(DirectoryStore):
             folder.rmdir()
 
     def get(self, name: str, version: str | None = None) -> BinaryIO:
-        return super().get(name, version)
+        return self._store.get(name, version)
+
+    def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
+        return self._store.list(prefix, after)
+
+    def folders(self, prefix: str) -> Iterator[str]:
+        return self._store.folders(prefix)
+
+    def versions(self, prefix: str) -> Iterator[ObjectInfo]:
+        return self._store.versions(prefix)
+
+    def replace(self, name: str, data: bytes) -> None:
+        self._store.replace(name, data)
+
+    def locked_until(self, name: str, version: str) -> datetime | None:
+        return self._store.locked_until(name, version)
+
+    def lock_until(self, name: str, version: str, until: datetime) -> None:
+        self._store.lock_until(name, version, until)
+
+    def is_held(self, name: str, version: str) -> bool:
+        return self._store.is_held(name, version)
+
+    def hold(self, name: str, version: str, *, on: bool) -> None:
+        self._store.hold(name, version, on=on)
 
     def _folder(self, name: str, upload: str) -> Path:
         folder = self.uploads / upload
@@ -91,5 +116,5 @@ class PartsStore(DirectoryStore):
         return folder
 
     def _refuse_taken(self, name: str) -> None:
-        if (self.root / name).exists():
+        if (self._store.root / name).exists():
             raise NameTaken(f"{name}: something stands under this name")

@@ -1,4 +1,4 @@
-"""An uploader's parts on a bench: a spool with recordings, its queue, lanes to stores, and clocks that stand."""
+"""An uploader's parts on a bench: a spool, its queue, lanes to stores, clocks that stand."""
 
 import hashlib
 import threading
@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Final
 
 from callseal.seal.durable import Step, no_step
@@ -99,9 +98,7 @@ class Works:
         clocks = self.hands.clocks()
         self.board = Board(clocks.now)
         self.database = Database(queue_path(self.spool.root), clock=clocks.monotonic, step=self.step)
-        self.depot = Depot(
-            spool=self.spool, queue=Queue(self.database), deliveries=Deliveries(self.database)
-        )
+        self.depot = Depot(spool=self.spool, queue=Queue(self.database), deliveries=Deliveries(self.database))
 
     def scan(self) -> None:
         """Bring the queue up to date."""

@@ -1,4 +1,4 @@
-"""The breaker: a site that is down is left alone, tried by one request at a time, and found when it is back."""
+"""The breaker: a site that is down is left alone, probed by one request at a time, and found again."""
 
 from callseal.uploader.breaker import DENIED_AGAIN_S, FAILURES_TO_OPEN, Breaker, Position
 from callseal.uploader.retry import FIRST_WAIT_S, LONGEST_WAIT_S

@@ -1,5 +1,6 @@
 """Killed at any instant, the uploader goes on where it was: nothing is lost, nothing is doubled."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from callseal.seal.ledger.journal import Journal
 from callseal.seal.spool import Spool
 from callseal.seal.verify import verify_recording
 from callseal.store.directory import DirectoryStore
-from callseal.store.interface import Store
+from callseal.store.interface import CentralStore, Store
+from callseal.uploader import clearing
 from callseal.uploader.clearing import CustodianTime
 from callseal.uploader.queue import DOUBT_S, FIRST_POLL_S
 from callseal.uploader.retry import LONGEST_WAIT_S
@@ -23,8 +25,6 @@ from support.sealed_recordings import STARTED_AT, organisation, recording_id
 from support.uploading import Works, give_receipt, long_sound, ready
 
 OWNER = organisation()
-
-
 
 
 def prefix(number: int) -> str:
@@ -59,9 +59,9 @@ def test_wherever_it_is_killed_it_goes_on_and_all_arrives_once(tmp_path: Path, *
         root = tmp_path / str(number)
         root.mkdir()
         spool = filled(root / "spool")
-        store: Store = PartsStore(root) if blind else DirectoryStore.create(root / "store")
+        store: CentralStore = PartsStore(root) if blind else DirectoryStore.create(root / "store")
 
-        killed = killed_at(number, lambda step, s=spool, t=store: sent_by(s, t, step))  # type: ignore[misc]
+        killed = killed_at(number, partial(sent_by, spool, store))
 
         names = [item.name for item in store.list("recordings/")]
         early += not names
@@ -99,7 +99,7 @@ def test_wherever_it_is_killed_no_copy_goes_before_its_receipt_and_then_all_of_i
         sent_by(spool, store, lambda _name: None)
         give_receipt(OWNER, bundle, store)
 
-        killed = killed_at(number, lambda step, s=spool, t=store: cleared_by(s, t, step))  # type: ignore[misc]
+        killed = killed_at(number, partial(cleared_by, spool, store))
 
         here = bundle.path.exists()
         seen.add(here)
@@ -115,8 +115,6 @@ def test_wherever_it_is_killed_no_copy_goes_before_its_receipt_and_then_all_of_i
 
 
 def cleared_by(spool: Spool, store: DirectoryStore, step: Step) -> None:
-    from callseal.uploader import clearing  # noqa: PLC0415
-
     works = Works(spool=spool, owner=OWNER, step=step)
     with spool.lock("uploader"):
         clearing.finish(spool)

@@ -35,7 +35,7 @@ def test_the_table_answers_everything() -> None:
         (StoreMissing(""), False, Event.REFUSED),
     ],
 )
-def test_each_error_of_a_store_is_one_event(problem: StoreError, ending: bool, event: Event) -> None:  # noqa: FBT001 - a parameter of the test
+def test_each_error_of_a_store_is_one_event(problem: StoreError, *, ending: bool, event: Event) -> None:
     assert event_of(problem, ending=ending) is event
 
 

@@ -1,12 +1,12 @@
 """The uploader as a service: what becomes ready is sent, what can't be waits and is told of."""
 
-import errno
 import functools
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -20,12 +20,17 @@ from callseal.seal.spool import Spool, SpoolInUse
 from callseal.seal.status import State, Status, read
 from callseal.seal.verify import verify_recording
 from callseal.store.directory import DirectoryStore
-from callseal.store.interface import StoreWriter
-from callseal.uploader.service import run
-from callseal.uploader.worker import marker_path
+from callseal.store.interface import Store
+from callseal.uploader.pacing import Limit
+from callseal.uploader.queue import FIRST_POLL_S
+from callseal.uploader.receipts import Receipts
+from callseal.uploader.service import STOP_S, Orders, Site, run
 from support.chronicles import clocks_of
 from support.eventually import PATIENCE_S, eventually
+from support.faulty_store import FaultyStore, Moment
+from support.parts_store import PartsStore
 from support.sealed_recordings import STARTED_AT, make_ready, organisation, recording_id
+from support.uploading import give_receipt, long_sound, ready
 
 OWNER = organisation()
 NEVER_S = 3600.0  # a timer that does not fire: what happens then, the watch has done
@@ -39,22 +44,29 @@ def spool(tmp_path: Path) -> Iterator[Spool]:
         yield found
 
 
+JUDGE = Receipts(lambda: OWNER.trust, now=lambda: datetime.now(UTC))
+
+
 @contextmanager
 def uploader(
-    spool: Spool, *stores: tuple[str, StoreWriter], scan_s: float = NEVER_S, others: Sequence[Path] = ()
-) -> Iterator[None]:
+    spool: Spool,
+    *stores: tuple[str, Store | None],
+    orders: Orders | None = None,
+    others: Sequence[Path] = (),
+) -> Iterator[threading.Event]:
     stop, failures = threading.Event(), []
 
     def target() -> None:
         try:
-            run([spool.root, *others], stores, scan_s, stop)
+            sites = [Site(name=name, store=store) for name, store in stores]
+            run([spool.root, *others], sites, JUDGE, orders or Orders(scan_s=NEVER_S), stop)
         except Exception as problem:  # noqa: BLE001 - shown below, in the thread that can fail the test
             failures.append(problem)
 
     thread = threading.Thread(target=target)
     thread.start()
     try:
-        yield
+        yield stop
     finally:
         stop.set()
         thread.join(PATIENCE_S)
@@ -72,6 +84,11 @@ def alarms(spool: Spool) -> list[str]:
     return [] if status is None else [alarm.code for alarm in status.alarms]
 
 
+def counters(spool: Spool) -> dict[str, int]:
+    status = status_of(spool)
+    return {} if status is None else dict(status.counters)
+
+
 def waiting(spool: Spool, count: int) -> Callable[[], bool]:
     def holds() -> bool:
         status = status_of(spool)
@@ -86,7 +103,8 @@ def has(root: Path, count: int) -> bool:
 
 def test_what_was_ready_before_the_start_is_sent_to_every_store(spool: Spool, tmp_path: Path) -> None:
     roots = [DirectoryStore.create(tmp_path / name).root for name in ("first", "second")]
-    bundles = [make_ready(spool, OWNER, number) for number in range(2)]
+    names = [root.name for root in roots]
+    bundles = [ready(spool, OWNER, number, stores=names) for number in range(2)]
 
     with uploader(spool, *((root.name, DirectoryStore(root)) for root in roots)):
         eventually(waiting(spool, 0), "everything sent")
@@ -94,7 +112,6 @@ def test_what_was_ready_before_the_start_is_sent_to_every_store(spool: Spool, tm
     for root in roots:
         assert verify_recording(DirectoryStore(root), PREFIX, OWNER.trust).intact
         assert has(root, 2)
-        assert all(marker_path(spool, root.name, bundle.id).exists() for bundle in bundles)
     assert [bundle.id for bundle in spool.ready()] == [bundle.id for bundle in bundles]
 
 
@@ -113,7 +130,7 @@ def test_a_store_that_can_not_be_reached_lets_its_recordings_wait_and_no_others(
 ) -> None:
     good, bad = DirectoryStore.create(tmp_path / "good"), tmp_path / "bad"
     bad.write_bytes(b"a file where the store's folder should be: not even root can write into it")
-    bundle = make_ready(spool, OWNER)
+    ready(spool, OWNER, stores=["bad", "good"])
 
     with uploader(spool, ("bad", DirectoryStore(bad)), ("good", good)):
         eventually(lambda: alarms(spool) == ["store-unreachable"], "an alarm")
@@ -122,7 +139,6 @@ def test_a_store_that_can_not_be_reached_lets_its_recordings_wait_and_no_others(
         status = status_of(spool)
         assert status is not None
         assert "bad" in status.alarms[0].detail
-        assert not marker_path(spool, "bad", bundle.id).exists()
 
         bad.unlink()
         DirectoryStore.create(bad)
@@ -138,6 +154,7 @@ def test_the_status_says_how_long_the_oldest_recording_waits(spool: Spool, tmp_p
 
     with uploader(spool, ("primary", DirectoryStore(tmp_path / "unmounted"))):
         eventually(waiting(spool, 2), "both wait")
+        eventually(lambda: "oldest_waiting_now_s" in counters(spool), "and that is told")
         status = status_of(spool)
 
     assert status is not None
@@ -153,6 +170,7 @@ def test_a_broken_recording_raises_an_alarm_and_stops_no_other(spool: Spool, tmp
     with uploader(spool, ("primary", store)):
         eventually(lambda: has(store.root, 1), "the other one sent")
         eventually(waiting(spool, 1), "the broken one waits")
+        eventually(lambda: alarms(spool) == ["bundle-broken"], "an alarm")
         status = status_of(spool)
 
     assert status is not None
@@ -207,17 +225,18 @@ def test_two_uploaders_do_not_work_in_one_spool(spool: Spool, tmp_path: Path) ->
         eventually(waiting(spool, 0), "the first is up")
 
         with pytest.raises(SpoolInUse, match="uploader"):
-            run([spool.root], [("primary", store)], NEVER_S, threading.Event())
+            run([spool.root], [Site(name="primary", store=store)], JUDGE, Orders(), threading.Event())
 
 
 PROGRAM = """
 import sys, threading
 from pathlib import Path
 from callseal.store.directory import DirectoryStore
-from callseal.uploader.service import run, stop_on_signals
+from callseal.uploader.service import Orders, Site, run, stop_on_signals
 stop = threading.Event()
 stop_on_signals(stop)
-run([Path(sys.argv[1])], [("primary", DirectoryStore(Path(sys.argv[2])))], 3600.0, stop)
+site = Site(name="primary", store=DirectoryStore(Path(sys.argv[2])))
+run([Path(sys.argv[1])], [site], None, Orders(), stop)
 """
 
 
@@ -263,7 +282,7 @@ def test_the_uploaders_process_holds_no_code_that_could_read_a_recording() -> No
 
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, text=True)
 
-    forbidden = {"callseal.seal.age", "callseal.seal.keyfile", "callseal.seal.keys", "callseal.codecs"}
+    forbidden = {"callseal.seal.age", "callseal.seal.keyfile", "callseal.codecs"}
     assert not forbidden & set(done.stdout.split())
 
 
@@ -299,7 +318,7 @@ def test_a_ledger_that_can_not_be_read_stays_an_alarm_until_it_can(spool: Spool,
     store = DirectoryStore.create(tmp_path / "store")
     away = spool.root / "away"
 
-    with uploader(spool, ("primary", store), scan_s=0.05):
+    with uploader(spool, ("primary", store), orders=Orders(scan_s=0.05)):
         eventually(waiting(spool, 0), "the service is up")
         spool.ledger_path.rename(away)
         make_ready(spool, OWNER)
@@ -313,25 +332,6 @@ def test_a_ledger_that_can_not_be_read_stays_an_alarm_until_it_can(spool: Spool,
 
     assert status is not None
     assert "ledger" in status.alarms[0].detail
-
-
-def test_a_marker_that_the_disk_can_not_show_stops_no_other_recording(
-    spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = DirectoryStore.create(tmp_path / "store")
-    bad = make_ready(spool, OWNER, 0)
-    make_ready(spool, OWNER, 1)
-    really = Path.stat
-
-    def stat(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
-        if path.name == f"{bad.id}.json":
-            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
-        return really(path, follow_symlinks=follow_symlinks)
-
-    monkeypatch.setattr(Path, "stat", stat)
-    with uploader(spool, ("primary", store)):
-        eventually(lambda: has(store.root, 1), "the other one sent")
-        eventually(waiting(spool, 1), "the one waits")
 
 
 def test_a_second_spool_that_is_not_there_is_an_alarm_and_the_first_is_sent(
@@ -348,3 +348,139 @@ def test_a_second_spool_that_is_not_there_is_an_alarm_and_the_first_is_sent(
     assert status is not None
     assert [alarm.code for alarm in status.alarms] == ["spool-failed"]
     assert "unmounted" in status.alarms[0].detail
+
+
+def test_what_a_custodian_vouches_for_is_cleared_and_nothing_else(spool: Spool, tmp_path: Path) -> None:
+    store = DirectoryStore.create(tmp_path / "store")
+    vouched, other = make_ready(spool, OWNER, 0), make_ready(spool, OWNER, 1)
+
+    with uploader(spool, ("primary", store)):
+        eventually(lambda: has(store.root, 2), "both sent")
+        give_receipt(OWNER, vouched, store)
+        eventually(lambda: counters(spool).get("cleared") == 1, "one cleared")
+        left = counters(spool)
+
+    assert list(spool.ready()) == [other]
+    assert left["unreceipted_now"] == 1
+    assert left["local_bytes_now"] > 0
+    assert FIRST_POLL_S < PATIENCE_S
+
+
+def test_a_stop_does_not_wait_for_what_is_being_sent(spool: Spool, tmp_path: Path) -> None:
+    """A long recording on a slow line: it goes on next time, from the part at which it was."""
+    store = FaultyStore(PartsStore(tmp_path))
+    ready(spool, OWNER, audio=long_sound())
+    slow = Orders(scan_s=NEVER_S, kbit_s=8, connections=1)
+
+    with uploader(spool, ("primary", store), orders=slow) as stop:
+        eventually(lambda: len(store.asked("put_part")) == 1, "the first part goes")
+        begun_s = time.monotonic()
+        stop.set()
+        eventually(lambda: (status_of(spool) or never()).state is State.STOPPING, "it has stopped")
+        took_s = time.monotonic() - begun_s
+    with uploader(spool, ("primary", store)):
+        eventually(waiting(spool, 0), "sent")
+
+    assert took_s < STOP_S
+    assert len(store.asked("begin_parts")) == 1
+    assert verify_recording(store, PREFIX, OWNER.trust).intact
+
+
+def test_nothing_is_sent_while_a_call_is_recorded_if_the_settings_say_so(
+    spool: Spool, tmp_path: Path
+) -> None:
+    store = DirectoryStore.create(tmp_path / "store")
+    make_ready(spool, OWNER)
+    call = spool.begin(recording_id(7))
+
+    with uploader(spool, ("primary", store), orders=Orders(scan_s=NEVER_S, pause_during_calls=True)):
+        eventually(waiting(spool, 1), "it waits")
+        during = has(store.root, 0)
+        call.discard()
+        eventually(lambda: has(store.root, 1), "sent once the call is over")
+
+    assert during
+
+
+def test_hours_limit_the_bandwidth(spool: Spool, tmp_path: Path) -> None:
+    store = FaultyStore(PartsStore(tmp_path))
+    make_ready(spool, OWNER)
+    all_day = Limit.between("00:00", "00:00", 1)
+
+    with uploader(spool, ("primary", store), orders=Orders(scan_s=NEVER_S, limits=(all_day,))):
+        eventually(lambda: bool(store.asked("put")), "it began")
+        eventually(waiting(spool, 1), "and crawls")
+
+    assert not has(tmp_path / "store", 1)
+
+
+def test_markers_of_former_versions_are_removed_and_all_is_sent_once_more(
+    spool: Spool, tmp_path: Path
+) -> None:
+    store = DirectoryStore.create(tmp_path / "store")
+    bundle = make_ready(spool, OWNER)
+    marker = spool.root / "sent" / "primary" / f"{bundle.id}.json"
+    marker.parent.mkdir(parents=True)
+    marker.write_bytes(b"{}")
+
+    with uploader(spool, ("primary", store)):
+        eventually(lambda: has(store.root, 1), "sent")
+
+    assert not marker.parent.exists()
+
+
+def test_a_damaged_queue_is_set_aside_and_made_again(spool: Spool, tmp_path: Path) -> None:
+    store = DirectoryStore.create(tmp_path / "store")
+    for number in range(3):
+        make_ready(spool, OWNER, number)
+    with uploader(spool, ("primary", store)):
+        eventually(waiting(spool, 0), "sent")
+    (spool.root / "upload" / "queue.sqlite3").write_bytes(b"not a database" * 1000)
+
+    with uploader(spool, ("primary", store)):
+        eventually(lambda: counters(spool).get("sent") == 3, "sent once more")
+        eventually(lambda: alarms(spool) == ["queue-failed"], "and told")
+
+    assert has(store.root, 3)
+    assert (spool.root / "upload" / "queue.sqlite3.broken-1").exists()
+
+
+def test_a_bug_in_one_thread_ends_the_service(spool: Spool, tmp_path: Path) -> None:
+    """Half a service that looks whole is worse than none, which is noticed."""
+    store = FaultyStore(PartsStore(tmp_path))
+    make_ready(spool, OWNER)
+    sites = [Site(name="primary", store=NotAStore(store))]  # type: ignore[arg-type] - that is the point
+
+    with pytest.raises(ZeroDivisionError):
+        run([spool.root], sites, JUDGE, Orders(), threading.Event())
+
+    status = status_of(spool)
+    assert status is not None
+    assert status.state is State.FAILED
+
+
+def test_stores_that_fail_now_and_then_get_everything_in_the_end(spool: Spool, tmp_path: Path) -> None:
+    store = FaultyStore(PartsStore(tmp_path))
+    store.fail("put", *[Moment.AFTER, None, Moment.BEFORE, None, Moment.HALF] * 2)
+    for number in range(5):
+        make_ready(spool, OWNER, number)
+
+    with uploader(spool, ("primary", store)):
+        eventually(waiting(spool, 0), "all sent")
+
+    assert has(tmp_path / "store", 5)
+    assert len(list(store.list("recordings/"))) == 20
+
+
+class NotAStore:
+    """What no store may do: raise an error that is none of a store's."""
+
+    def __init__(self, store: FaultyStore) -> None:
+        self.capabilities = store.capabilities
+
+    def put(self, *_: object, **__: object) -> str:
+        raise ZeroDivisionError
+
+
+def never() -> Status:
+    raise AssertionError("there is no status")

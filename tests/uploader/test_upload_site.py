@@ -1,5 +1,6 @@
-"""Sending to one site: what arrives, in which order, what a failure costs, and that nothing is doubled or lost."""
+"""Sending to one site: what arrives, in which order, what a failure costs; nothing is doubled or lost."""
 
+import hashlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -133,12 +134,10 @@ def test_an_answer_that_was_lost_leaves_the_object_stored_without_a_version(
     assert [bool(item.version) for item in sent.objects] == [False, True, True, True]
 
 
-def test_somebody_elses_bytes_under_our_name_never_count_as_stored(
-    works: Works, store: FaultyStore
-) -> None:
+def test_somebody_elses_bytes_under_our_name_never_count_as_stored(works: Works, store: FaultyStore) -> None:
     bundle = ready(works.spool, OWNER)
     (call,) = bundle.path.glob("call-*")
-    stranger = store.put(f"{PREFIX}{call.name}", b"other", _sha256(b"other"))
+    store.put(f"{PREFIX}{call.name}", b"other", _sha256(b"other"))
 
     lane = works.send_all(store)
     for _ in range(5):
@@ -146,7 +145,7 @@ def test_somebody_elses_bytes_under_our_name_never_count_as_stored(
         lane.work_off()
 
     with store.get(f"{PREFIX}{call.name}") as file:
-        assert file.read() == b"other", stranger
+        assert file.read() == b"other"
     poll = works.depot.deliveries.next_poll(SITE, 1 << 62)
     assert poll is not None, "the manifest was sent, and only a receipt can tell"
     assert store.asked("put").count(f"{PREFIX}{call.name}") == 7, "it is put again until one comes"
@@ -419,6 +418,4 @@ def test_a_clock_that_was_set_back_stops_no_upload(works: Works, store: FaultySt
 
 
 def _sha256(data: bytes) -> bytes:
-    import hashlib  # noqa: PLC0415
-
     return hashlib.sha256(data).digest()

@@ -3,7 +3,8 @@
 Conventions: a record counts if a custodian whom we trust signed it, if it is about the recording and lies
 under its own name. What does not is told, and decides nothing: whoever may only add could put junk there.
 Where a name has several versions, the first that holds counts. The time at which the store took a record, by
-the store's own clock, is the proof that it was there before its signer was revoked.
+the store's own clock, is the proof that it was there before its signer was revoked; in a folder that clock is
+its owner's.
 """
 
 import hashlib
@@ -36,7 +37,7 @@ from callseal.store.interface import ObjectInfo, StoreReader, StoreWriter
 from callseal.store.names import RETENTION, parse_retention_name, retention_name, retention_prefix
 
 MAX_RECORDS: Final = 10_000
-"""Names under one recording that are read: more is no work of people, and nothing may stop the rest."""
+"""Names under one recording: more is no work of people, and reading them would keep the others waiting."""
 
 
 class Store(StoreReader, StoreWriter, Protocol):
@@ -84,16 +85,18 @@ class Decisions:
         self._trust = trust
 
     def of(self, device: str, recording: UUID) -> Decided:
-        """Return what was decided about a recording. Raises StoreError."""
+        """Return what was decided about a recording.
+
+        Raises StoreError, and RetentionError for more names than people make: a part of them may say the
+        opposite of the whole, so that nothing is done on a part.
+        """
         records: list[RetentionRecord] = []
         objects: list[tuple[str, str]] = []
         refused: list[Refused] = []
         listed = self._store.versions(retention_prefix(device, recording))
         for count, (name, versions) in enumerate(groupby(listed, lambda item: item.name)):
             if count == MAX_RECORDS:
-                words = f"{name}: more than {MAX_RECORDS} records; those from here on were not read"
-                refused.append(Refused(name=name, version="", problem=RetentionError(words)))
-                break
+                raise RetentionError(f"{name}: more than {MAX_RECORDS} records lie there: nobody made them")
             found, wrong = self._first_good(versions)
             refused += wrong
             if found is not None:
@@ -104,9 +107,9 @@ class Decisions:
     def recordings(self) -> Iterator[tuple[str, UUID, str]]:
         """Yield each recording with decisions: device, id, and the newest record's name in the listing.
 
-        The records themselves are not read. Raises StoreError.
+        The records themselves are not read; those that were hidden are among them. Raises StoreError.
         """
-        parsed = (parse_retention_name(item.name) for item in self._store.list(RETENTION))
+        parsed = (parse_retention_name(item.name) for item in self._store.versions(RETENTION))
         known = (item for item in parsed if item is not None)
         for (device, recording), group in groupby(known, lambda item: item[:2]):
             yield device, recording, str(max(record for _device, _recording, record in group))

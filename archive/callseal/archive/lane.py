@@ -15,36 +15,32 @@ broken off anywhere. `stopped` ends it between two recordings.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Final, Protocol
 
 import structlog
 
+from callseal.archive import fleet
 from callseal.archive.bundles import Found, Stray, devices_in, found_in
-from callseal.archive.copying import Copier
 from callseal.archive.custodian import Custodian, Outcome, State
-from callseal.archive.errors import CopyRefused, SourceFailed
 from callseal.archive.examining import Ledgers
-from callseal.archive.identity import CustodianIdentity
-from callseal.archive.memory import Known, Memory, milliseconds
-from callseal.archive.receipting import Given, Receipts
+from callseal.archive.filling import Filling
+from callseal.archive.fleet import Told
+from callseal.archive.memory import Known, milliseconds
 from callseal.archive.scrubbing import draw_share, scrub
+from callseal.archive.tools import Done, Site, Tools
 from callseal.archive.troubles import Code, Trouble, of_ledger, trouble
-from callseal.seal.durable import Step, no_step
-from callseal.seal.keys import TrustStore
+from callseal.seal.fleet import Counts
 from callseal.seal.manifest import Manifest
 from callseal.seal.receipt import Receipt
-from callseal.seal.verify import NOT_CHECKED, Finding
-from callseal.store.errors import StoreError, StoreMissing
-from callseal.store.interface import CentralStore
-from callseal.store.names import LEDGER, RecordingName
+from callseal.seal.verify import NOT_CHECKED
+from callseal.store.errors import StoreMissing, StoreRefused
+from callseal.store.names import FLEET, RecordingName
 
 RECENT_DAYS: Final = 2
 """How many days before today are listed in every round; late ones come with the next full scan."""
 MAX_AGAIN: Final = 200
-"""How many recordings a round tries again, and how many it copies."""
+"""How many recordings are tried again in one round."""
 KEEPING_TOLD: Final = timedelta(hours=2)
 """How long a protection that failed is told: it is tried again after an hour at the latest."""
 SCRUB_EVERY: Final = timedelta(days=1)
@@ -52,43 +48,17 @@ SCRUBS_A_ROUND: Final = 20
 """So that receipts for new recordings need not wait for old ones: 28,800 a day with a round a minute."""
 
 _LOG: Final[structlog.typing.FilteringBoundLogger] = structlog.get_logger()
-_COPY: Final = "copy of "
 _LEDGER: Final = "ledger"
-_LEDGER_COPY: Final = "copy of its ledger"
 _STRAYS: Final = "strays"
 _KEEPING: Final = "protections"
 _SCRUB: Final = "reading again "
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
-    """A store of the settings: its name, and whether the custodian fills it from the others."""
-
-    name: str
-    store: CentralStore
-    filled: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What the settings say about rounds."""
-
-    full_scan: timedelta
-    incomplete: timedelta
-    scrub_share: float
-
-
-class Watch(Ledgers, Protocol):
+class Watch(Ledgers, fleet.Ledgers, Protocol):
     """The devices' ledgers in one store, watched: what `continuity.Continuity` does."""
 
     def refresh(self) -> None:
         """Look for what is new; raises StoreError and ScratchFailed."""
-
-    def devices(self) -> Sequence[str]:
-        """Return the devices that have a ledger there."""
-
-    def findings(self, device: str) -> Sequence[Finding]:
-        """Return what is wrong with a device's ledger, or with the device by its ledger."""
 
 
 class Keeper(Protocol):
@@ -101,6 +71,13 @@ class Keeper(Protocol):
         """Extend what is about to end."""
 
 
+class Board(Protocol):
+    """Where the newest word on each device is written: what `fleet.FleetWriter` does."""
+
+    def tell(self, ledgers: fleet.Ledgers, told: Callable[[str], Told]) -> int:
+        """Write what has changed; raises StoreError."""
+
+
 class _NoKeeper:
     """Nothing is protected."""
 
@@ -109,32 +86,6 @@ class _NoKeeper:
 
     def renew(self, _now: datetime) -> tuple[Trouble, ...]:
         return ()
-
-
-@dataclass(slots=True, kw_only=True)
-class Done:
-    """What a round did."""
-
-    received: int = 0
-    copied: int = 0
-    read_again: int = 0
-    read_again_bytes: int = 0
-    full: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tools:
-    """What all lanes work with. `chance` gives numbers from 0 up to 1, `scratch` is for sealed bytes."""
-
-    identity: CustodianIdentity
-    trust: TrustStore
-    memory: Memory
-    scratch: Path
-    limits: Limits
-    now: Callable[[], datetime]
-    chance: Callable[[], float]
-    stopped: Callable[[], bool] = field(default=lambda: False)
-    step: Step = no_step
 
 
 class Lane:
@@ -146,14 +97,19 @@ class Lane:
         sites: Sequence[Site],
         ledgers: Watch,
         tools: Tools,
+        *,
         keeper: Keeper | None = None,
+        board: Board | None = None,
     ) -> None:
         self.site = site
         self._sites = tuple(sites)
         self._ledgers = ledgers
         self._tools = tools
         self._keeper = keeper if keeper is not None else _NoKeeper()
+        self._board = board
         self._unkept: list[tuple[Trouble, datetime]] = []
+        sources = [one for one in sites if not one.filled and one.name != site.name]
+        self._filling = Filling(site, sources, tools, receive=self._receive, tell=self._tell)
         self._custodian = Custodian(
             site.store,
             site.name,
@@ -173,7 +129,16 @@ class Lane:
             work(done)
         self._read_again(done)
         self._keep()
+        self._write_fleet()
         return done
+
+    def _copy_ledgers(self, _done: Done) -> None:
+        if self.site.filled:
+            self._filling.ledgers()
+
+    def _copy(self, done: Done) -> None:
+        if self.site.filled:
+            self._filling.recordings(done)
 
     def _check_ledgers(self, _done: Done) -> None:
         self._ledgers.refresh()
@@ -245,6 +210,7 @@ class Lane:
         self._log(name.device, str(name.id), new)
         if outcome.given is not None and outcome.manifest is not None:
             done.received += outcome.new
+            self._tools.memory.note_site(name.device, outcome.manifest.site)
             self._unkept += (
                 (one, now) for one in self._keeper.received(outcome.given.receipt, outcome.manifest)
             )
@@ -263,95 +229,6 @@ class Lane:
             return ()
         words = f"{outcome.name.prefix}: never completed: nothing came since {newest_at:%Y-%m-%d %H:%M} UTC"
         return (trouble(Code.INCOMPLETE, words, NOT_CHECKED),)
-
-    def _copy_ledgers(self, _done: Done) -> None:
-        """Bring the segments that this store lacks, and with them the stamps."""
-        if not self.site.filled:
-            return
-        memory = self._tools.memory
-        for source in self._sources():
-            copier = self._copier(source)
-            try:
-                devices = list(source.store.folders(LEDGER))
-            except StoreError:
-                continue  # its own lane tells
-            for device in devices:
-                if self._tools.stopped():
-                    return
-                note = f"ledger of {device} from {source.name} in {self.site.name}"
-                told: list[Trouble] = []
-                try:
-                    progress = copier.ledger(device, memory.note(note))
-                    memory.set_note(note, progress.following)
-                    if progress.copied:
-                        copier.stamps(device)
-                except SourceFailed:
-                    break
-                except (CopyRefused, ValueError) as problem:
-                    told.append(trouble(Code.LEDGER_NOT_COPIED, str(problem)))
-                self._tell(device, _LEDGER_COPY, told)
-
-    def _copy(self, done: Done) -> None:
-        """Copy what is wanted here, receive it, and let the devices read the receipts."""
-        memory = self._tools.memory
-        for name in memory.copies_due(self.site.name, self._tools.now(), MAX_AGAIN):
-            if self._tools.stopped():
-                return
-            problem = self._copy_one(name, done)
-            subject = _COPY + str(name.id)
-            if problem is None:
-                memory.copied(self.site.name, name)
-                self._tell(name.device, subject, ())
-            else:
-                memory.copy_later(self.site.name, name, self._tools.now())
-                self._tell(name.device, subject, (problem,))
-
-    def _copy_one(self, name: RecordingName, done: Done) -> Trouble | None:
-        """Do what is left to do of one copy; return what keeps it from being done."""
-        if self._custodian.receipts.read(name.device, name.id).given is None:
-            problem = self._bring(name)
-            if problem is not None:
-                return problem
-            done.copied += 1
-        outcome = self._receive(name, done)
-        if outcome is None or outcome.given is None or outcome.manifest is None:
-            words = f"{name.prefix}: copied, and not received: see what is told of it"
-            return trouble(Code.COPY_FAILED, words, NOT_CHECKED)
-        return self._pass_on(outcome.given, outcome.manifest)
-
-    def _bring(self, name: RecordingName) -> Trouble | None:
-        """Copy a recording from the first store that has it."""
-        problem = trouble(Code.COPY_FAILED, f"{name.prefix}: no store has it with a receipt", NOT_CHECKED)
-        for source in self._sources():
-            try:
-                given = self._receipts(source).read(name.device, name.id).given
-            except StoreError as failed:
-                problem = trouble(Code.COPY_FAILED, f"{source.name}: {failed}", NOT_CHECKED)
-                continue
-            if given is None or given.folder != name:
-                continue
-            try:
-                self._copier(source).recording(given)
-            except CopyRefused as refused:
-                problem = trouble(Code.COPY_FAILED, f"{source.name}: {refused}", refused.found)
-            except SourceFailed as failed:
-                problem = trouble(Code.COPY_FAILED, f"{source.name}: {failed}", NOT_CHECKED)
-            else:
-                return None
-        return problem
-
-    def _pass_on(self, given: Given, manifest: Manifest) -> Trouble | None:
-        for source in self._sources():
-            if source.name not in manifest.stores:
-                continue
-            try:
-                kept = self._receipts(source).pass_on(given)
-            except StoreError as failed:
-                words = f"{source.name}: the receipt can't be put there yet: {failed}"
-                return trouble(Code.COPY_FAILED, words, NOT_CHECKED)
-            if kept.given is None:
-                return kept.troubles[0]
-        return None
 
     def _read_again(self, done: Done) -> None:
         """Read some of the old recordings again; which ones is decided by lot once a day."""
@@ -379,14 +256,32 @@ class Lane:
         self._unkept = [(one, at) for one, at in self._unkept if now - at <= KEEPING_TOLD]
         self._tell("", _KEEPING, tuple(dict.fromkeys(one for one, _at in self._unkept)))
 
-    def _sources(self) -> list[Site]:
-        return [one for one in self._sites if not one.filled and one.name != self.site.name]
+    def _write_fleet(self) -> None:
+        """Write the newest word on each device; where that is refused, it is told, and nothing else stops."""
+        if self._board is None:
+            return
+        name, memory = self.site.name, self._tools.memory
+        troubles: dict[str, list[tuple[str, str]]] = {}
+        for one in memory.troubles(name):
+            if one.subject != _LEDGER:  # those are written from the ledger itself
+                troubles.setdefault(one.device, []).append((one.trouble.code, one.trouble.words))
 
-    def _receipts(self, site: Site) -> Receipts:
-        return Receipts(site.store, site.name, self._tools.trust, step=self._tools.step)
+        def told(device: str) -> Told:
+            totals = memory.totals(name, device)
+            counts = Counts(
+                received=totals[State.RECEIVED],
+                incomplete=totals[State.INCOMPLETE] + totals[State.WAITING],
+                refused=totals[State.REFUSED],
+            )
+            found = tuple(troubles.get(device, ()))
+            return Told(site=memory.site(device), counts=counts, findings=found)
 
-    def _copier(self, source: Site) -> Copier:
-        return Copier(source.store, self.site.store, self._tools.scratch, step=self._tools.step)
+        refused: tuple[Trouble, ...] = ()
+        try:
+            self._board.tell(self._ledgers, told)
+        except StoreRefused as problem:
+            refused = (trouble(Code.FLEET_NOT_WRITTEN, f"{FLEET}: {problem}", problem.exit_code),)
+        self._tell("", FLEET, refused)
 
     def _tell(self, device: str, subject: str, troubles: Sequence[Trouble]) -> None:
         new = self._tools.memory.tell(self.site.name, device, subject, troubles, now=self._tools.now())

@@ -11,7 +11,6 @@ This module touches files.
 """
 
 import contextlib
-import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from uuid import UUID
 
 from callseal.archive.custodian import State
 from callseal.archive.errors import MemoryFailed
+from callseal.archive.memory_file import connect
 from callseal.archive.troubles import Trouble
 from callseal.store.names import RecordingName
 
@@ -44,38 +44,11 @@ LAST_AGAIN: Final[Mapping[State, timedelta]] = {
 MAX_TROUBLES: Final = 64
 """How many troubles of one recording are remembered."""
 
-_SCHEMA_VERSION: Final = 1
-_BUSY_S: Final = 30.0
 _FOLDER_MODE: Final = 0o700
-_FILE_MODE: Final = 0o600
 _MOST_DOUBLINGS: Final = 20
 _MOST_BROKEN: Final = 20
 _MAX_AGAIN_MS: Final = int(MAX_AGAIN / timedelta(milliseconds=1))
 _ENDINGS: Final = ("", "-wal", "-shm")
-_SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS recordings (
-    store TEXT NOT NULL, device TEXT NOT NULL, day TEXT NOT NULL, id TEXT NOT NULL,
-    state TEXT NOT NULL, names INTEGER NOT NULL, versions INTEGER NOT NULL, newest_ms INTEGER NOT NULL,
-    tries INTEGER NOT NULL, again_ms INTEGER NOT NULL,
-    PRIMARY KEY (store, device, day, id)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS open_recordings ON recordings (store, again_ms) WHERE state != 'received';
-CREATE TABLE IF NOT EXISTS troubles (
-    store TEXT NOT NULL, device TEXT NOT NULL, subject TEXT NOT NULL, number INTEGER NOT NULL,
-    code TEXT NOT NULL, exit_code INTEGER NOT NULL, words TEXT NOT NULL, since_ms INTEGER NOT NULL,
-    PRIMARY KEY (store, device, subject, number)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS copies (
-    target TEXT NOT NULL, device TEXT NOT NULL, day TEXT NOT NULL, id TEXT NOT NULL,
-    tries INTEGER NOT NULL, again_ms INTEGER NOT NULL,
-    PRIMARY KEY (target, device, day, id)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS lots (
-    store TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (store, name)
-) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
-"""
-
 _Run: TypeAlias = Callable[..., sqlite3.Cursor]
 
 
@@ -266,6 +239,15 @@ class Memory:
         """Remember that one was read again."""
         self._do("DELETE FROM lots WHERE store = ? AND name = ?", (store, name))
 
+    def note_site(self, device: str, site: str) -> None:
+        """Remember where a device stands, by its newest manifest that was received."""
+        self._do("INSERT OR REPLACE INTO sites VALUES (?, ?)", (device, site))
+
+    def site(self, device: str) -> str | None:
+        """Return where a device stands."""
+        row = self._one("SELECT site FROM sites WHERE device = ?", (device,))
+        return None if row is None else row[0]
+
     def note(self, name: str) -> int | None:
         """Return a number that was noted under a name."""
         row = self._one("SELECT value FROM notes WHERE name = ?", (name,))
@@ -278,7 +260,7 @@ class Memory:
     def _open(self) -> sqlite3.Connection:
         for number in range(1, _MOST_BROKEN + 1):
             try:
-                return _connect(self._path)
+                return connect(self._path)
             except sqlite3.OperationalError as problem:
                 return self._give_up(problem)  # the disk's fault, or a lock's
             except sqlite3.DatabaseError as problem:
@@ -299,7 +281,7 @@ class Memory:
 
     def _give_up(self, problem: sqlite3.Error) -> sqlite3.Connection:
         self.failure = f"{self._path}: {problem}: what is remembered now will be lost with this process"
-        return _connect(None)
+        return connect(None)
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[_Run]:
@@ -348,30 +330,6 @@ def again_after(state: State, tries: int) -> timedelta:
 def milliseconds(time: datetime) -> int:
     """Return a time as it is kept."""
     return int(time.timestamp() * 1000)
-
-
-def _connect(path: Path | None) -> sqlite3.Connection:
-    """Open a database and make its tables; sqlite3.DatabaseError for a file that is none of ours."""
-    if path is not None:
-        # Made here, so that nobody else can read it even for a moment.
-        with contextlib.suppress(OSError):
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, _FILE_MODE))
-    # Each statement is by itself unless a transaction is begun; a lock keeps threads apart.
-    db = sqlite3.connect(
-        ":memory:" if path is None else path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False
-    )
-    try:
-        version = db.execute("PRAGMA user_version").fetchone()[0]
-        if version not in {0, _SCHEMA_VERSION}:
-            raise sqlite3.DatabaseError(f"of version {version}, and not {_SCHEMA_VERSION}")
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = NORMAL")
-        db.executescript(_SCHEMA)
-        db.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
-    except sqlite3.Error:
-        db.close()
-        raise
-    return db
 
 
 def _tell(

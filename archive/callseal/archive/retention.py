@@ -222,7 +222,8 @@ class Retention:
         yield from self._memory.due(now)
 
     def _survey(self) -> Iterator[tuple[str, UUID]]:
-        for item in self._store.list(RECEIPTS):
+        # Also receipts that somebody hid by a delete marker: what they vouch for is kept all the same.
+        for item in self._store.versions(RECEIPTS):
             parsed = parse_receipt_name(item.name)
             if parsed is not None and self._memory.newest_record(*parsed) is None:
                 yield parsed

@@ -28,8 +28,9 @@ import structlog
 
 from callseal.archive.custodian import State as RecordingState
 from callseal.archive.errors import ArchiveError, MemoryFailed
-from callseal.archive.lane import Done, Lane, Site
+from callseal.archive.lane import Lane
 from callseal.archive.memory import Memory, Told
+from callseal.archive.tools import Done, Site
 from callseal.archive.troubles import Code
 from callseal.seal import status as service_status
 from callseal.seal.errors import SpoolError

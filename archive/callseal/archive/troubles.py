@@ -6,7 +6,7 @@ objects by their names in the store, which hold nothing of a customer; names tha
 fit for one line.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -39,6 +39,8 @@ class Code(StrEnum):
     """What lies there as a receipt is none that counts."""
     COPY_FAILED = "copy-failed"
     """What lies in one store can't be copied to another."""
+    FLEET_NOT_WRITTEN = "fleet-not-written"
+    """The newest word on the devices can't be written where others read it."""
     LEDGER_NOT_COPIED = "ledger-not-copied"
     """A segment or stamp is not the device's own, and was not copied."""
 
@@ -81,11 +83,6 @@ def of_retention(event: str, fields: Mapping[str, str], exit_code: int) -> Troub
     """Return what is told of a protection that could not be extended, by how it is logged."""
     words = ", ".join(f"{name} {value}" for name, value in fields.items())
     return Trouble(code=event.replace(".", "-"), exit_code=exit_code, words=_line(words))
-
-
-def gravest(troubles: Iterable[Trouble]) -> int:
-    """Return the gravest exit code, 0 if there is none."""
-    return min((item.exit_code for item in troubles if item.exit_code), default=0)
 
 
 def _line(words: str) -> str:

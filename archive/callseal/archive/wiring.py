@@ -18,12 +18,14 @@ from cryptography import x509
 
 from callseal.archive.continuity import Continuity
 from callseal.archive.copying import remove_leftovers
+from callseal.archive.fleet import FleetWriter
 from callseal.archive.identity import CustodianIdentity
-from callseal.archive.lane import Lane, Limits, Site, Tools
+from callseal.archive.lane import Lane
 from callseal.archive.lock_memory import LockMemory
 from callseal.archive.memory import Memory
 from callseal.archive.retention import Renewal, Retention
 from callseal.archive.term import periods_of
+from callseal.archive.tools import Limits, Site, Tools
 from callseal.archive.troubles import Trouble, of_retention
 from callseal.config.central import Custodian, Store
 from callseal.config.terms import shipped_terms
@@ -79,6 +81,7 @@ class Workshop:
         custodian: Custodian,
         stores: Sequence[Store],
         identity: CustodianIdentity,
+        *,
         trusted: Trusted,
         memory: Memory,
         stopped: Callable[[], bool],
@@ -123,7 +126,9 @@ class Workshop:
             now=now,
             memory=LockMemory.for_store(custodian.path, site.name),
         )
-        return Lane(site, self.sites, continuity, self._tools, RetentionKeeper(retention, site.name))
+        fleet = FleetWriter(site.store, self._tools.identity.key, self._tools.identity.chain, now)
+        keeper = RetentionKeeper(retention, site.name)
+        return Lane(site, self.sites, continuity, self._tools, keeper=keeper, board=fleet)
 
 
 def limits_of(custodian: Custodian) -> Limits:

@@ -129,14 +129,14 @@ class Visit:
         """
         if self.reason is None:
             return
-        kept: dict[int, tuple[StorePlace, dict[UUID, None]]] = {}
+        kept: dict[str, tuple[StorePlace, dict[UUID, None]]] = {}
         for one in opened:
             place = self._keeper(one)
             if place is None:
                 words = _("the reason is kept nowhere: what is opened lies in no store, and none asks")
                 output.warning(words)
                 continue
-            _place, ids = kept.setdefault(id(place.store), (place, {}))
+            _place, ids = kept.setdefault(place.name, (place, {}))
             if one.id is not None:
                 ids[one.id] = None
         keys = _keys(identities)

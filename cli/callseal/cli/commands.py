@@ -87,6 +87,12 @@ ENTRIES: Final = (
         module="uploader_command",
         words=mark("Bring recordings to the stores: the service, in the foreground."),
     ),
+    Entry(
+        name="custodian",
+        module="custodian_command",
+        words=mark("Read back what arrives in the stores and vouch for it: the central service."),
+    ),
+    Entry(name="health", module="health_command", words=mark("Say how the services on this machine are.")),
     Entry(name="config", module="config_command", words=mark("Show and check the settings."), group=True),
     Entry(name="spool", module="spool_command", words=mark("Make a folder a spool."), group=True),
     Entry(name="store", module="store_command", words=mark("Make a folder a store."), group=True),

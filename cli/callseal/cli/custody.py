@@ -63,11 +63,15 @@ class Stand:
 
 @dataclass(slots=True, kw_only=True)
 class Found:
-    """A recording, and the stores that it lies in; `codes` are the exit codes of what went wrong so far."""
+    """A recording, and the stores that it lies in; `codes` are the exit codes of what went wrong so far.
+
+    `away` is what a store said that could not be asked.
+    """
 
     recording: RecordingName
     stands: list[Stand]
     codes: list[int] = field(default_factory=list)
+    away: StoreError | None = None
 
     @property
     def code(self) -> int:
@@ -129,6 +133,8 @@ class Custody:
             lines = "\n".join(f"  {one.recording.prefix}" for one in found)
             words = _("{name} means recordings of several devices, and no receipt says which is the one:")
             raise Ambiguous(f"{words.format(name=name)}\n{lines}")
+        if chosen[0].away is not None and not chosen[0].stands:
+            raise chosen[0].away
         for other in found:
             if other is not chosen[0]:
                 words = _("{prefix}: something else lies under the same id, without a receipt")
@@ -144,6 +150,7 @@ class Custody:
                     continue
                 found.stands.append(look(shelf, recording))
             except StoreError as problem:
+                found.away = problem
                 found.codes.append(tell(shelf.name, problem))
         return found
 
@@ -205,6 +212,8 @@ class Custody:
 
     def _tell(self, found: Found, shelf: Shelf, one: Renewal) -> None:
         found.codes.append(one.exit_code)
+        if one.outcome is Outcome.REFUSED:
+            return  # told when the decisions were first read
         if one.problem is not None:
             tell(shelf.name, one.problem)
         elif one.outcome is Outcome.MISSING:

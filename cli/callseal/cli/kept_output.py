@@ -85,7 +85,8 @@ def _cells(stand: Stand) -> list[str]:
         until = _day_of(kept.term.until) if waits_for is None else _(_WAITS_FOR[waits_for])
         protected = _("not protected")
         if stand.shelf.retention.protects:
-            protected = _("not at all") if kept.locked_until is None else output.local_time(kept.locked_until)
+            until_then = kept.locked_until
+            protected = _("not all of it") if until_then is None else output.local_time(until_then)
         destroyable = _day_of(kept.destroyable_from)
     return [
         stand.shelf.name,

@@ -161,6 +161,8 @@ def _list(
             raise typer.Exit(access_list.show(asked, scope.places, json_=json_))
     if recording is not None:
         raise UsageFault(_("--recording goes with --access; `callseal open` shows one recording"))
+    if reason is not None and not identity:
+        raise UsageFault(_("--reason goes with -i: without a key nothing is opened"))
     scope = places.scope_of(config, store, None, opens=bool(identity))
     visit = Visit.of(reason, scope) if identity else None
     identities = [

@@ -201,10 +201,10 @@ def _ask(plans: Sequence[tuple[Stand, Plan]], *, yes: bool) -> None:
         if plan.extensions:
             before = [locked for _object, locked, _until in plan.extensions]
             last = max(until for _object, _locked, until in plan.extensions)
-            rows.append((stand.shelf.name, len(plan.extensions), _earliest(before), output.local_time(last)))
+            rows.append((stand.shelf.name, len(plan.extensions), _now(before), output.local_time(last)))
     if not rows or yes:
         return
-    words = _("{store}: {number} objects, protected until {before}, will be protected until {until}")
+    words = _("{store}: {number} objects, {before} now, will be protected until {until}")
     for store, number, before_words, until in rows:
         output.note(words.format(store=store, number=number, before=before_words, until=until))
     output.note(_("That can't be undone: until then nobody can delete them."))
@@ -216,6 +216,8 @@ def _ask(plans: Sequence[tuple[Stand, Plan]], *, yes: bool) -> None:
         raise UsageFault(_("nothing was noted"))
 
 
-def _earliest(ends: Sequence[datetime | None]) -> str:
+def _now(ends: Sequence[datetime | None]) -> str:
     known = [one for one in ends if one is not None]
-    return output.local_time(min(known)) if len(known) == len(ends) else _("not at all")
+    if len(known) < len(ends):
+        return _("not protected")
+    return _("protected until {until}").format(until=output.local_time(min(known)))

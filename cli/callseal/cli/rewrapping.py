@@ -31,12 +31,14 @@ from uuid import UUID
 from callseal.cli.disk import is_there, readable, writable
 from callseal.cli.errors import AlteredObject, UsageFault, WrongKey
 from callseal.cli.i18n import _
+from callseal.cli.opening import open_manifest
 from callseal.cli.places import Copy
 from callseal.seal import durable
 from callseal.seal.age import Identity, Recipient, read_header, rewrap
 from callseal.seal.age.scrypt import KIND as PASSPHRASE_KIND
 from callseal.seal.errors import ManifestError, NoIdentityMatch, RemoteError
-from callseal.seal.manifest import MANIFEST_NAME, MAX_SIZE_BYTES, parse
+from callseal.seal.keys import TrustStore
+from callseal.seal.manifest import MANIFEST_NAME, MAX_SIZE_BYTES, SIGNATURE_NAME, parse
 from callseal.store.errors import StoreError
 
 if TYPE_CHECKING:
@@ -45,9 +47,6 @@ if TYPE_CHECKING:
 SUFFIX: Final = ".age"
 _BLOCK_SIZE_BYTES: Final = 1024 * 1024
 _FOLDER_MODE: Final = 0o700
-_OF_RECORDING: Final = re.compile(
-    r"manifest\.json|manifest\.sig|[a-z]{1,16}-[0-9a-f]{64}\.age|add-[0-9a-z.-]+"
-)
 _NAMED_BY_HASH: Final = re.compile(r"[a-z0-9-]+-(?P<sha256>[0-9a-f]{64})\.age")
 
 
@@ -160,18 +159,16 @@ def plan(sources: Iterable[Path], out: Path) -> tuple[Item, ...]:
 
 
 def stored(copy: Copy, out: Path) -> Item:
-    """Return what is to be copied of a recording that was found in a store or a spool."""
+    """Return what is to be copied of a recording that was found in a store or a spool.
+
+    That is what its manifest names, whose signature is checked: what else was put there is left where it is.
+    """
 
     def originals() -> Iterator[Original]:
-        for listed in copy.reader.list(copy.prefix):
-            name = listed.name.removeprefix(copy.prefix)
-            # What else lies there is not of the recording, and its name may be a way out of the new folder.
-            if _OF_RECORDING.fullmatch(name) is not None:
-                yield Original(
-                    name=name,
-                    words=f"{copy.place}: {listed.name}",
-                    opened=partial(copy.reader.get, listed.name),
-                )
+        manifest = open_manifest(copy, TrustStore()).manifest
+        for name in (*(item.name for item in manifest.objects), MANIFEST_NAME, SIGNATURE_NAME):
+            full = copy.prefix + name
+            yield Original(name=name, words=f"{copy.place}: {full}", opened=partial(copy.reader.get, full))
 
     folder = copy.prefix.rstrip("/").rpartition("/")[2]
     return Item(target=out / folder, whole=True, originals=originals, recording=copy.id, copy=copy)

@@ -1,7 +1,8 @@
-"""``callseal store``: makes folders and buckets stores (``init``), and examines them (``check``)."""
+"""``callseal store``: makes stores (``init``), examines them (``check``), reads again (``drill``)."""
 
 import typer
 
+from callseal.cli import drill_command
 from callseal.cli.commands import add
 from callseal.cli.i18n import _
 from callseal.cli.store_check import check
@@ -27,3 +28,4 @@ def register(app: typer.Typer) -> None:
         " --supervisor-profile supervisor"
     )
     add(app, "check", words, example)(check)
+    add(app, "drill", drill_command.words(), drill_command.EXAMPLE)(drill_command.drill)

@@ -5,7 +5,7 @@ from typing import Final
 from callseal.cli.i18n import mark
 
 PARTIES: Final = {
-    "agent": mark("agent"),
+    "agent": mark("the device's agent"),
     "custodian": mark("custodian"),
     "supervisor": mark("supervisor"),
     "administrator": mark("administrator"),

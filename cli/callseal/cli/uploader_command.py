@@ -35,7 +35,12 @@ def register(app: typer.Typer) -> None:
 def sites_of(settings: Settings) -> list[Site]:
     """Return the stores of the settings, opened where it is the uploader that fills them."""
     return [
-        Site(name=item.name, store=open_store(item, connections=settings.uploader.connections + 1) if item.filled_by == "uploader" else None)
+        Site(
+            name=item.name,
+            store=open_store(item, connections=settings.uploader.connections + 1)
+            if item.filled_by == "uploader"
+            else None,
+        )
         for item in settings.stores
     ]
 

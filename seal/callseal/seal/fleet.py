@@ -136,7 +136,7 @@ def fit_detail(words: str) -> str:
 
 def fit_site(site: str | None) -> str | None:
     """Return a site's name as a record can carry it, None for an empty one."""
-    return fit_detail(site)[:MAX_SITE].strip() if site else None
+    return (fit_detail(site)[:MAX_SITE].strip() if site else "") or None
 
 
 def sign_fleet(record: FleetRecord, key: Ed25519PrivateKey, chain: Sequence[bytes]) -> bytes:

@@ -39,23 +39,32 @@ def remove(spool: Spool, bundle: Bundle, *, step: Step = no_step) -> None:
         durable.sync_folder(spool.ready_path)
         _delete(spool, target, step)
     except OSError as problem:
-        raise SpoolError(f"{problem.filename or target}: {problem.strerror}") from problem
+        raise _refused(problem, target) from problem
 
 
 def finish(spool: Spool, *, step: Step = no_step) -> list[UUID]:
-    """Delete what an uploader that died was about to delete; return the recordings."""
+    """Delete what an uploader that died was about to delete; return the recordings.
+
+    SpoolError, once all others are gone, for one that can't be deleted.
+    """
     _check_lock(spool)
     found = spool.removing()
-    try:
-        if found:
+    problem: OSError | None = None
+    if found:
+        try:
             # The run that moved them may have died before this was durable: one that came back to ready/
             # after a power cut must be whole.
             step("sync ready")
             durable.sync_folder(spool.ready_path)
-        for recording in found:
+        except OSError as refused:
+            raise _refused(refused, spool.ready_path) from refused
+    for recording in found:
+        try:
             _delete(spool, spool.removing_path / str(recording), step)
-    except OSError as problem:
-        raise SpoolError(f"{problem.filename or spool.removing_path}: {problem.strerror}") from problem
+        except OSError as refused:
+            problem = problem or refused
+    if problem is not None:
+        raise _refused(problem, spool.removing_path) from problem
     return found
 
 
@@ -69,6 +78,10 @@ def _delete(spool: Spool, path: Path, step: Step) -> None:
     path.rmdir()
     step("sync removing again")
     durable.sync_folder(spool.removing_path)
+
+
+def _refused(problem: OSError, path: Path) -> SpoolError:
+    return SpoolError(f"{problem.filename or path}: {problem.strerror}")
 
 
 def _check_lock(spool: Spool) -> None:

@@ -21,7 +21,7 @@ from botocore.exceptions import ClientError
 from botocore.response import StreamingBody
 
 from callseal.config.central import S3Store
-from callseal.store.errors import StoreDenied, StoreRefused
+from callseal.store.errors import StoreDenied, StoreError, StoreRefused
 from callseal.store.s3_client import make_client
 from callseal.store.s3_errors import REMOTE_ERRORS, code_of, is_about_credentials, translate
 
@@ -155,5 +155,7 @@ class Account:
         """Turn what the store, the network and the credentials raise into errors of stores."""
         try:
             yield
+        except StoreError:
+            raise
         except REMOTE_ERRORS as problem:
             raise translate(problem, self._where) from problem

@@ -15,15 +15,15 @@ from uuid import UUID
 from callseal.config.central import S3Store
 from callseal.store.accounts import Account
 from callseal.store.errors import StoreRefused
-from callseal.store.probe_names import OTHER_DEVICE, ProbeNames
+from callseal.store.probe_names import ProbeNames
 from callseal.store.promises import Needs, Row, table
 from callseal.store.trial import Party, Trial
 from callseal.store.verdicts import Cause, Outcome, Verdict
 
 EXIT_NOT_CHECKED: Final = 15
 
-_NO_DEVICE: Final = OTHER_DEVICE
-"""Stands for the device where no agent is examined."""
+_NO_DEVICE: Final = "dev-nodevicehere"
+"""Stands for the device where no agent is examined; another one than `OTHER_DEVICE`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

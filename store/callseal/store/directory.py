@@ -155,7 +155,12 @@ class DirectoryStore:
         path = self._root / name
         with _disk(path):
             self._make_folders(path.parent)
-            durable.replace_file(path, data)
+            # The temporary name is nobody else's: any number may replace at once, and the last one counts.
+            with self._temporary(path, data, hashlib.sha256(data).digest(), unpaced) as temporary:
+                self._step("rename")
+                temporary.replace(path)
+            self._step("sync folder")
+            durable.sync_folder(path.parent)
 
     def locked_until(self, name: str, _version: str) -> datetime | None:
         """Return None: a folder protects nothing."""
@@ -226,6 +231,13 @@ class DirectoryStore:
             path.mkdir(mode=_FOLDER_MODE, exist_ok=True)
 
     def _copy(self, content: Content, path: Path, sha256: bytes, pace: Pace) -> None:
+        with self._temporary(path, content, sha256, pace) as temporary:
+            self._step("link")
+            _link(temporary, path)
+
+    @contextmanager
+    def _temporary(self, path: Path, content: Content, sha256: bytes, pace: Pace) -> Iterator[Path]:
+        """Give a file of that content, on the disk, beside `path`; what is left of it is removed."""
         temporary = path.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(_RANDOM_SIZE_BYTES)}"
         self._step("temporary file")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -235,8 +247,7 @@ class DirectoryStore:
                 self._fill(descriptor, content, sha256, pace)
             finally:
                 os.close(descriptor)
-            self._step("link")
-            _link(temporary, path)
+            yield temporary
         finally:
             self._step("remove temporary file")
             with contextlib.suppress(FileNotFoundError):
@@ -266,7 +277,10 @@ class DirectoryStore:
                     yield from self._walk(name, prefix, after)
             elif name.startswith(prefix) and name > after:
                 with _disk(self._root / name):
-                    found = (self._root / name).lstat()
+                    try:
+                        found = (self._root / name).lstat()
+                    except FileNotFoundError:
+                        continue  # removed in the meantime
                 modified_at = datetime.fromtimestamp(found.st_mtime, UTC)
                 yield ObjectInfo(name=name, size_bytes=found.st_size, modified_at=modified_at)
 

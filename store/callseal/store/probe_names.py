@@ -47,6 +47,8 @@ class ProbeNames:
 
     def __post_init__(self) -> None:
         fleet_name(self.device)  # only for its check
+        if self.device == OTHER_DEVICE:
+            raise ValueError("that device stands for another one")
 
     @property
     def own(self) -> str:

@@ -19,7 +19,7 @@ import base64
 import contextlib
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Literal, TypedDict
@@ -114,7 +114,7 @@ class S3Store:
             answer = client.create_multipart_upload(
                 Bucket=bucket, Key=key, ChecksumAlgorithm="SHA256", **self._encryption
             )
-        return answer["UploadId"]
+            return answer["UploadId"]
 
     def put_part(
         self,
@@ -144,7 +144,8 @@ class S3Store:
                 ContentLength=span.size_bytes,
                 ChecksumSHA256=_base64(sha256),
             )
-        return Part(number=number, tag=answer["ETag"], sha256=sha256, size_bytes=span.size_bytes)
+            tag = answer["ETag"]
+        return Part(number=number, tag=tag, sha256=sha256, size_bytes=span.size_bytes)
 
     def end_parts(self, name: str, upload: str, parts: Sequence[Part]) -> str:
         """Make the object of its parts; see `interface.PartsWriter`."""
@@ -168,7 +169,7 @@ class S3Store:
                 MpuObjectSize=sum(part.size_bytes for part in ordered),
                 **condition,
             )
-        return answer.get("VersionId") or NULL_VERSION
+            return _version(answer)
 
     def abandon_parts(self, name: str, upload: str) -> None:
         """Let go of an upload in parts; see `interface.PartsWriter`."""
@@ -247,18 +248,22 @@ class S3Store:
                 **condition,
                 **self._encryption,
             )
-        return answer.get("VersionId") or NULL_VERSION
+            return _version(answer)
 
     def _get(self, name: str, version: str | None) -> "GetObjectOutputTypeDef":
         bucket, key = self._buckets.place(name)
         which: dict[str, Any] = {} if version is None else {"VersionId": version}
         with self._buckets.asking(name) as client:
             try:
-                return client.get_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED", **which)
+                answer = client.get_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED", **which)
             except ClientError as problem:
                 if version is not None and code_of(problem) in _NO_VERSION_CODES:
                     raise StoreMissing(f"{self._buckets.what(name)}: no such version") from problem
                 raise
+            # Read here, where what is missing means that no S3 store has answered.
+            _version(answer)
+            _ = answer["ContentLength"]
+            return answer
 
     def _same(self, name: str, sha256: bytes) -> str | None:
         """Return the version of what stands under a name if it is these bytes.
@@ -284,7 +289,7 @@ class S3Store:
                 raise StoreRefused(
                     f"{self._buckets.what(name)}: other bytes stand under this name; nothing was changed"
                 )
-        return answer.get("VersionId") or NULL_VERSION
+        return _version(answer)
 
     def _check_in_parts(self, name: str) -> None:
         check_name(name)
@@ -292,6 +297,16 @@ class S3Store:
             raise StoreRefused(f"{self._buckets.what(name)}: what is replaced all the time has no parts")
         if self.capabilities.parts is None:
             raise StoreRefused(f"{self._buckets.what(name)}: this store takes no objects in parts")
+
+
+def _version(answer: Mapping[str, Any]) -> str:
+    """Return the version in an answer about an object; LookupError for an answer that is about none.
+
+    Every S3 store gives a tag. A page that asks for the password of a hotel's network does not.
+    """
+    if not answer["ETag"]:
+        raise LookupError("an answer without a tag")
+    return answer.get("VersionId") or NULL_VERSION
 
 
 def _base64(data: bytes) -> str:

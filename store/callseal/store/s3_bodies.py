@@ -4,6 +4,9 @@ A body that is sent is read twice: once for the signature, at once, and once ont
 lets it. Only the second reading is paced, and it is hashed again: if the file was changed in between, its
 last piece is never handed out, so that the store gets fewer bytes than it was promised and keeps nothing.
 
+A store may refuse a large body before it is sent (`EXPECT_SIZE_BYTES`). What is left of it is then still read,
+and paced, though nothing goes out: the connection does not tell.
+
 botocore wraps whatever a body raises, or takes it for a failed connection: a body remembers what it raised
 (`problem`), and who sends it asks for that first.
 
@@ -113,7 +116,7 @@ def opened_body(
     what = "what was given" if isinstance(content, bytes) else str(content)
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(_open(content))
-        whole = span or Span(offset_bytes=0, size_bytes=_size(file))
+        whole = span or Span(offset_bytes=0, size_bytes=_size(file, what))
         body = SentBody(file, whole, sha256, pace=pace, what=what)
         body.seek(0)
         if len(body) <= PIECE_SIZE_BYTES:
@@ -206,8 +209,11 @@ def _open(content: Content) -> BinaryIO:
         raise SourceAltered(f"{content}: can't be read: {problem.strerror}") from problem
 
 
-def _size(file: BinaryIO) -> int:
-    return file.seek(0, os.SEEK_END)
+def _size(file: BinaryIO, what: str) -> int:
+    try:
+        return file.seek(0, os.SEEK_END)
+    except OSError as problem:
+        raise SourceAltered(f"{what}: not a file that can be sent") from problem
 
 
 def _read(file: BinaryIO, size_bytes: int, what: str) -> bytes:

@@ -34,14 +34,13 @@ def retention(buckets: S3Buckets, name: str, version: str) -> tuple[Mode, dateti
     bucket, key = buckets.place(name)
     with buckets.asking(name) as client:
         try:
-            answer = client.get_object_retention(Bucket=bucket, Key=key, VersionId=version)
+            found = client.get_object_retention(Bucket=bucket, Key=key, VersionId=version)["Retention"]
         except ClientError as problem:
             if code_of(problem) in _NO_LOCK_CODES:
                 return None
             raise
-    found = answer.get("Retention", {})
-    mode, until = found.get("Mode"), found.get("RetainUntilDate")
-    return None if mode is None or until is None else (mode, until.astimezone(UTC))
+        # Read here, where what is missing means that no S3 store has answered.
+        return found["Mode"], found["RetainUntilDate"].astimezone(UTC)
 
 
 def retain(buckets: S3Buckets, name: str, version: str, until: datetime, mode: Mode) -> None:
@@ -72,12 +71,12 @@ def is_held(buckets: S3Buckets, name: str, version: str) -> bool:
     bucket, key = buckets.place(name)
     with buckets.asking(name) as client:
         try:
-            answer = client.get_object_legal_hold(Bucket=bucket, Key=key, VersionId=version)
+            found = client.get_object_legal_hold(Bucket=bucket, Key=key, VersionId=version)["LegalHold"]
         except ClientError as problem:
             if code_of(problem) in _NO_LOCK_CODES:
                 return False
             raise
-    return answer.get("LegalHold", {}).get("Status") == "ON"
+        return found["Status"] == "ON"
 
 
 def hold(buckets: S3Buckets, name: str, version: str, *, on: bool) -> None:

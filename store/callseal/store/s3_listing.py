@@ -87,10 +87,11 @@ def _pages(
     while True:
         with buckets.asking(buckets.name(key_prefix)) as client:
             page: Any = client.list_objects_v2(Bucket=bucket, Prefix=key_prefix, **more, **start)
+            # Read here, where what is missing means that no S3 store has answered.
+            start = {"ContinuationToken": page["NextContinuationToken"]} if page["IsTruncated"] else {}
         yield page
-        if not page.get("IsTruncated"):
+        if not start:
             return
-        start = {"ContinuationToken": page["NextContinuationToken"]}
 
 
 def _versions(buckets: S3Buckets, bucket: str, key_prefix: str) -> Iterator[ObjectInfo]:
@@ -99,6 +100,10 @@ def _versions(buckets: S3Buckets, bucket: str, key_prefix: str) -> Iterator[Obje
     while True:
         with buckets.asking(buckets.name(key_prefix)) as client:
             page = client.list_object_versions(Bucket=bucket, Prefix=key_prefix, **start)
+            start = {"KeyMarker": page["NextKeyMarker"]} if page["IsTruncated"] else {}
+        # Not there where a page ends between two names.
+        if start and page.get("NextVersionIdMarker"):
+            start["VersionIdMarker"] = page["NextVersionIdMarker"]
         for item in page.get("Versions", ()):
             found = ObjectInfo(
                 name=buckets.name(item["Key"]),
@@ -110,12 +115,8 @@ def _versions(buckets: S3Buckets, bucket: str, key_prefix: str) -> Iterator[Obje
                 yield from _oldest_first(same)
                 same = []
             same.append(found)
-        if not page.get("IsTruncated"):
+        if not start:
             break
-        start = {"KeyMarker": page["NextKeyMarker"]}
-        # Not there where a page ends between two names.
-        if page.get("NextVersionIdMarker"):
-            start["VersionIdMarker"] = page["NextVersionIdMarker"]
     yield from _oldest_first(same)
 
 

@@ -1,4 +1,4 @@
-"""Whether a site is tried at all: one breaker a site, so that one that is down costs nothing and slows no other.
+"""Whether a site is tried at all: one breaker a site, so that one that is down costs and slows nothing else.
 
 ::
 

@@ -9,8 +9,8 @@ the same time goes in one commit: on a real disk that is what a commit costs.
                 goes back to the disk once it takes it again; what a crash loses meanwhile is done again
     newer       QueueNewer: it is not touched
 
-Conventions: one connection, used by one thread at a time. `write` may run a piece of work more than once, each
-time on a state in which it has not been done: it must do nothing else than change the tables.
+Conventions: one connection, used by one thread at a time. `write` may run a piece of work more than once,
+each time on a state in which it has not been done: it must do nothing else than change the tables.
 """
 
 import contextlib
@@ -112,7 +112,7 @@ class Database:
         return self._damaged
 
     def write(self, work: Work[T]) -> T:
-        """Do a piece of work on the tables; when this returns, it is durable (or in memory, see `refused`)."""
+        """Do a piece of work on the tables; it is durable then, or in memory (see `refused`)."""
         entry = _Pending(work)
         with self._gate:
             self._pending.append(entry)
@@ -261,7 +261,7 @@ class Database:
                 self._step("make tables")
                 connection.execute("COMMIT")
             for name in schema.NAMES:
-                connection.execute(f"SELECT 1 FROM {name} LIMIT 0")
+                connection.execute(f"SELECT 1 FROM {name} LIMIT 0")  # noqa: S608 - names of ours
         except sqlite3.OperationalError as problem:
             if _primary(problem) != sqlite3.SQLITE_ERROR:
                 raise

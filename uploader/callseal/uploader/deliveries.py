@@ -3,13 +3,14 @@
 The other half of the queue, on the same tables (`schema`). Conventions: as in `queue`.
 """
 
+# ruff: noqa: S608 - what is put into statements here are this module's own constants and names of tables
+
 import sqlite3
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from callseal.uploader import schema
 from callseal.uploader.clearing import Receipted
 from callseal.uploader.database import Database
 from callseal.uploader.queue import SECOND_MS
@@ -42,7 +43,7 @@ class Deliveries:
 
         def work(cursor: sqlite3.Cursor) -> Poll | None:
             cursor.execute(
-                "SELECT p.id, r.device, p.site, p.via, p.tries FROM poll p JOIN recording r ON r.id = p.id"  # noqa: S608
+                "SELECT p.id, r.device, p.site, p.via, p.tries FROM poll p JOIN recording r ON r.id = p.id"
                 f" WHERE p.via = :via AND {_DUE.replace('not_before_ms', 'p.not_before_ms')}"
                 " ORDER BY p.not_before_ms LIMIT 1",
                 {"via": via, "now": now_ms, "longest": int(LONGEST_POLL_S * SECOND_MS)},
@@ -69,7 +70,9 @@ class Deliveries:
         """Return what was sent, as the receipt must say it; None if the recording is gone."""
 
         def work(cursor: sqlite3.Cursor) -> Sent | None:
-            cursor.execute("SELECT device, prefix, manifest, ended_at_ms FROM recording WHERE id = ?", (poll.id,))
+            cursor.execute(
+                "SELECT device, prefix, manifest, ended_at_ms FROM recording WHERE id = ?", (poll.id,)
+            )
             found = cursor.fetchone()
             if found is None:
                 return None
@@ -101,7 +104,11 @@ class Deliveries:
         return self._database.read(work)
 
     def postpone(self, poll: Poll, now_ms: int, random: float, *, refused: str | None = None) -> None:
-        """Look for a receipt later: longer each time; `refused` is why the one that is there does not count."""
+        """Look for a receipt later, longer each time.
+
+        `refused` is why the one that is there does not count; empty where there is none, None if that is not
+        known.
+        """
         longest = limit_s(poll.tries + 1, first_s=FIRST_POLL_AGAIN_S, longest_s=LONGEST_POLL_S)
         wait_s = longest * (0.5 + 0.5 * random)
         values = {
@@ -109,15 +116,16 @@ class Deliveries:
             "site": poll.site,
             "via": poll.via,
             "not_before": now_ms + int(wait_s * SECOND_MS),
-            "words": refused or "",
+            "words": refused,
         }
 
         def work(cursor: sqlite3.Cursor) -> None:
             cursor.execute(
-                f"UPDATE poll SET tries = tries + 1, not_before_ms = :not_before WHERE {_OF} AND via = :via",  # noqa: S608
+                f"UPDATE poll SET tries = tries + 1, not_before_ms = :not_before WHERE {_OF} AND via = :via",
                 values,
             )
-            cursor.execute(f"UPDATE delivery SET error = :words WHERE {_OF} AND error <> :words", values)  # noqa: S608
+            if refused is not None:
+                cursor.execute(f"UPDATE delivery SET error = :words WHERE {_OF} AND error <> :words", values)
 
         self._database.write(work)
 
@@ -133,13 +141,14 @@ class Deliveries:
         def work(cursor: sqlite3.Cursor) -> bool:
             cursor.executemany(
                 "UPDATE object SET state = 'stored', version = :version, upload = '', not_before_ms = 0,"
-                f" error = '' WHERE {_OF} AND file = :file",  # noqa: S608
+                f" error = '' WHERE {_OF} AND file = :file",
                 versions,
             )
-            cursor.execute(f"DELETE FROM part WHERE {_OF}", values)  # noqa: S608
-            cursor.execute(f"DELETE FROM poll WHERE {_OF}", values)  # noqa: S608
+            cursor.execute(f"DELETE FROM part WHERE {_OF}", values)
+            cursor.execute(f"DELETE FROM poll WHERE {_OF}", values)
             cursor.execute(
-                f"UPDATE delivery SET state = 'receipted', received_at_ms = :received, error = '' WHERE {_OF}",  # noqa: S608
+                "UPDATE delivery SET state = 'receipted', received_at_ms = :received, error = ''"
+                f" WHERE {_OF}",
                 values,
             )
             cursor.execute(
@@ -163,7 +172,7 @@ class Deliveries:
         return None if found is None else _EPOCH + timedelta(milliseconds=found)
 
     def clearable(self, keep_days: float, now: datetime | None, wall_ms: int, limit: int) -> list[str]:
-        """Return recordings whose copies may go, as far as is known here; `now` is what is sure of the time."""
+        """Return recordings whose copies may go, as far as is known; `now` is what is sure of the time."""
         until = None if now is None else int((now - _EPOCH) / timedelta(milliseconds=1) - keep_days * _DAY_MS)
         values = {
             "until": until,
@@ -175,7 +184,7 @@ class Deliveries:
 
         def work(cursor: sqlite3.Cursor) -> list[str]:
             cursor.execute(
-                f"SELECT r.id FROM recording r WHERE r.state = 'done' AND {_DUE}"  # noqa: S608
+                f"SELECT r.id FROM recording r WHERE r.state = 'done' AND {_DUE}"
                 " AND (NOT :keeps OR (:until IS NOT NULL AND r.ready_at_ms <= :until AND NOT EXISTS"
                 " (SELECT 1 FROM delivery d WHERE d.id = r.id AND d.received_at_ms > :until)))"
                 " ORDER BY r.id LIMIT :limit",
@@ -214,7 +223,8 @@ class Deliveries:
 
         def work(cursor: sqlite3.Cursor) -> Tally:
             cursor.execute(
-                "SELECT count(DISTINCT d.id), min(r.ready_at_ms) FROM delivery d JOIN recording r ON r.id = d.id"
+                "SELECT count(DISTINCT d.id), min(r.ready_at_ms) FROM delivery d"
+                " JOIN recording r ON r.id = d.id"
                 " WHERE d.state = 'sending'"
             )
             sending, oldest = cursor.fetchone()
@@ -242,8 +252,8 @@ class Deliveries:
     def faulty_objects(self, state: str) -> list[Fault]:
         """Return recordings of which an object is refused, or broken: the oldest `MAX_FAULTS`."""
         return self._faults(
-            "SELECT site, id, min(error) FROM object WHERE state = :state AND state IN ('doubt', 'refused', 'broken')"
-            " GROUP BY site, id LIMIT :limit",
+            "SELECT site, id, min(error) FROM object WHERE state = :state"
+            " AND state IN ('doubt', 'refused', 'broken') GROUP BY site, id LIMIT :limit",
             {"state": state, "limit": MAX_FAULTS},
         )
 
@@ -257,7 +267,8 @@ class Deliveries:
     def refused_receipts(self) -> list[Fault]:
         """Return whose receipts do not count, and why: the oldest `MAX_FAULTS`."""
         return self._faults(
-            "SELECT site, id, error FROM delivery WHERE state <> 'receipted' AND error <> '' ORDER BY id LIMIT :limit",
+            "SELECT site, id, error FROM delivery WHERE state <> 'receipted' AND error <> ''"
+            " ORDER BY id LIMIT :limit",
             {"limit": MAX_FAULTS},
         )
 
@@ -265,9 +276,9 @@ class Deliveries:
         """Return, for each site, how many receipts should have come: words with the number."""
         return self._faults(
             "SELECT site, min(id), count(*) || ' recordings' FROM delivery WHERE state = 'sent'"
-            " AND sent_at_ms < :before GROUP BY site UNION ALL SELECT a.site, min(a.id), count(*) || ' recordings'"
-            " FROM delivery a WHERE a.state = 'awaited' AND EXISTS (SELECT 1 FROM delivery s WHERE s.id = a.id"
-            " AND s.state IN ('sent', 'receipted') AND s.sent_at_ms < :before) GROUP BY a.site LIMIT :limit",
+            " AND sent_at_ms < :before GROUP BY site UNION ALL SELECT a.site, min(a.id),"
+            " count(*) || ' recordings' FROM delivery a WHERE a.state = 'awaited' AND EXISTS"
+            " (SELECT 1 FROM delivery s WHERE s.id = a.id AND s.state IN ('sent', 'receipted') AND s.sent_at_ms < :before) GROUP BY a.site LIMIT :limit",
             {"before": sent_before_ms, "limit": MAX_FAULTS},
         )
 
@@ -278,14 +289,14 @@ class Deliveries:
 
         def work(cursor: sqlite3.Cursor) -> list[Fault]:
             cursor.execute(
-                "SELECT site, min(id), count(*) || ' recordings' FROM delivery WHERE state <> 'receipted'"  # noqa: S608
+                "SELECT site, min(id), count(*) || ' recordings' FROM delivery WHERE state <> 'receipted'"
                 f" AND site NOT IN ({marks}) GROUP BY site LIMIT {MAX_FAULTS}",
                 names,
             )
             found = [Fault(site=site, id=recording, words=words) for site, recording, words in cursor]
             cursor.execute(
-                "SELECT '', min(id), count(*) || ' recordings' FROM recording r WHERE state = 'open' AND planned = 1"
-                " AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.id = r.id) HAVING count(*) > 0"
+                "SELECT '', min(id), count(*) || ' recordings' FROM recording r WHERE state = 'open'"
+                " AND planned = 1 AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.id = r.id) HAVING count(*) > 0"
             )
             return found + [Fault(site=site, id=recording, words=words) for site, recording, words in cursor]
 

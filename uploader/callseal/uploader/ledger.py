@@ -1,6 +1,6 @@
 """Sends finished segments of the ledger to one store, in their order, ahead of the recordings.
 
-How far a store has them stands in the queue. As with recordings that is our own note, and no proof of anything.
+How far a store has them stands in the queue: as with recordings our own note, and no proof of anything.
 
 Conventions: a segment never changes once it is finished, so that sending it again is harmless. A store that
 has other bytes under its name refuses: this machine was set back to an older copy of itself, or its ledger

@@ -104,9 +104,7 @@ TABLE: Final[Mapping[tuple[Event, bool], Verdict]] = MappingProxyType(
     {
         (Event.STORED, False): _STORED,
         (Event.STORED, True): _STORED,
-        (Event.TAKEN, False): Verdict(
-            state=RowState.DOUBT, wait=Wait.DOUBT, unchanged=True, restart=True
-        ),
+        (Event.TAKEN, False): Verdict(state=RowState.DOUBT, wait=Wait.DOUBT, unchanged=True, restart=True),
         (Event.TAKEN, True): _STORED,
         (Event.PART_GONE, False): _AGAIN,
         (Event.PART_GONE, True): _AGAIN,

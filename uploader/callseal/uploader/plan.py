@@ -29,7 +29,7 @@ _ORDER: Final = ("audio", "call", "tail")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Put:
-    """One object to be stored: its file in the bundle, its name in the store, size and SHA-256 of its bytes."""
+    """One object to be stored: its file in the bundle, its name in the store, its size and SHA-256."""
 
     file: str
     name: str

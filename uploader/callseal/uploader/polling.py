@@ -1,11 +1,12 @@
 """Looks for receipts in one store, and lets those count that do.
 
-A receipt for the store itself lies in it under the recording's id; one for a site that the custodian fills lies
-in every store that we fill, under the id and that site's name. Each is looked for again with growing waits:
-a custodian takes seconds, or days.
+A receipt for the store itself lies in it under the recording's id; one for a site that the custodian fills
+lies in every store that we fill, under the id and that site's name. Each is looked for again with growing
+waits: a custodian takes seconds, or days.
 
-Conventions: a receipt that is not there is no error. A store that can't be reached tells the site's breaker
-and is then left alone, like by those who send; an account that may not read receipts holds up only them.
+Conventions: a receipt that is not there is no error, and neither at first is one that is denied: S3 tells an
+account that may not list only that (403, not 404). A store that can't be reached tells the site's breaker and
+is then left alone, like by those who send; an account that may not read receipts holds up only them.
 """
 
 import threading
@@ -20,13 +21,14 @@ from callseal.store.errors import StoreDenied, StoreError, StoreMissing
 from callseal.store.interface import StoreReader
 from callseal.store.names import receipt_name
 from callseal.uploader.alarms import Board
-from callseal.uploader.breaker import DENIED_AGAIN_S
 from callseal.uploader.outcome import Sign
 from callseal.uploader.queue import SECOND_MS
 from callseal.uploader.receipts import MAX_RECEIPT_BYTES, Accepted, ReceiptRefused, Sent
 from callseal.uploader.schema import Poll
 from callseal.uploader.site import IDLE_S, Clocks, Depot, Lane
 
+DENIED_TRIES: Final = 16
+"""After so many, some hours, a receipt that is denied is more likely one that may not be read."""
 WATCH_S: Final = 1.0
 """How soon a receipt that became due is looked for by a thread that nobody wakes."""
 
@@ -55,7 +57,7 @@ class Poller:
         stop: threading.Event,
         accepted: Callable[[datetime], None] = lambda _received_at: None,
     ) -> None:
-        """`accepted` is told when a custodian received what a receipt that counts is about."""
+        """Look in `lane`'s store; `accepted` is told when a custodian received what he vouches for."""
         self._lane = lane
         self._reader = reader
         self._depots = tuple(depots)
@@ -65,12 +67,11 @@ class Poller:
         self._stop = stop
         self._accepted = accepted
         self._site = lane.target.name
-        self._denied_until_s = 0.0
 
     def serve(self) -> None:
         """Look for receipts until `stop` is set: what its one thread does."""
         while not self._stop.is_set():
-            if self._lane.is_open() or self._clocks.monotonic() < self._denied_until_s:
+            if self._lane.is_open():
                 self._stop.wait(WATCH_S)
             elif not self.look_once():
                 self._stop.wait(self._idle_s())
@@ -91,10 +92,11 @@ class Poller:
                 data = file.read(MAX_RECEIPT_BYTES + 1)
         except StoreMissing:
             self._lane.told(Sign.REACHED)
-            self._postpone(depot, poll)
+            self._board.clear("store-denied", self._subject)
+            self._postpone(depot, poll, refused="")
         except StoreDenied as problem:
-            self._denied_until_s = self._clocks.monotonic() + DENIED_AGAIN_S
-            self._board.put("store-denied", self._subject, str(problem))
+            if poll.tries >= DENIED_TRIES:
+                self._board.put("store-denied", self._subject, str(problem))
             self._postpone(depot, poll)
         except StoreError as problem:
             self._lane.told(Sign.UNREACHABLE if not problem.permanent else Sign.NOTHING, str(problem))

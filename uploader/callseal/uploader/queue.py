@@ -1,10 +1,12 @@
 """The queue of one spool: what has to be sent to which site, and how far that is.
 
-Conventions: times are wall clock milliseconds since 1970. A time before which nothing happens is believed only
-as far as such a wait can last: a clock that was set back must not stop the uploads. Every method that changes
-something is durable when it returns (`database`). What is due is found by index; nothing that is only waiting
-is ever held in memory.
+Conventions: times are wall clock milliseconds since 1970. A time before which nothing happens is believed
+only as far as such a wait can last: a clock that was set back must not stop the uploads. What a method changes
+is durable when it returns (`database`). What is due is found by index; nothing that is only waiting is ever
+held in memory.
 """
+
+# ruff: noqa: S608 - what is put into statements here are this module's own constants and names of tables
 
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
@@ -46,7 +48,9 @@ class Queue:
         """Return which of the recordings in ``ready/`` are to be planned, and which known ones are gone."""
 
         def work(cursor: sqlite3.Cursor) -> tuple[list[str], list[str]]:
-            cursor.execute("CREATE TEMP TABLE IF NOT EXISTS here (id TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID")
+            cursor.execute(
+                "CREATE TEMP TABLE IF NOT EXISTS here (id TEXT NOT NULL PRIMARY KEY) WITHOUT ROWID"
+            )
             cursor.execute("DELETE FROM here")
             cursor.executemany("INSERT OR IGNORE INTO here VALUES (?)", ((name,) for name in names))
             cursor.execute(
@@ -78,7 +82,8 @@ class Queue:
         values = {"id": recording, "words": words, "ready": ready_at_ms, "not_before": not_before_ms}
         self._database.write(
             lambda cursor: cursor.execute(
-                "INSERT INTO recording VALUES (:id, '', '', x'', 0, :ready, 0, 'broken', 0, :not_before, :words)"
+                "INSERT INTO recording VALUES (:id, '', '', x'', 0, :ready, 0, 'broken', 0, :not_before,"
+                " :words)"
                 " ON CONFLICT (id) DO UPDATE SET not_before_ms = :not_before, error = :words",
                 values,
             )
@@ -90,7 +95,7 @@ class Queue:
 
         def work(cursor: sqlite3.Cursor) -> None:
             for table in ("part", "poll", "object", "delivery", "recording"):
-                cursor.executemany(f"DELETE FROM {table} WHERE id = ?", batch)  # noqa: S608 - names of ours
+                cursor.executemany(f"DELETE FROM {table} WHERE id = ?", batch)
 
         self._database.write(work)
 
@@ -103,7 +108,7 @@ class Queue:
         def work(cursor: sqlite3.Cursor) -> Row | None:
             values = {"site": site, "now": now_ms, "longest": int(LONGEST_WAIT_S * SECOND_MS)}
             cursor.execute(
-                f"SELECT {_COLUMNS} {_FROM} WHERE o.site = :site AND o.state = 'waiting' AND {_DUE}"  # noqa: S608
+                f"SELECT {_COLUMNS} {_FROM} WHERE o.site = :site AND o.state = 'waiting' AND {_DUE}"
                 " ORDER BY o.id, o.place",
                 values,
             )
@@ -112,7 +117,7 @@ class Queue:
                 return found
             values["longest"] = int(LONGEST_AGAIN_S * SECOND_MS)
             cursor.execute(
-                f"SELECT {_COLUMNS} {_FROM} WHERE o.site = :site"  # noqa: S608
+                f"SELECT {_COLUMNS} {_FROM} WHERE o.site = :site"
                 f" AND o.state IN ('doubt', 'refused', 'broken') AND {_DUE} ORDER BY o.not_before_ms",
                 values,
             )
@@ -138,7 +143,8 @@ class Queue:
         """Let what waits because the site could not be reached go now: it can be reached again."""
         self._database.write(
             lambda cursor: cursor.execute(
-                "UPDATE object SET not_before_ms = 0 WHERE site = ? AND state = 'waiting' AND not_before_ms > 0",
+                "UPDATE object SET not_before_ms = 0 WHERE site = ? AND state = 'waiting'"
+                " AND not_before_ms > 0",
                 (site,),
             )
         )
@@ -146,7 +152,7 @@ class Queue:
     def attempt(self, key: Key) -> None:
         """Note, before the request that makes an object visible leaves, that it may have arrived."""
         self._database.write(
-            lambda cursor: cursor.execute(f"UPDATE object SET attempted = 1 WHERE {_AT}", _values(key))  # noqa: S608
+            lambda cursor: cursor.execute(f"UPDATE object SET attempted = 1 WHERE {_AT}", _values(key))
         )
 
     def begin_parts(self, key: Key, upload: str, parts: Iterable[PlannedPart]) -> None:
@@ -157,10 +163,10 @@ class Queue:
         ]
 
         def work(cursor: sqlite3.Cursor) -> None:
-            cursor.execute(f"DELETE FROM part WHERE {_AT}", _values(key))  # noqa: S608
+            cursor.execute(f"DELETE FROM part WHERE {_AT}", _values(key))
             cursor.executemany("INSERT INTO part VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
             cursor.execute(
-                f"UPDATE object SET upload = :upload WHERE {_AT}",  # noqa: S608
+                f"UPDATE object SET upload = :upload WHERE {_AT}",
                 {**_values(key), "upload": upload},
             )
 
@@ -171,7 +177,7 @@ class Queue:
 
         def work(cursor: sqlite3.Cursor) -> list[PlannedPart]:
             cursor.execute(
-                f"SELECT number, offset_bytes, size_bytes, sha256, tag FROM part WHERE {_AT} ORDER BY number",  # noqa: S608
+                f"SELECT number, offset_bytes, size_bytes, sha256, tag FROM part WHERE {_AT} ORDER BY number",
                 _values(key),
             )
             return [
@@ -189,9 +195,9 @@ class Queue:
 
         def work(cursor: sqlite3.Cursor) -> None:
             # It gets on: what fails next has failed once, and not as often as a slow line broke before.
-            cursor.execute(f"UPDATE object SET tries = 0 WHERE {_AT} AND upload = :upload", values)  # noqa: S608
+            cursor.execute(f"UPDATE object SET tries = 0 WHERE {_AT} AND upload = :upload", values)
             if cursor.rowcount == 1:
-                cursor.execute(f"UPDATE part SET tag = :tag WHERE {_AT} AND number = :number", values)  # noqa: S608
+                cursor.execute(f"UPDATE part SET tag = :tag WHERE {_AT} AND number = :number", values)
 
         self._database.write(work)
 
@@ -227,11 +233,11 @@ class Queue:
                 " not_before_ms = :not_before, error = :words,"
                 " attempted = CASE WHEN :unchanged THEN :attempted ELSE attempted END,"
                 " upload = CASE WHEN :restart THEN '' ELSE upload END"
-                f" WHERE {_AT} AND state <> 'stored'",  # noqa: S608 - a receipt may have come meanwhile
+                f" WHERE {_AT} AND state <> 'stored'",
                 values,
             )
             if found.restart:
-                cursor.execute(f"DELETE FROM part WHERE {_AT}", values)  # noqa: S608
+                cursor.execute(f"DELETE FROM part WHERE {_AT}", values)
             return _advance(cursor, row.key.id, row.key.site, now_ms)
 
         return self._database.write(work)
@@ -269,10 +275,14 @@ class Queue:
             before = dict(item.split("=") for item in found[0].split()) if found is not None else None
             if before == sites:
                 return
-            changed = [(name,) for name, kind in sites.items() if before is not None and before.get(name, schema.SENDING) != kind]
+            changed = [
+                (name,)
+                for name, kind in sites.items()
+                if before is not None and before.get(name, schema.SENDING) != kind
+            ]
             for table in ("part", "poll", "object", "delivery"):
                 cursor.executemany(
-                    f"DELETE FROM {table} WHERE site = ? AND id IN"  # noqa: S608 - names of ours
+                    f"DELETE FROM {table} WHERE site = ? AND id IN"
                     " (SELECT id FROM recording WHERE state <> 'done')",
                     changed,
                 )
@@ -331,7 +341,9 @@ def _add(cursor: sqlite3.Cursor, item: Planned) -> None:
         " not_before_ms = 0, error = ''",
         (item.id, item.device, item.prefix, item.manifest_sha256, item.ended_at_ms, item.ready_at_ms, size),
     )
-    states = [(site, schema.SENDING) for site in item.sites] + [(site, schema.AWAITED) for site in item.awaited]
+    states = [(site, schema.SENDING) for site in item.sites] + [
+        (site, schema.AWAITED) for site in item.awaited
+    ]
     cursor.executemany(
         "INSERT OR IGNORE INTO delivery VALUES (?, ?, ?, 0, 0, '')",
         ((item.id, site, state) for site, state in states),
@@ -340,7 +352,15 @@ def _add(cursor: sqlite3.Cursor, item: Planned) -> None:
     cursor.executemany(
         "INSERT OR IGNORE INTO object VALUES (?, ?, ?, ?, ?, ?, ?, '', 0, NULL, 0, 0, '')",
         (
-            (item.id, site, place, put.file, put.size_bytes, put.sha256, "held" if place == last else "waiting")
+            (
+                item.id,
+                site,
+                place,
+                put.file,
+                put.size_bytes,
+                put.sha256,
+                "held" if place == last else "waiting",
+            )
             for site in item.sites
             for place, put in enumerate(item.puts)
         ),
@@ -357,12 +377,12 @@ def _advance(cursor: sqlite3.Cursor, recording: str, site: str, now_ms: int) -> 
     """Let the manifest go once all else is there; once it is, wait for receipts. Tells of the latter."""
     values = {"id": recording, "site": site, "now": now_ms, "poll": now_ms + int(FIRST_POLL_S * SECOND_MS)}
     cursor.execute(
-        f"UPDATE object SET state = 'waiting', not_before_ms = 0 WHERE {_OF} AND state = 'held'"  # noqa: S608
+        f"UPDATE object SET state = 'waiting', not_before_ms = 0 WHERE {_OF} AND state = 'held'"
         f" AND NOT EXISTS (SELECT 1 FROM object WHERE {_OF} AND state NOT IN ('stored', 'doubt', 'held'))",
         values,
     )
     cursor.execute(
-        f"UPDATE delivery SET state = 'sent', sent_at_ms = :now WHERE {_OF} AND state = 'sending'"  # noqa: S608
+        f"UPDATE delivery SET state = 'sent', sent_at_ms = :now WHERE {_OF} AND state = 'sending'"
         f" AND NOT EXISTS (SELECT 1 FROM object WHERE {_OF} AND state NOT IN ('stored', 'doubt'))",
         values,
     )
@@ -370,7 +390,7 @@ def _advance(cursor: sqlite3.Cursor, recording: str, site: str, now_ms: int) -> 
         return False
     # Only from now on can there be a receipt that decides.
     cursor.execute(
-        f"UPDATE object SET not_before_ms = max(not_before_ms, :doubt) WHERE {_OF} AND state = 'doubt'",  # noqa: S608
+        f"UPDATE object SET not_before_ms = max(not_before_ms, :doubt) WHERE {_OF} AND state = 'doubt'",
         {**values, "doubt": now_ms + int(DOUBT_S * SECOND_MS)},
     )
     cursor.execute(

@@ -9,7 +9,7 @@ from typing import Final
 
 FIRST_WAIT_S: Final = 1.0
 LONGEST_WAIT_S: Final = 300.0
-"""A store that is back is found within so many seconds, and one that is not hears this seldom of each of us."""
+"""A store that is back is found within so many seconds; one that is not hears this seldom of each of us."""
 
 _MAX_DOUBLINGS: Final = 32
 

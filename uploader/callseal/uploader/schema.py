@@ -60,10 +60,10 @@ TABLES: Final = (
         site TEXT NOT NULL PRIMARY KEY, sent INTEGER NOT NULL, attempted INTEGER NOT NULL) WITHOUT ROWID""",
     "CREATE TABLE note (name TEXT NOT NULL PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
     # Each holds only what still has to be done: what is done costs nothing to pass over.
-    "CREATE INDEX object_waiting ON object (site, id, place, not_before_ms, size_bytes)"
-    " WHERE state = 'waiting'",
-    "CREATE INDEX object_again ON object (site, not_before_ms, state, size_bytes)"
-    " WHERE state IN ('doubt', 'refused', 'broken')",
+    """CREATE INDEX object_waiting ON object (site, id, place, not_before_ms, size_bytes)
+        WHERE state = 'waiting'""",
+    """CREATE INDEX object_again ON object (site, not_before_ms, state, size_bytes)
+        WHERE state IN ('doubt', 'refused', 'broken')""",
     "CREATE INDEX poll_due ON poll (via, not_before_ms)",
     "CREATE INDEX delivery_open ON delivery (state, site, id) WHERE state <> 'receipted'",
     "CREATE INDEX recording_state ON recording (state, not_before_ms)",

@@ -1,4 +1,4 @@
-"""The uploader as a service: sends what becomes ready, keeps trying, clears what is vouched for, says how it is.
+"""The uploader as a service: sends what becomes ready, clears what is vouched for, says how it is.
 
 ::
 
@@ -94,8 +94,9 @@ def run(
 ) -> None:
     """Send what is ready in any of the spools to the sites it is meant for, until `stop` is set.
 
-    Raises SpoolError if the first spool can't be used or another uploader works in any, and QueueNewer; another
-    spool that can't be used, and after the start whatever the disk or a store does, is an alarm and no error.
+    Raises SpoolError if the first spool can't be used or another uploader works in any, and QueueNewer;
+    another spool that can't be used, and after the start whatever the disk or a store does, is an alarm and no
+    error.
     """
     spools: list[Spool] = []
     missing: dict[Path, str] = {}
@@ -111,7 +112,16 @@ def run(
                 if not spools:
                     raise
                 missing[root] = f"{problem}: nothing is sent from there until the uploader is restarted"
-        _Service(spools, missing, sites, judge, orders, stop, clocks or Clocks(), step).run()
+        _Service(
+            spools=spools,
+            missing=missing,
+            sites=sites,
+            judge=judge,
+            orders=orders,
+            stop=stop,
+            clocks=clocks or Clocks(),
+            step=step,
+        ).run()
 
 
 def stop_on_signals(stop: threading.Event) -> None:
@@ -127,6 +137,7 @@ def stop_on_signals(stop: threading.Event) -> None:
 class _Service:
     def __init__(
         self,
+        *,
         spools: Sequence[Spool],
         missing: Mapping[Path, str],
         sites: Sequence[Site],
@@ -153,14 +164,13 @@ class _Service:
             Depot(spool=spool, queue=Queue(database), deliveries=Deliveries(database))
             for spool, database in zip(spools, self._databases, strict=True)
         ]
-        time_asleep = _time_asleep
-        self._time = CustodianTime(clock=time_asleep)
+        self._time = CustodianTime(clock=_awake_and_asleep_s)
         rooms = [
             Room(
                 spool,
                 full_percent=orders.full_percent,
                 min_free_bytes=orders.min_free_bytes,
-                clock=time_asleep,
+                clock=_awake_and_asleep_s,
             )
             for spool in spools
         ]
@@ -299,7 +309,7 @@ class _Service:
         return found + [(f"receipts {number}", poller.serve) for number, poller in enumerate(self._pollers)]
 
     def _guarded(self, serve: Callable[[], None]) -> None:
-        """Run a thread's work; a bug in one ends the service, so that it is not half there and looks whole."""
+        """Run a thread's work; a bug in one ends the service, which would be half there and look whole."""
         try:
             serve()
         except Exception as problem:  # noqa: BLE001 - raised again by the main thread
@@ -315,9 +325,7 @@ class _Service:
         return sum(thread.is_alive() for thread in threads)
 
     def _pacer(self, spools: Sequence[Spool]) -> Pacer:
-        calls = RunningCalls(
-            [spool.root for spool in spools], clock=self._clocks.monotonic, now_s=time.time
-        )
+        calls = RunningCalls([spool.root for spool in spools], clock=self._clocks.monotonic, now_s=time.time)
         return Pacer(
             self._orders.limits,
             self._orders.kbit_s,
@@ -367,7 +375,7 @@ class _Service:
             raise Stopped
 
 
-def _time_asleep() -> float:
+def _awake_and_asleep_s() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 

@@ -4,9 +4,9 @@ Lanes share nothing but the queues: a site that is down, slow or refuses costs t
 lane the ledger goes first, in its order, by one thread; then the parts of objects that have begun; then the
 next object, the oldest recording first.
 
-Conventions: what is under way is known in memory only, so that after a kill nothing is. `work_off` does in the
-calling thread what the lane's threads do. An error that no store may raise is a bug: it ends the service, which
-is better than a lane that silently stands still.
+Conventions: what is under way is known in memory only, so that after a kill nothing is. `work_off` does in
+the calling thread what the lane's threads do. An error that no store may raise is a bug: it ends the service,
+which is better than a lane that silently stands still.
 """
 
 import random
@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
+from functools import partial
 from typing import Final, TypeAlias
 
 import structlog
@@ -27,7 +27,7 @@ from callseal.seal.errors import SpoolError
 from callseal.seal.spool import Spool
 from callseal.store.errors import StoreDenied, StoreError, StoreRefused
 from callseal.store.interface import Pace, unpaced
-from callseal.uploader import ledger
+from callseal.uploader import ledger, retry
 from callseal.uploader.alarms import Board
 from callseal.uploader.breaker import Breaker, Position
 from callseal.uploader.deliveries import Deliveries
@@ -37,7 +37,6 @@ from callseal.uploader.outcome import Event, RowState, Sign, Verdict, Wait, verd
 from callseal.uploader.pacing import Stopped
 from callseal.uploader.plan import plan_parts
 from callseal.uploader.queue import DOUBT_S, LONGEST_AGAIN_S, SECOND_MS, Queue
-from callseal.uploader import retry
 from callseal.uploader.schema import Key, PlannedPart, Row
 from callseal.uploader.worker import Sender, Target, Tried
 
@@ -60,7 +59,7 @@ class Depot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clocks:
-    """The clocks: wall time in milliseconds since 1970, seconds that never go back, and a draw from 0 to 1."""
+    """Wall time in milliseconds since 1970, seconds that never go back, and a draw from 0 to 1."""
 
     now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000
     monotonic: Callable[[], float] = time.monotonic
@@ -72,18 +71,6 @@ class Clocks:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Undertaking:
-    """An object that is under way in parts."""
-
-    depot: Depot
-    row: Row
-    upload: str
-    todo: deque[PlannedPart]
-    running: int = 0
-    failed: Tried | None = None
-
-
-@dataclass(slots=True, kw_only=True)
 class _Ledger:
     """What of one spool's ledger waits for this site."""
 
@@ -91,6 +78,28 @@ class _Ledger:
     running: bool = False
     blocked_until_s: float = 0.0
     stale: bool = True
+
+
+@dataclass(slots=True, kw_only=True)
+class _Berth:
+    """One spool, as this lane sees it: what is under way from there, and what of its ledger waits."""
+
+    depot: Depot
+    sender: Sender
+    busy: set[Key] = field(default_factory=set)
+    ledger: _Ledger = field(default_factory=_Ledger)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Undertaking:
+    """An object that is under way in parts."""
+
+    berth: _Berth
+    row: Row
+    upload: str
+    todo: deque[PlannedPart]
+    running: int = 0
+    failed: Tried | None = None
 
 
 _Job: TypeAlias = Callable[[], None]
@@ -119,25 +128,24 @@ class Lane:
         self._wait_for_quiet = wait_for_quiet
         self._lock = threading.Condition()
         self._breaker = Breaker()
-        self._busy: dict[Path, set[Key]] = {}
-        self._ledgers: dict[Path, _Ledger] = {}
         self._undertakings: list[_Undertaking] = []
         self._news = 0
-        self._depots = tuple(depots)
-        self._senders: dict[Path, Sender] = {}
-        for depot in self._depots:
-            root = depot.spool.root
-            self._busy[root], self._ledgers[root] = set(), _Ledger()
-            self._senders[root] = Sender(
-                queue=depot.queue,
-                ready_path=depot.spool.ready_path,
-                target=target,
-                pace=self._paced(pace),
-                check=self._check,
-                step=step,
-            )
         self._step = step
         self._pace = self._paced(pace)
+        self._berths = tuple(
+            _Berth(
+                depot=depot,
+                sender=Sender(
+                    queue=depot.queue,
+                    ready_path=depot.spool.ready_path,
+                    target=target,
+                    pace=self._pace,
+                    check=self._check,
+                    step=step,
+                ),
+            )
+            for depot in depots
+        )
 
     @property
     def target(self) -> Target:
@@ -148,8 +156,8 @@ class Lane:
         """Let idle threads look again; `segments` tells that the ledger may have grown."""
         with self._lock:
             if segments:
-                for item in self._ledgers.values():
-                    item.stale = True
+                for berth in self._berths:
+                    berth.ledger.stale = True
             self._tell()
 
     def serve(self) -> None:
@@ -201,8 +209,8 @@ class Lane:
         elif sign is Sign.UNREACHABLE and after.position is Position.OPEN:
             self._board.put("store-unreachable", name, words)
         if hasten:
-            for depot in self._depots:
-                depot.queue.hasten(name)
+            for berth in self._berths:
+                berth.depot.queue.hasten(name)
 
     def _take(self) -> _Job | None:
         """Return something to do, which nobody else will be given; None if nothing may or need be done."""
@@ -216,29 +224,29 @@ class Lane:
             return job
 
     def _next_job(self) -> _Job | None:
-        for depot in self._depots:
-            waiting = self._ledger_of(depot)
+        for berth in self._berths:
+            waiting = self._ledger_of(berth)
             if waiting.running:
                 return None  # what comes behind it, comes behind it
             if waiting.segments:
                 waiting.running = True
-                return lambda: self._send_segment(depot, waiting)
+                return partial(self._send_segment, berth)
         for undertaking in self._undertakings:
             if undertaking.todo and undertaking.failed is None:
                 part = undertaking.todo.popleft()
                 undertaking.running += 1
-                return lambda: self._send_part(undertaking, part)
-        for depot in self._depots:
-            busy = self._busy[depot.spool.root]
-            row = depot.queue.next_object(self._target.name, self._clocks.now_ms(), busy)
+                return partial(self._send_part, undertaking, part)
+        for berth in self._berths:
+            queue = berth.depot.queue
+            row = queue.next_object(self._target.name, self._clocks.now_ms(), berth.busy)
             if row is not None:
-                busy.add(row.key)
-                return lambda: self._send_object(depot, row)
+                berth.busy.add(row.key)
+                return partial(self._send_object, berth, row)
         return None
 
-    def _ledger_of(self, depot: Depot) -> _Ledger:
+    def _ledger_of(self, berth: _Berth) -> _Ledger:
         """Return what waits of a spool's ledger, listed anew where it may have grown."""
-        found = self._ledgers[depot.spool.root]
+        depot, found = berth.depot, berth.ledger
         if self._clocks.monotonic() < found.blocked_until_s:
             found.segments.clear()
             found.stale = True
@@ -256,8 +264,9 @@ class Lane:
                 self._board.clear("spool-failed", subject)
         return found
 
-    def _send_segment(self, depot: Depot, waiting: _Ledger) -> None:
-        segment, name = waiting.segments[0], self._target.name
+    def _send_segment(self, berth: _Berth) -> None:
+        depot, waiting, name = berth.depot, berth.ledger, self._target.name
+        segment = waiting.segments[0]
         subject = f"{name} {segment.first}"
         blocked = ""
         try:
@@ -286,28 +295,28 @@ class Lane:
                     waiting.blocked_until_s = self._clocks.monotonic() + BROKEN_AGAIN_S
                 self._tell()
 
-    def _send_object(self, depot: Depot, row: Row) -> None:
-        sender = self._senders[depot.spool.root]
-        with self._released_on_stop(depot, row):
+    def _send_object(self, berth: _Berth, row: Row) -> None:
+        sender = berth.sender
+        with self._released_on_stop(berth, row):
             try:
                 plan = plan_parts(row.size_bytes, self._target.writer.capabilities)
             except StoreRefused as problem:
                 # It was not asked: that says nothing of the site.
-                self._settle(depot, row, Tried(event=Event.REFUSED, words=str(problem)), "", Sign.NOTHING)
+                self._settle(berth, row, Tried(event=Event.REFUSED, words=str(problem)), "", Sign.NOTHING)
                 return
             if plan is None:
-                self._settle(depot, row, sender.put(row), "")
+                self._settle(berth, row, sender.put(row), "")
                 return
             if row.upload:
-                upload, parts = row.upload, depot.queue.parts(row.key)
+                upload, parts = row.upload, berth.depot.queue.parts(row.key)
             else:
                 begun = sender.begin(row, plan)
                 if isinstance(begun, Tried):
-                    self._settle(depot, row, begun, "")
+                    self._settle(berth, row, begun, "")
                     return
                 upload, parts = begun
             undertaking = _Undertaking(
-                depot=depot, row=row, upload=upload, todo=deque(part for part in parts if not part.tag)
+                berth=berth, row=row, upload=upload, todo=deque(part for part in parts if not part.tag)
             )
             # The probe has to have an end here: the parts are tries of their own.
             self.told(Sign.NOTHING)
@@ -319,9 +328,9 @@ class Lane:
                 self._tell()
 
     def _send_part(self, undertaking: _Undertaking, part: PlannedPart) -> None:
-        row, depot = undertaking.row, undertaking.depot
-        with self._released_on_stop(depot, row):
-            failed = self._senders[depot.spool.root].put_part(row, undertaking.upload, part)
+        row, berth = undertaking.row, undertaking.berth
+        with self._released_on_stop(berth, row):
+            failed = berth.sender.put_part(row, undertaking.upload, part)
             with self._lock:
                 undertaking.running -= 1
                 undertaking.failed = undertaking.failed or failed
@@ -337,16 +346,14 @@ class Lane:
                 self.told(verdict(failed.event, attempted=row.attempted).sign, failed.words)
 
     def _finish(self, undertaking: _Undertaking) -> None:
-        depot, row = undertaking.depot, undertaking.row
-        tried = undertaking.failed or self._senders[depot.spool.root].end(row, undertaking.upload)
-        self._settle(depot, row, tried, undertaking.upload)
+        berth, row = undertaking.berth, undertaking.row
+        tried = undertaking.failed or berth.sender.end(row, undertaking.upload)
+        self._settle(berth, row, tried, undertaking.upload)
 
-    def _settle(
-        self, depot: Depot, row: Row, tried: Tried, upload: str, sign: Sign | None = None
-    ) -> None:
+    def _settle(self, depot: Depot, row: Row, tried: Tried, upload: str, sign: Sign | None = None) -> None:
         """Note what became of an object, and let everybody know."""
         found = verdict(tried.event, attempted=row.attempted)
-        complete = depot.queue.settle(
+        complete = berth.depot.queue.settle(
             row,
             found,
             version=tried.version,
@@ -355,9 +362,9 @@ class Lane:
             words="" if found.state is RowState.STORED else tried.words,
         )
         if upload and found.restart and tried.event is not Event.STORED:
-            self._senders[depot.spool.root].abandon(row, upload)
+            berth.sender.abandon(row, upload)
         with self._lock:
-            self._busy[depot.spool.root].discard(row.key)
+            berth.busy.discard(row.key)
         if found.state is RowState.STORED:
             self._board.count("objects_sent")
         else:
@@ -388,7 +395,7 @@ class Lane:
                 probing = self._breaker.position is Position.PROBING
                 limit_s = IDLE_S if probing else self._breaker.not_before_s - now_s
             else:
-                due = [depot.queue.next_due_ms(self._target.name, now_ms) for depot in self._depots]
+                due = [berth.depot.queue.next_due_ms(self._target.name, now_ms) for berth in self._berths]
                 limit_s = min(((at - now_ms) / SECOND_MS for at in due if at is not None), default=IDLE_S)
             if self._news == seen and not self._stop.is_set():
                 self._lock.wait(min(max(limit_s, 0.0), IDLE_S))
@@ -410,12 +417,12 @@ class Lane:
         return paced
 
     @contextmanager
-    def _released_on_stop(self, depot: Depot, row: Row) -> Iterator[None]:
+    def _released_on_stop(self, berth: _Berth, row: Row) -> Iterator[None]:
         """Let a row that was under way when the service was stopped be free for who works it off later."""
         try:
             yield
         except Stopped:
             with self._lock:
-                self._busy[depot.spool.root].discard(row.key)
+                berth.busy.discard(row.key)
                 self._breaker = self._breaker.withdrawn()
             raise

@@ -7,8 +7,8 @@
                      each part: put → noted
                      attempt noted → undertaking ended
 
-What comes back is a `Tried`: what happened, and not what follows from it (`outcome`). The bundle's signature is
-not checked here; a bundle that was altered is told by its hashes, and one that was signed anew is found
+What comes back is a `Tried`: what happened, and not what follows from it (`outcome`). The bundle's signature
+is not checked here; a bundle that was altered is told by its hashes, and one that was signed anew is found
 centrally.
 
 Conventions: only `StoreError` becomes a `Tried`; `Stopped` passes through, and the try counts as not known.
@@ -138,13 +138,13 @@ class Sender:
         return Tried(event=Event.STORED, version=version)
 
     def abandon(self, row: Row, upload: str) -> None:
-        """Let go of an undertaking that nobody needs; one that stays costs room, and ends by the store's rules."""
+        """Let go of an undertaking that nobody needs; one that stays ends by the store's rules."""
         self.step(f"abandon {row.file}")
         with contextlib.suppress(StoreError):
             self.target.parts_writer.abandon_parts(row.name, upload)
 
     def _hashed(self, row: Row, plan: PartPlan) -> list[PlannedPart]:
-        """Return the parts with their hashes; SourceAltered unless together they are what the manifest says."""
+        """Return the parts with their hashes; SourceAltered unless they are what the manifest says."""
         path, whole, parts = self.source(row), hashlib.sha256(), []
         try:
             with path.open("rb") as file:

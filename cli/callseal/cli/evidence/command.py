@@ -41,12 +41,13 @@ def make(wish: Wish, sealed: Sealed, identities: Sequence[Identity], scope: Scop
         *_places(wish, scope),
         *(places.kept_place(path, scope.settings) for path in wish.ledgers),
     ]
+    sources = Sources.of(sealed.manifest, looked)
     with _watched() as progress:
         return export(
             sealed,
             identities,
             wish.folder,
-            sources=Sources.of(sealed.manifest, looked),
+            sources=sources,
             believed=Believed(trust=scope.trust, stamp_roots=scope.stamp_roots, strict=wish.strict),
             software=f"callseal/{version('callseal')}",
             now=datetime.now(UTC),

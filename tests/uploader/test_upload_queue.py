@@ -1,0 +1,200 @@
+"""The queue: ten thousand recordings are no burden, and changed settings are followed."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from callseal.seal.spool import Spool
+from callseal.store.directory import DirectoryStore
+from callseal.uploader.plan import Put
+from callseal.uploader.schema import Key, Planned
+from support.faulty_store import FaultyStore
+from support.sealed_recordings import organisation, recording_id
+from support.uploading import SITE, Works, ready
+
+OWNER = organisation()
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Iterator[Spool]:
+    found = Spool.create(tmp_path / "spool")
+    with found.lock():
+        yield found
+
+
+@pytest.fixture
+def works(spool: Spool) -> Iterator[Works]:
+    found = Works(spool=spool, owner=OWNER)
+    yield found
+    found.close()
+
+
+def planned(number: int, sites: tuple[str, ...] = (SITE,)) -> Planned:
+    """Return a recording of three objects."""
+    puts = tuple(
+        Put(file=f"{kind}-{number}", name="", size_bytes=1000, sha256=bytes(32))
+        for kind in ("audio", "call", "z")
+    )
+    return Planned(
+        id=str(recording_id(number)),
+        device=OWNER.device,
+        prefix="recordings/",
+        manifest_sha256=bytes(32),
+        ended_at_ms=0,
+        ready_at_ms=number,
+        puts=puts,
+        sites=sites,
+        awaited=(),
+    )
+
+
+def test_the_oldest_recording_goes_first_whenever_it_came(works: Works) -> None:
+    works.depot.queue.add([planned(5), planned(3), planned(4)])
+
+    row = works.depot.queue.next_object(SITE, 0, ())
+
+    assert row is not None
+    assert row.key == Key(id=str(recording_id(3)), site=SITE, place=0)
+
+
+def test_what_is_under_way_is_not_given_out_twice(works: Works) -> None:
+    works.depot.queue.add([planned(0)])
+    busy: set[Key] = set()
+
+    while (row := works.depot.queue.next_object(SITE, 0, busy)) is not None:
+        busy.add(row.key)
+
+    assert {key.place for key in busy} == {0, 1}, "the manifest waits for the others"
+
+
+def test_a_recording_that_is_known_is_not_planned_again(works: Works) -> None:
+    works.depot.queue.add([planned(0)])
+
+    found = works.depot.queue.compare([str(recording_id(0)), str(recording_id(1))], 0)
+
+    assert found == ([str(recording_id(1))], [])
+
+
+def test_a_recording_that_was_taken_away_by_hand_is_forgotten(works: Works) -> None:
+    bundle = ready(works.spool, OWNER)
+    works.scan()
+    for path in bundle.path.iterdir():
+        path.unlink()
+    bundle.path.rmdir()
+
+    works.scan()
+
+    assert works.depot.deliveries.tally().waiting == 0
+
+
+def test_a_folder_that_can_not_be_read_is_no_empty_one(works: Works) -> None:
+    ready(works.spool, OWNER)
+    works.scan()
+    away = works.spool.root / "away"
+    works.spool.ready_path.rename(away)
+
+    works.scan()
+
+    assert works.depot.deliveries.tally().waiting == 1
+    away.rename(works.spool.ready_path)
+
+
+def test_the_figures_say_what_waits_and_what_lies_here(works: Works) -> None:
+    works.depot.queue.add([planned(number, ("a", "b")) for number in range(3)])
+
+    tally = works.depot.deliveries.tally()
+
+    assert (tally.waiting, tally.unreceipted, tally.local_bytes) == (3, 3, 9000)
+    assert tally.waiting_bytes == 3 * 2 * 2 * 1000
+    assert tally.oldest_waiting_ms == 0
+
+
+def test_a_store_that_was_given_to_the_custodian_gets_nothing_more_from_here(
+    works: Works, tmp_path: Path
+) -> None:
+    store = FaultyStore(DirectoryStore.create(tmp_path / "store"))
+    works.depot.queue.plan_for([SITE], [])
+    ready(works.spool, OWNER)
+    works.scan()
+    works.close()
+    later = Works(spool=works.spool, owner=OWNER, awaited=(SITE,))
+    later.depot.queue.plan_for([], [SITE])
+
+    later.send_all(store)
+
+    assert store.asked("put") == []
+    assert later.depot.deliveries.tally().unreceipted == 1
+
+
+@pytest.mark.parametrize("before", [["other"], []], ids=["the custodian's before", "unknown before"])
+def test_a_store_that_was_taken_from_the_custodian_is_sent_to(
+    works: Works, tmp_path: Path, before: list[str]
+) -> None:
+    store = FaultyStore(DirectoryStore.create(tmp_path / "store"))
+    first = Works(spool=works.spool, owner=OWNER, awaited=tuple(before))
+    first.depot.queue.plan_for([SITE], before)
+    ready(works.spool, OWNER, stores=[SITE, "other"])
+    first.scan()
+    first.close()
+    works.depot.queue.plan_for([SITE, "other"], [])
+
+    works.send_all(store, "other")
+
+    assert len(store.asked("put")) == 4
+
+
+def test_a_store_that_the_settings_do_not_know_is_an_alarm(works: Works) -> None:
+    bundle = ready(works.spool, OWNER, stores=[SITE, "former"])
+    works.scan()
+
+    alarms = works.alarms(SITE)
+
+    assert [code for code, _ in alarms] == ["no-store"]
+    assert "former" in alarms[0][1]
+    assert str(bundle.id) in alarms[0][1]
+
+
+def test_a_recording_that_is_meant_for_no_store_is_an_alarm(works: Works) -> None:
+    ready(works.spool, OWNER, stores=[])
+    works.scan()
+
+    assert [code for code, _ in works.alarms(SITE)] == ["no-store"]
+
+
+PROGRAM = """
+import resource, sys, time
+from pathlib import Path
+from callseal.uploader.database import Database
+from callseal.uploader.deliveries import Deliveries
+from callseal.uploader.queue import Queue
+used = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = used()
+names = [f"{n:036}" for n in range(10_000)]
+database = Database(Path(sys.argv[1]))
+queue = Queue(database)
+new, gone = queue.compare(names, 0)
+assert queue.next_object("primary", 0, ()) is not None
+tally = Deliveries(database).tally()
+print(len(new), len(gone), tally.waiting, (used() - before) // 1024)
+"""
+
+
+def test_ten_thousand_recordings_take_little_memory(works: Works, tmp_path: Path) -> None:
+    sites = ("a", "b", SITE)
+    for first in range(0, 10_000, 500):
+        works.depot.queue.add(planned(number, sites) for number in range(first, first + 500))
+    works.close()
+
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, works.spool.root / "upload" / "queue.sqlite3"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    new, gone, waiting, grown_mib = map(int, done.stdout.split())
+    assert (new, gone, waiting) == (10_000, 10_000, 10_000)
+    assert grown_mib < 32
