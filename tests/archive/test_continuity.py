@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from callseal.archive.continuity import LAG, MAX_READ, MOST_UNREACHABLE, MOVE_AFTER, Continuity
+from callseal.archive.errors import ScratchFailed
 from callseal.seal.keys import TrustStore
 from callseal.seal.ledger import Kind
 from callseal.seal.verify.ledger import standing
@@ -352,6 +353,91 @@ def test_who_takes_a_segments_name_first_does_not_keep_the_device_out(
 
     assert watch.codes() == {"extra-version"}
     assert watch.continuity.state(OWNER.device).size == 5
+
+
+def test_what_a_stranger_puts_where_the_next_segment_belongs_is_told_and_does_no_more(
+    watch: Watch, honest: Desk, shelf: Shelf
+) -> None:
+    honest.minutes(2)
+    shelf.add(honest.name(3), b"no segment at all\n", honest.now)
+    shelf.add(honest.name(900_000), b"no segment at all\n" * 1000, honest.now)
+    watch.look(honest.now)
+    watch.look(honest.now + MINUTE)
+    alone = watch.wrong()
+    honest.minutes(2)
+    watch.look(honest.now)
+
+    assert alone == [("extra-version", 12)] * 2
+    assert watch.continuity.state(OWNER.device).size == 5
+    assert watch.wrong() == alone
+
+
+def test_a_segment_of_the_devices_own_under_another_number_is_told_and_does_no_more(
+    watch: Watch, honest: Desk, shelf: Shelf
+) -> None:
+    honest.minutes(5)
+    shelf.add(honest.name(300), shelf.objects[honest.name(2)][0][0], honest.now)
+    watch.look(honest.now)
+    shelf.add(honest.name(4), shelf.objects[honest.name(2)][0][0], honest.now)
+    watch.anew()
+    watch.look(honest.now + DAY)
+
+    assert watch.codes() == {"extra-version", "heartbeat-late"}
+    assert watch.continuity.state(OWNER.device).size == 6
+
+
+def test_a_segment_whose_name_was_taken_first_for_good_is_missing_and_the_rest_goes_on(
+    watch: Watch, honest: Desk, shelf: Shelf
+) -> None:
+    honest.minutes(2)
+    honest.brought.add(3)
+    shelf.add(honest.name(3), b"no segment at all\n", honest.now)
+    honest.minutes(5)
+    watch.look(honest.now)
+
+    assert watch.codes() == {"extra-version", "gap"}
+    assert watch.continuity.state(OWNER.device).size == 8
+
+
+def test_dying_between_the_new_base_and_its_tail_loses_nothing(watch: Watch, honest: Desk) -> None:
+    honest.minutes(MOVE_AFTER + 100)
+    watch.look(honest.now)
+    tail = watch.memory / "primary" / OWNER.device / "tail"
+    before = tail.read_bytes()
+    honest.writer.now += LAG + HOUR
+    honest.minutes(2)
+    watch.look(honest.now)
+    moved = watch.continuity.state(OWNER.device)
+    tail.write_bytes(before)
+    watch.anew()
+    watch.look(honest.now)
+
+    assert moved.base > 0
+    assert watch.continuity.state(OWNER.device) == moved
+    assert watch.wrong() == []
+
+
+@pytest.mark.parametrize("name", ["tail", "listed.json", "base"])
+@pytest.mark.parametrize("data", [b"", b"{}", b"\x00" * 5000])
+def test_whatever_the_memory_holds_the_store_is_believed(
+    watch: Watch, honest: Desk, name: str, data: bytes
+) -> None:
+    aged(watch, honest)
+    known = watch.continuity.state(OWNER.device)
+    folder = watch.memory / "primary" / OWNER.device
+    (folder / (f"{known.base}.json" if name == "base" else name)).write_bytes(data)
+    watch.anew()
+    watch.look(honest.now)
+
+    assert watch.continuity.state(OWNER.device).size == known.size
+    assert watch.wrong() == []
+
+
+def test_a_memory_that_cant_be_written_is_told_as_its_disks_fault(watch: Watch, honest: Desk) -> None:
+    watch.memory.joinpath("primary").write_bytes(b"a file where a folder belongs")
+
+    with pytest.raises(ScratchFailed, match="primary"):
+        watch.look(honest.now)
 
 
 def test_a_segment_that_was_put_twice_is_no_fault(watch: Watch, honest: Desk, shelf: Shelf) -> None:

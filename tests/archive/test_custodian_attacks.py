@@ -222,6 +222,37 @@ def test_a_receipt_whose_object_is_gone_is_told(custody: Custody, store: Version
     assert custody.told() == [("object-gone", 12)]
 
 
+def test_a_received_recording_whose_whole_folder_is_gone_is_told(
+    custody: Custody, store: VersionedStore
+) -> None:
+    writer, sealed = recorded()
+    versions = brought(store, sealed, writer)
+    custody.round()
+    for name, version in versions.items():
+        store.damage(name, version, None)
+
+    custody.now += timedelta(hours=25)
+    custody.round()
+
+    assert custody.told() == [("object-gone", 12)]
+    assert str(sealed.id) in custody.words()
+
+
+def test_a_receipt_that_somebody_deleted_is_given_again(tmp_path: Path) -> None:
+    """Otherwise the desk would keep its copy for ever."""
+    store = directory(tmp_path)
+    custody = Custody(folder=tmp_path, stores={PRIMARY: store})
+    sealed = one_of(office([store]))[1]
+    custody.round()
+    (store.root / receipt_name(sealed.manifest.device, sealed.id)).unlink()
+
+    custody.now += timedelta(hours=25)
+    done = custody.round()
+
+    assert (done.received, custody.told()) == (1, [])
+    assert custody.receipt(sealed) is not None
+
+
 def test_a_thousand_versions_of_a_manifest_cost_a_bounded_reading(
     custody: Custody, store: VersionedStore
 ) -> None:

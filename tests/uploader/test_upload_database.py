@@ -1,4 +1,4 @@
-"""The queue's file: durable, private; damaged, it is set aside; where the disk refuses, memory takes its place."""
+"""The queue's file: durable, private; damaged, it is set aside; memory stands in for a disk that refuses."""
 
 import os
 import sqlite3

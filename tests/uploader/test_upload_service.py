@@ -449,7 +449,7 @@ def test_a_bug_in_one_thread_ends_the_service(spool: Spool, tmp_path: Path) -> N
     """Half a service that looks whole is worse than none, which is noticed."""
     store = FaultyStore(PartsStore(tmp_path))
     make_ready(spool, OWNER)
-    sites = [Site(name="primary", store=NotAStore(store))]  # type: ignore[arg-type] - that is the point
+    sites = [Site(name="primary", store=NotAStore(store))]  # type: ignore[arg-type]
 
     with pytest.raises(ZeroDivisionError):
         run([spool.root], sites, JUDGE, Orders(), threading.Event())

@@ -14,12 +14,20 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import groupby
 from typing import BinaryIO, Final
+from uuid import UUID
 
 from callseal.seal.manifest import MANIFEST_NAME
 from callseal.seal.verify.reading import hash_up_to, read_up_to, why
 from callseal.store.errors import StoreDenied, StoreError, StoreUnreachable
 from callseal.store.interface import ObjectInfo, Store
-from callseal.store.names import RECORDINGS, RecordingName, device_prefix, parse_recording_name
+from callseal.store.names import (
+    RECEIPTS,
+    RECORDINGS,
+    RecordingName,
+    device_prefix,
+    parse_receipt_name,
+    parse_recording_name,
+)
 
 MAX_VERSIONS: Final = 10_000
 """How many versions of objects one recording's folder may have: more are an attack on whoever looks."""
@@ -103,12 +111,21 @@ class Pinned:
         yield from (item for name, item in sorted(self._pins.items()) if name.startswith(prefix))
 
 
-def devices_in(store: Store) -> Iterator[str]:
-    """Yield the devices that have recordings in a store; other folders there are passed over."""
-    for name in store.folders(RECORDINGS):
+def devices_in(store: Store, *, full: bool) -> Iterator[str]:
+    """Yield the devices that have recordings in a store, or, where all is looked through, had some."""
+    names = set(store.folders(RECORDINGS))
+    if full:
+        names.update(store.folders(RECEIPTS))
+    for name in sorted(names):
         with contextlib.suppress(ValueError):
             device_prefix(name)
             yield name
+
+
+def receipted_in(store: Store, device: str) -> frozenset[UUID]:
+    """Return the recordings of a device for which something lies there as a receipt."""
+    parsed = (parse_receipt_name(item.name) for item in store.list(f"{RECEIPTS}{device}/"))
+    return frozenset(one[1] for one in parsed if one is not None)
 
 
 def found_in(store: Store, device: str, *, since: date | None) -> Iterator[Found | Stray]:

@@ -60,6 +60,10 @@ MOVE_AFTER: Final = 500
 """Segments by which the base moves at least: each time the tail is written anew."""
 MAX_READ: Final = 2_000
 """New segments of one device that are read in one round: the rest has its turn in the next."""
+MAX_READ_BYTES: Final = 64 * 1024 * 1024
+"""The same in bytes: an honest segment has some hundreds."""
+MAX_OTHERS: Final = 1_000
+"""Segments of one device in whose place somebody else put something, that are remembered."""
 MAX_LEDGERS: Final = 32
 """Checked ledgers that are held in memory at a time, half a megabyte each and day."""
 MAX_OLDER: Final = 2
@@ -115,6 +119,9 @@ class _Known:
     silence: tuple[Finding, ...] = ()
     trouble: tuple[Finding, ...] = ()
     others: dict[int, int] = field(default_factory=dict)
+    """How many versions of a segment somebody else put there."""
+    strange: dict[int, tuple[str | None, ...]] = field(default_factory=dict)
+    """Segments of which nothing is the device's own, by their versions: not read again as they are."""
     looked: LookedThrough | None = None
     whole_at: datetime | None = None
 
@@ -188,7 +195,7 @@ class Continuity:
             failed(
                 f"entry {first}",
                 Check.EXTRA,
-                f"{count} other versions were put over the segment from entry {first}",
+                f"somebody else put {count} objects in the place of the segment from entry {first}",
                 code=EXTRA_VERSION,
             )
             for first, count in known.others.items()
@@ -261,21 +268,23 @@ class Continuity:
         now = self._now()
         shelf = LedgerShelf(self._store, device)
         listed = list(islice(self._new(shelf, known), MAX_READ))
-        behind = len(listed) == MAX_READ
         if known.key is None and not self._find_key(device, shelf, listed[:_KEY_WITHIN], known):
             return (unchecked(device, Check.LEDGER, NO_KEY, UNREADABLE),)
-        if not behind and self._is_due(known, now):
-            listed = self._look_through(shelf, known, now)[:MAX_READ]
-        if listed:
-            self._take(device, known, [self._read(shelf, item, known) for item in listed], now)
-        if not behind:
+        if len(listed) < MAX_READ and self._is_due(known, now):
+            listed = self._look_through(shelf, known, now)
+        found = list(self._read(shelf, listed, known))
+        if found:
+            self._take(device, known, found, now)
+        if len(found) == len(listed) < MAX_READ:
             return ()
-        words = f"more than {MAX_READ} segments came: what is behind entry {known.state.size - 1} comes next"
+        words = (
+            f"more segments came than are read at a time: what is behind entry {known.state.size - 1} is next"
+        )
         return (unchecked(device, Check.LEDGER, words, BEHIND),)
 
     def _new(self, shelf: LedgerShelf, known: _Known) -> Iterator[Listed]:
         for item in shelf.newer(known.state.size):
-            if item.first not in known.beyond:
+            if item.first not in known.beyond and known.strange.get(item.first) != item.versions:
                 yield item
 
     def _find_key(self, device: str, shelf: LedgerShelf, listed: Iterable[Listed], known: _Known) -> bool:
@@ -283,11 +292,19 @@ class Continuity:
             known.key = known.key or _key_in(device, shelf.read(item, None).data)
         return known.key is not None
 
-    def _read(self, shelf: LedgerShelf, listed: Listed, known: _Known) -> Found:
-        found = shelf.read(listed, known.key)
-        if found.others:
-            known.others[found.first] = found.others
-        return found
+    def _read(self, shelf: LedgerShelf, listed: Iterable[Listed], known: _Known) -> Iterator[Found]:
+        """Yield what is read at a time, segments that nobody but others wrote too: they have no data."""
+        size_bytes = 0
+        for item in islice(listed, MAX_READ):
+            found = shelf.read(item, known.key)
+            yield found
+            if found.others and (found.first in known.others or len(known.others) < MAX_OTHERS):
+                known.others[found.first] = found.others
+            if not found.data and len(known.strange) < MAX_OTHERS:
+                known.strange[item.first] = item.versions
+            size_bytes += sum(map(len, found.data))
+            if size_bytes >= MAX_READ_BYTES:
+                return
 
     def _take(self, device: str, known: _Known, found: Sequence[Found], now: datetime) -> None:
         """Go on by segments that are new, and move the base if it is time."""
@@ -308,7 +325,8 @@ class Continuity:
         if chain.base and any(finding.code is Code.BEFORE_BASE for finding in chain.findings):
             chain = self._settle(device, known, chain, tail, now)
         self._judge(known, chain, base, tail)
-        _hold(self._ledgers, device, DeviceLedger(chain=chain), MAX_LEDGERS)
+        if chain.base == _size(base):
+            _hold(self._ledgers, device, DeviceLedger(chain=chain), MAX_LEDGERS)
         if chain.snapshot is not None and chain.snapshot.size > _size(base):
             self._move(known, chain, chain.snapshot, base, tail)
 

@@ -113,12 +113,11 @@ def record_of(ledgers: Ledgers, device: str, told: Told, at: datetime) -> FleetR
     if state.size and state.newest_at is not None:
         newest = NewestEntry(sequence=state.size - 1, at=state.newest_at)
     found = [
-        (item.code or item.check.value, item.words) for item in ledgers.findings(device) if item.exit_code
+        *((item.code or item.check.value, item.words) for item in ledgers.findings(device) if item.exit_code),
+        *told.findings,
     ]
-    found += told.findings
-    findings = [
-        FleetFinding(code=code, detail=fit_detail(words)) for code, words in found[: MAX_FINDINGS - 1]
-    ]
+    first = found if len(found) <= MAX_FINDINGS else found[: MAX_FINDINGS - 1]
+    findings = [FleetFinding(code=code, detail=fit_detail(words)) for code, words in first]
     if (rest := len(found) - len(findings)) > 0:
         findings.append(FleetFinding(code=_MORE, detail=f"and {rest} more"))
     return FleetRecord(

@@ -21,7 +21,7 @@ from typing import Final, Protocol
 import structlog
 
 from callseal.archive import fleet
-from callseal.archive.bundles import Found, Stray, devices_in, found_in
+from callseal.archive.bundles import Found, Stray, devices_in, found_in, receipted_in
 from callseal.archive.custodian import Custodian, Outcome, State
 from callseal.archive.examining import Ledgers
 from callseal.archive.filling import Filling
@@ -35,7 +35,7 @@ from callseal.seal.manifest import Manifest
 from callseal.seal.receipt import Receipt
 from callseal.seal.verify import NOT_CHECKED
 from callseal.store.errors import StoreMissing, StoreRefused
-from callseal.store.names import FLEET, RecordingName
+from callseal.store.names import FLEET, RecordingName, receipt_name
 
 RECENT_DAYS: Final = 2
 """How many days before today are listed in every round; late ones come with the next full scan."""
@@ -49,6 +49,7 @@ SCRUBS_A_ROUND: Final = 20
 
 _LOG: Final[structlog.typing.FilteringBoundLogger] = structlog.get_logger()
 _LEDGER: Final = "ledger"
+_MISSING: Final = "received"
 _STRAYS: Final = "strays"
 _KEEPING: Final = "protections"
 _SCRUB: Final = "reading again "
@@ -152,24 +153,54 @@ class Lane:
         scanned_ms = memory.note(note)
         since_ms = milliseconds(now - self._tools.limits.full_scan)
         done.full = scanned_ms is None or not since_ms < scanned_ms <= milliseconds(now)
-        since = None if done.full else (now - timedelta(days=RECENT_DAYS)).date()
-        for device in devices_in(store):
-            strays: list[str] = []
-            count = 0
-            for found in found_in(store, device, since=since):
-                if self._tools.stopped():
-                    return
-                if isinstance(found, Stray):
-                    count += 1
-                    strays = strays or [found.name]
-                elif self._is_new(found, full=done.full):
-                    self._receive(found.name, done)
+        for device in devices_in(store, full=done.full):
             if done.full:
-                words = f"{count} objects among its recordings that belong to none, the first: "
-                told = [trouble(Code.EXTRA_OBJECT, words + name) for name in strays]
-                self._tell(device, _STRAYS, told)
+                self._look_through(device, done)
+            else:
+                since = (now - timedelta(days=RECENT_DAYS)).date()
+                for found in found_in(store, device, since=since):
+                    if self._tools.stopped():
+                        return
+                    if isinstance(found, Found) and self._is_new(found, full=False):
+                        self._receive(found.name, done)
+            if self._tools.stopped():
+                return
         if done.full:
             memory.set_note(note, milliseconds(now))
+
+    def _look_through(self, device: str, done: Done) -> None:
+        """Look at all recordings of a device; tell what belongs to none, and what is gone."""
+        store, name = self.site.store, self.site.name
+        receipted = receipted_in(store, device)
+        missing = set(receipted)
+        first_stray, strays = "", 0
+        for found in found_in(store, device, since=None):
+            if self._tools.stopped():
+                return
+            if isinstance(found, Stray):
+                first_stray = first_stray or found.name
+                strays += 1
+                continue
+            missing.discard(found.name.id)
+            lost = found.name.id not in receipted and self._is_received(found.name)
+            if lost:
+                _LOG.warning("custodian.receipt-gone", store=name, device=device, subject=str(found.name.id))
+            if lost or self._is_new(found, full=True):
+                self._receive(found.name, done)
+        words = f"{strays} objects among its recordings that belong to none, the first: {first_stray}"
+        self._tell(device, _STRAYS, [trouble(Code.EXTRA_OBJECT, words)] if strays else ())
+        self._tell(
+            device,
+            _MISSING,
+            [
+                trouble(Code.GONE, f"{receipt_name(device, one)}: received, and its whole folder is gone")
+                for one in sorted(missing)
+            ],
+        )
+
+    def _is_received(self, name: RecordingName) -> bool:
+        known = self._tools.memory.known(self.site.name, name)
+        return known is not None and known.state is State.RECEIVED
 
     def _is_new(self, found: Found, *, full: bool) -> bool:
         """Tell whether something was put there since it was last looked at."""

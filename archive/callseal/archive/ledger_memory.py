@@ -28,13 +28,13 @@ from typing import BinaryIO, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from callseal.archive.errors import ScratchFailed
-from callseal.archive.ledger_shelf import MAX_SEGMENT_BYTES
 from callseal.seal import durable
 from callseal.seal.errors import LedgerError
 from callseal.seal.fields import MAX_INTEGER, Fields, JsonValue, read_object, write_object
 from callseal.seal.keys import device_id
 from callseal.seal.ledger import Snapshot, read_snapshot
 from callseal.seal.ledger.clock import from_milliseconds, milliseconds
+from callseal.seal.ledger.recovery import MAX_SEGMENT_BYTES
 from callseal.seal.ledger.snapshot import MAX_SIZE_BYTES as MAX_SNAPSHOT_BYTES
 from callseal.seal.manifest import MAX_CERTIFICATE_BYTES, MAX_CERTIFICATES
 from callseal.seal.timestamp import write_time

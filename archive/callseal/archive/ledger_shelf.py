@@ -6,8 +6,8 @@ its first entry, which is the number of entries so far. `newer` lists only the n
 same digits but the last two; `everything` is for the rare look at what is missing or too much.
 
 Where the store keeps versions, each name may have several: whoever may add can put another one over the
-device's, and the newest is what a plain reading gives. `read` gives them all, and the device's own first,
-judged by its key; what others put is for the caller to tell.
+device's, and the newest is what a plain reading gives. `read` gives the device's own, judged by its key, and
+counts what others put, for the caller to tell.
 
 Conventions: everything is read with a limit, and one byte more, for its reader to refuse. What the store
 raises is let through (StoreError, an OSError); an object's own reading may raise any OSError.
@@ -26,6 +26,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from callseal.seal.errors import LedgerError, RemoteError
 from callseal.seal.ledger.checkpoint import LINE_PREFIX, open_checkpoint, read_line
 from callseal.seal.ledger.entry import split_line, verify_signature
+from callseal.seal.ledger.quick import read_said
+from callseal.seal.ledger.recovery import MAX_SEGMENT_BYTES, MAX_SEGMENT_ENTRIES
 from callseal.seal.stamp import MAX_STAMP_BYTES
 from callseal.seal.verify.reading import read_up_to
 from callseal.store.interface import StoreReader, StoreWriter
@@ -39,10 +41,8 @@ from callseal.store.names import (
     stamp_name,
 )
 
-MAX_SEGMENT_BYTES: Final = 16 * 1024 * 1024
-"""A segment has at most 100 entries (docs/format.md) of at most 64 KiB."""
-MAX_VERSIONS: Final = 8
-"""Of one name; who puts more of them is told, and those are not read."""
+MAX_VERSIONS: Final = 100
+"""Of one name; that somebody puts more of them is told, and those are not read."""
 
 _NEAR_DIGITS: Final = 2  # up to a hundred names: one answer of any store
 
@@ -62,7 +62,7 @@ class Listed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A segment that was read: the device's own bytes, more than one only of a fork, and how many others."""
+    """A segment that was read: the device's bytes, more than one only of a fork, and how many are others'."""
 
     first: int
     data: tuple[bytes, ...]
@@ -97,9 +97,10 @@ class LedgerShelf:
         return self._list(self._prefix, range(MAX_NUMBER + 1))
 
     def read(self, listed: Listed, key: Ed25519PublicKey | None) -> Found:
-        """Return a segment's bytes, each different ones once, the device's own first.
+        """Return a segment's bytes, each different ones once, the oldest first.
 
-        Of one version, or where nothing is the device's own, or no key is known, they are not judged here.
+        With the device's key they are those only of which the device signed something under that number:
+        where there are several, those that it signed line by line.
         """
         name = ledger_name(self._device, listed.first)
         texts: list[bytes] = []
@@ -107,13 +108,17 @@ class LedgerShelf:
             data = self._bytes(name, version, MAX_SEGMENT_BYTES)
             if data not in texts:
                 texts.append(data)
-        own = [data for data in texts if key is not None and is_own(data, key, self._device)]
-        taken = own or texts[:1]
+        taken = texts
+        if key is not None:
+            touched = [data for data in texts if is_signed_in(data, key, self._device, listed.first)]
+            own = [data for data in touched if is_own(data, key, self._device)] if touched[1:] else []
+            taken = own or touched[:1]
+        more = len(listed.versions) - MAX_VERSIONS
         return Found(
             first=listed.first,
             data=tuple(taken),
             arrived_at=listed.arrived_at,
-            others=len(listed.versions) - len(taken) if len(texts) > len(taken) else 0,
+            others=len(texts) - len(taken) + max(0, more),
         )
 
     def stamp_sizes(self) -> Sequence[int]:
@@ -161,8 +166,10 @@ class WholeCopy:
         return list(self._at)
 
     def segment(self, first: int) -> bytes:
-        """Return a segment's bytes."""
-        return self.shelf.read(self._at[first], self.key).data[0]
+        """Return a segment's bytes, as they lie there if nothing of them is the device's own."""
+        listed = self._at[first]
+        found = self.shelf.read(listed, self.key)
+        return next(iter(found.data or self.shelf.read(listed, None).data), b"")
 
     def stamp_sizes(self) -> Sequence[int]:
         """Return the sizes for which there is a time stamp, sorted."""
@@ -175,6 +182,25 @@ class WholeCopy:
     def notes(self) -> Iterable[bytes]:
         """Return nothing: a store keeps checkpoints in segments only."""
         return ()
+
+
+def is_signed_in(data: bytes, key: Ed25519PublicKey, device: str, first: int) -> bool:
+    """Tell whether the device signed any line that belongs into the segment with this first number.
+
+    Nearly always the first line tells; where it was altered the others are looked at.
+    """
+    for line in data.splitlines(keepends=True):
+        try:
+            if line.startswith(LINE_PREFIX):
+                sequence = open_checkpoint(read_line(line), key, device).size - 1
+            else:
+                sequence = read_said(line).sequence
+                verify_signature(*split_line(line), key)
+        except RemoteError:
+            continue
+        if first <= sequence < first + MAX_SEGMENT_ENTRIES:
+            return True
+    return False
 
 
 def is_own(data: bytes, key: Ed25519PublicKey, device: str) -> bool:

@@ -4,8 +4,8 @@ A body that is sent is read twice: once for the signature, at once, and once ont
 lets it. Only the second reading is paced, and it is hashed again: if the file was changed in between, its
 last piece is never handed out, so that the store gets fewer bytes than it was promised and keeps nothing.
 
-A store may refuse a large body before it is sent (`EXPECT_SIZE_BYTES`). What is left of it is then still read,
-and paced, though nothing goes out: the connection does not tell.
+A store may refuse a large body before it is sent (`EXPECT_SIZE_BYTES`). It is then still read, and paced,
+though nothing goes out: the connection does not tell.
 
 botocore wraps whatever a body raises, or takes it for a failed connection: a body remembers what it raised
 (`problem`), and who sends it asks for that first.

@@ -275,10 +275,11 @@ class Deliveries:
     def late_receipts(self, sent_before_ms: int) -> list[Fault]:
         """Return, for each site, how many receipts should have come: words with the number."""
         return self._faults(
-            "SELECT site, min(id), count(*) || ' recordings' FROM delivery WHERE state = 'sent'"
-            " AND sent_at_ms < :before GROUP BY site UNION ALL SELECT a.site, min(a.id),"
-            " count(*) || ' recordings' FROM delivery a WHERE a.state = 'awaited' AND EXISTS"
-            " (SELECT 1 FROM delivery s WHERE s.id = a.id AND s.state IN ('sent', 'receipted') AND s.sent_at_ms < :before) GROUP BY a.site LIMIT :limit",
+            "SELECT site, min(id), count(*) || ' recordings' FROM delivery"
+            " WHERE state = 'sent' AND sent_at_ms < :before GROUP BY site"
+            " UNION ALL SELECT a.site, min(a.id), count(*) || ' recordings' FROM delivery a"
+            " WHERE a.state = 'awaited' AND EXISTS (SELECT 1 FROM delivery s WHERE s.id = a.id"
+            " AND s.state IN ('sent', 'receipted') AND s.sent_at_ms < :before) GROUP BY a.site LIMIT :limit",
             {"before": sent_before_ms, "limit": MAX_FAULTS},
         )
 
@@ -296,7 +297,8 @@ class Deliveries:
             found = [Fault(site=site, id=recording, words=words) for site, recording, words in cursor]
             cursor.execute(
                 "SELECT '', min(id), count(*) || ' recordings' FROM recording r WHERE state = 'open'"
-                " AND planned = 1 AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.id = r.id) HAVING count(*) > 0"
+                " AND planned = 1 AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.id = r.id)"
+                " HAVING count(*) > 0"
             )
             return found + [Fault(site=site, id=recording, words=words) for site, recording, words in cursor]
 

@@ -1,7 +1,7 @@
 """The queue of one spool: what has to be sent to which site, and how far that is.
 
 Conventions: times are wall clock milliseconds since 1970. A time before which nothing happens is believed
-only as far as such a wait can last: a clock that was set back must not stop the uploads. What a method changes
+only as far as such a wait can last: a clock that was set back must not stop the uploads. What was changed
 is durable when it returns (`database`). What is due is found by index; nothing that is only waiting is ever
 held in memory.
 """

@@ -95,8 +95,8 @@ def run(
     """Send what is ready in any of the spools to the sites it is meant for, until `stop` is set.
 
     Raises SpoolError if the first spool can't be used or another uploader works in any, and QueueNewer;
-    another spool that can't be used, and after the start whatever the disk or a store does, is an alarm and no
-    error.
+    another spool that can't be used, and after the start whatever the disk or a store does, is an alarm and
+    no error.
     """
     spools: list[Spool] = []
     missing: dict[Path, str] = {}

@@ -350,7 +350,7 @@ class Lane:
         tried = undertaking.failed or berth.sender.end(row, undertaking.upload)
         self._settle(berth, row, tried, undertaking.upload)
 
-    def _settle(self, depot: Depot, row: Row, tried: Tried, upload: str, sign: Sign | None = None) -> None:
+    def _settle(self, berth: _Berth, row: Row, tried: Tried, upload: str, sign: Sign | None = None) -> None:
         """Note what became of an object, and let everybody know."""
         found = verdict(tried.event, attempted=row.attempted)
         complete = berth.depot.queue.settle(

@@ -1,0 +1,129 @@
+"""Whom a custodian believes, and what a revocation does to what was received and to what still comes."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from callseal.archive import identity
+from callseal.seal.errors import UntrustedSigner
+from callseal.seal.keys import (
+    Role,
+    TrustStore,
+    certify,
+    generate_signing_key,
+    write_certificates,
+    write_signing_key,
+)
+from callseal.seal.revocation import revoke
+from support.custody import NOW, PRIMARY, Custody, custodian_of, directory, office
+from support.sealed_recordings import STARTED_AT, Organisation, organisation
+
+YEAR = timedelta(days=365)
+
+
+def without(owner: Organisation, certificate: bytes, since: datetime, folder: Path) -> TrustStore:
+    """Return the organisation's trust after it took a certificate back."""
+    leaf = x509.load_der_x509_certificate(certificate)
+    listed = revoke(
+        owner.root_key,
+        owner.root,
+        [],
+        [leaf],
+        since=since,
+        reason=x509.ReasonFlags.key_compromise,
+        now=NOW,
+    )
+    path = folder / "revoked.pem"
+    write_certificates(folder / "trust.pem", [owner.root])
+    path.write_bytes(_pem(listed))
+    return TrustStore.from_files(folder / "trust.pem", path)
+
+
+def _pem(listed: x509.CertificateRevocationList) -> bytes:
+    from callseal.seal.revocation import write_pem  # noqa: PLC0415 - only here
+
+    return write_pem([listed])
+
+
+def made(folder: Path, *, at: datetime, role: Role = Role.CUSTODIAN) -> tuple[Path, Path]:
+    """Write a custodian's key, and a certificate of one year for it."""
+    owner, key = organisation(), generate_signing_key()
+    leaf = certify(owner.root_key, owner.root, key.public_key(), role=role, now=at, years=1)
+    write_signing_key(folder / "custodian.key", key)
+    write_certificates(folder / "custodian.pem", [leaf])
+    return folder / "custodian.key", folder / "custodian.pem"
+
+
+def test_a_certified_custodian_is_who_its_key_says(tmp_path: Path) -> None:
+    found = identity.load(*made(tmp_path, at=NOW), organisation().trust, NOW, env={})
+
+    signer = organisation().trust.check(found.chain, at=NOW, role=Role.CUSTODIAN)
+    assert found.name == signer.device_id
+    assert "key" not in repr(found)
+
+
+@pytest.mark.parametrize("later", [-YEAR, 2 * YEAR])
+def test_a_certificate_that_does_not_hold_today_is_refused(tmp_path: Path, later: timedelta) -> None:
+    files = made(tmp_path, at=NOW)
+
+    with pytest.raises(UntrustedSigner, match="does not hold"):
+        identity.load(*files, organisation().trust, NOW + later, env={})
+
+
+def test_a_custodian_of_an_unknown_root_does_not_start(tmp_path: Path) -> None:
+    files = made(tmp_path, at=NOW)
+
+    with pytest.raises(UntrustedSigner, match="no trusted root"):
+        identity.load(*files, organisation("Another").trust, NOW, env={})
+
+
+def test_a_revoked_custodian_does_not_start(tmp_path: Path) -> None:
+    files = made(tmp_path, at=NOW)
+    leaf = x509.load_pem_x509_certificate(files[1].read_bytes())
+    trust = without(organisation(), custodian_of(organisation()).chain[0], NOW, tmp_path)
+    theirs = custodian_of(organisation())
+    write_certificates(tmp_path / "theirs.pem", [x509.load_der_x509_certificate(theirs.chain[0])])
+    write_signing_key(tmp_path / "theirs.key", theirs.key)
+
+    identity.load(*files, trust, NOW, env={})
+    with pytest.raises(UntrustedSigner, match="revoked"):
+        identity.load(tmp_path / "theirs.key", tmp_path / "theirs.pem", trust, NOW, env={})
+    assert leaf.serial_number
+
+
+def test_what_a_revoked_device_brings_is_refused_and_what_was_received_before_stays(tmp_path: Path) -> None:
+    store = directory(tmp_path)
+    custody = Custody(folder=tmp_path, stores={PRIMARY: store})
+    first = office([store])[1][0]
+    custody.round()
+    late = Custody(
+        folder=tmp_path / "late",
+        stores={PRIMARY: directory(tmp_path / "late")},
+        trust=without(organisation(), organisation().chain[0], STARTED_AT, tmp_path),
+    )
+    second = office([late.stores[PRIMARY]])[1][0]
+
+    late.round()
+    custody.trust = late.trust
+    custody.now += timedelta(hours=25)
+    custody.round()
+
+    assert (late.receipt(second), late.told()) == (None, [("recording-untrusted", 14)])
+    assert custody.receipt(first) is not None
+    assert custody.told() == []
+
+
+def test_the_receipts_of_a_revoked_custodian_count_no_more(tmp_path: Path) -> None:
+    store = directory(tmp_path)
+    custody = Custody(folder=tmp_path, stores={PRIMARY: store})
+    office([store])
+    custody.round()
+    other = custody.another()
+    other.trust = without(organisation(), custody.identity.chain[0], STARTED_AT, tmp_path)
+
+    other.round()
+
+    assert other.told() == [("receipt-forged", 14)]
+    assert "revoked" in other.words()
