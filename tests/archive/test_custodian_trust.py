@@ -16,7 +16,7 @@ from callseal.seal.keys import (
     write_certificates,
     write_signing_key,
 )
-from callseal.seal.revocation import revoke
+from callseal.seal.revocation import revoke, write_pem
 from support.custody import NOW, PRIMARY, Custody, custodian_of, directory, office
 from support.sealed_recordings import STARTED_AT, Organisation, organisation
 
@@ -37,14 +37,8 @@ def without(owner: Organisation, certificate: bytes, since: datetime, folder: Pa
     )
     path = folder / "revoked.pem"
     write_certificates(folder / "trust.pem", [owner.root])
-    path.write_bytes(_pem(listed))
+    path.write_bytes(write_pem([listed]))
     return TrustStore.from_files(folder / "trust.pem", path)
-
-
-def _pem(listed: x509.CertificateRevocationList) -> bytes:
-    from callseal.seal.revocation import write_pem  # noqa: PLC0415 - only here
-
-    return write_pem([listed])
 
 
 def made(folder: Path, *, at: datetime, role: Role = Role.CUSTODIAN) -> tuple[Path, Path]:
@@ -81,16 +75,16 @@ def test_a_custodian_of_an_unknown_root_does_not_start(tmp_path: Path) -> None:
 
 def test_a_revoked_custodian_does_not_start(tmp_path: Path) -> None:
     files = made(tmp_path, at=NOW)
-    leaf = x509.load_pem_x509_certificate(files[1].read_bytes())
     trust = without(organisation(), custodian_of(organisation()).chain[0], NOW, tmp_path)
     theirs = custodian_of(organisation())
     write_certificates(tmp_path / "theirs.pem", [x509.load_der_x509_certificate(theirs.chain[0])])
     write_signing_key(tmp_path / "theirs.key", theirs.key)
 
-    identity.load(*files, trust, NOW, env={})
+    own = identity.load(*files, trust, NOW, env={})
     with pytest.raises(UntrustedSigner, match="revoked"):
         identity.load(tmp_path / "theirs.key", tmp_path / "theirs.pem", trust, NOW, env={})
-    assert leaf.serial_number
+
+    assert own.name != theirs.name
 
 
 def test_what_a_revoked_device_brings_is_refused_and_what_was_received_before_stays(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from callseal.archive.fleet import read_fleet
 from callseal.seal import status
 from callseal.seal.keys import (
     Role,
@@ -133,6 +134,19 @@ def test_its_json_has_names_that_programs_can_rely_on(centre: Centre, callseal: 
     assert (store["store"], store["received_now"], store["full_scan"]) == (PRIMARY, 1, True)
     assert store["recordings"] == {"received": 1, "waiting": 0, "incomplete": 0, "refused": 0}
     assert (store["error"], store["troubles"]) == (None, [])
+
+
+def test_the_newest_word_on_each_device_is_written_for_those_who_watch_over_them(
+    centre: Centre, callseal: Commands
+) -> None:
+    sealed = centre.record()
+    callseal("custodian", "--once")
+
+    (entry,) = read_fleet(centre.stores[PRIMARY], centre.owner.trust)
+
+    assert entry.record is not None
+    assert (entry.record.device, entry.record.site) == (centre.owner.device, sealed.manifest.site)
+    assert (entry.record.recordings.received, entry.record.findings) == (1, ())
 
 
 def test_another_store_is_filled_in_one_round_too(tmp_path: Path, callseal: Commands) -> None:

@@ -432,7 +432,7 @@ def test_a_certificate_of_another_role_does_not_vouch_for_a_ledger() -> None:
 
 
 def test_a_ledger_that_goes_on_after_its_certificate_ended_is_untrusted(writer: Writer) -> None:
-    writer.add(Kind.HEARTBEAT, after=3 * 366 * DAY, open=0)
+    writer.add(Kind.HEARTBEAT, after=21 * 366 * DAY, open=0)
     writer.publish()
 
     assert (Check.SIGNER, None, 14) in wrong(verified(writer.kept).findings)

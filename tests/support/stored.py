@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from callseal.store.capabilities import MIB
-from callseal.store.interface import CentralStore, Part, PartsWriter, Span
+from callseal.store.interface import CentralStore, Pace, Part, PartsWriter, Span, unpaced
 from callseal.store.names import recording_name
 from support.sealed_recordings import STARTED_AT, organisation, recording_id
 
@@ -43,7 +43,7 @@ def put_part(
     source: Path,
     number: int,
     *,
-    pace: Callable[[int], None] = lambda _size: None,
+    pace: Pace = unpaced,
 ) -> Part:
     """Put one of the parts, of `PART_SIZE`, that a file has."""
     begin = (number - 1) * PART_SIZE
