@@ -13,7 +13,7 @@ import pytest
 from cryptography import x509
 
 from callseal.archive.keeping import NotReceived
-from callseal.archive.lock_memory import LockMemory
+from callseal.archive.lock_memory import LockMemory, Noted
 from callseal.archive.retention import AGAIN_AFTER, MOST_FAILURES, SURVEY_EVERY, Outcome, Renewal, Retention
 from callseal.archive.term import Periods
 from callseal.config.terms import shipped_terms
@@ -44,6 +44,13 @@ def store(tmp_path: Path) -> LockingStore:
     return LockingStore(tmp_path / "store", now=NOW)
 
 
+class RightClock:
+    """A store whose clock is always that of the test."""
+
+    def check(self, now: datetime) -> None:
+        """Find nothing wrong."""
+
+
 def keeper(
     store: LockingStore | FaultyStore | DirectoryStore,
     *,
@@ -57,6 +64,7 @@ def keeper(
         periods=PERIODS,
         now=lambda: NOW,
         memory=memory,
+        clock=RightClock(),
     )
 
 
@@ -239,7 +247,7 @@ def test_a_memory_that_is_kept_outlives_the_process(store: LockingStore, tmp_pat
 
     second = LockMemory(tmp_path / "memory.sqlite3")
 
-    assert second.newest_record(receipt.device, receipt.id) == ""
+    assert second.noted(receipt.device, receipt.id) == Noted(newest_record="", receipts=1)
     assert second.surveyed_at == NOW
     assert list(second.due(NOW + 300 * DAYS)) == []
     assert list(second.due(NOW + 350 * DAYS)) == [(receipt.device, receipt.id)]

@@ -9,6 +9,7 @@ import pytest
 
 from callseal.seal.spool import Spool
 from callseal.store.directory import DirectoryStore
+from callseal.uploader.database import RETURN_AFTER_S
 from callseal.uploader.plan import Put
 from callseal.uploader.schema import Key, Planned
 from support.faulty_store import FaultyStore
@@ -162,6 +163,55 @@ def test_a_recording_that_is_meant_for_no_store_is_an_alarm(works: Works) -> Non
     works.scan()
 
     assert [code for code, _ in works.alarms(SITE)] == ["no-store"]
+
+
+def test_a_queue_that_can_not_be_written_stops_nothing_and_is_an_alarm_until_it_can(
+    spool: Spool, tmp_path: Path
+) -> None:
+    store = FaultyStore(DirectoryStore.create(tmp_path / "store"))
+    in_the_way = spool.root / "upload"
+    in_the_way.write_bytes(b"a file where the queue's folder should be: not even root can write into it")
+    works = Works(spool=spool, owner=OWNER)
+    ready(spool, OWNER)
+
+    works.send_all(store)
+    alarms = works.alarms()
+    in_the_way.unlink()
+    works.hands.forward(RETURN_AFTER_S)
+    works.database.come_back()
+    over = works.alarms()
+    works.close()
+    again = Works(spool=spool, owner=OWNER)
+    again.send_all(store)
+
+    assert [code for code, _ in alarms] == ["queue-failed"]
+    assert over == []
+    assert len(store.asked("put")) == 4, "what was remembered in memory only came to the disk"
+    again.close()
+
+
+def test_a_queue_that_breaks_while_it_is_used_marks_no_other_recording_as_sent(
+    works: Works, tmp_path: Path
+) -> None:
+    """What was under way comes to its end in the new queue, under its own name or not at all."""
+    store = FaultyStore(DirectoryStore.create(tmp_path / "store"))
+    for number in range(20):
+        ready(works.spool, OWNER, number)
+    works.scan()
+    works.close()
+    path = works.spool.root / "upload" / "queue.sqlite3"
+    path.write_bytes(path.read_bytes()[:4096] + b"\xff" * 40960)
+    broken = Works(spool=works.spool, owner=OWNER)
+    lane = broken.lane(store)
+
+    lane.work_off()
+    broken.scan()
+    lane.work_off()
+
+    assert len(list(store.list("recordings/"))) == 80
+    assert broken.depot.deliveries.tally().waiting == 0
+    assert [code for code, _ in broken.alarms()] == ["queue-failed"]
+    broken.close()
 
 
 PROGRAM = """

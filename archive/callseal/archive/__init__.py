@@ -1,1 +1,1 @@
-"""The central side: what is done where all recordings lie. Stamps for now; next comes the custodian."""
+"""The central side: the custodian, retention and holds, time stamps."""

@@ -1,11 +1,12 @@
 """How one recording is kept in one store: what it is, what was decided about it, what protects its objects.
 
-What belongs to a recording is what its receipt names, by version, the receipt itself, and the decisions about
-it: proof without the thing, or the thing without its proof, would be worth little.
+What belongs to a recording is what its receipt names, by version, the receipt itself, what receipts about
+other stores lie beside it, and the decisions about it: proof without the thing, or the thing without its
+proof, would be worth little.
 
 Conventions: nothing is done here, everything is read when it is asked for. A receipt counts if a custodian
 whom we trust signed it; of several versions the oldest that does. The manifest is the one that the receipt
-names.
+names. Receipts about other stores are not judged: where they lie, only custodians may put.
 """
 
 import hashlib
@@ -13,7 +14,7 @@ from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Final
 from uuid import UUID
 
 from callseal.archive.decisions import Decided, Decisions
@@ -29,7 +30,10 @@ from callseal.seal.receipt import Receipt, open_receipt
 from callseal.seal.verify.reading import read_up_to
 from callseal.store.errors import StoreMissing
 from callseal.store.interface import CentralStore, ObjectInfo
-from callseal.store.names import parse_recording_name, receipt_name
+from callseal.store.names import parse_receipt_site, parse_recording_name, receipt_name
+
+MAX_BESIDE: Final = 100
+"""Versions of receipts about other stores that are kept with one recording: more is no custodian's work."""
 
 
 class NotReceived(ReceiptError):  # noqa: N818 - says what is wrong better than "...Error" would
@@ -43,7 +47,7 @@ class NotReceived(ReceiptError):  # noqa: N818 - says what is wrong better than 
 class Kept:
     """How a recording is kept.
 
-    `objects` are all that belongs to it. `locks` are those whose protection the store told, with its end
+    `objects` are all that belongs to it; `receipts` is how many versions of receipts lie there. `locks` are those whose protection the store told, with its end
     (None: none); it is empty where the store protects nothing. `missing` are those that are gone.
     """
 
@@ -52,6 +56,7 @@ class Kept:
     decided: Decided
     term: Term
     objects: tuple[Object, ...]
+    receipts: int
     locks: tuple[tuple[Object, datetime | None], ...]
     missing: tuple[Object, ...]
 
@@ -82,12 +87,15 @@ class Keeping:
 
         Raises NotReceived, RemoteError (its receipt or manifest is not to be believed) and StoreError.
         """
-        receipt, own = self._receipt(device, recording)
+        listed = list(self._store.versions(receipts_prefix(device, recording)))
+        receipt, own = self._receipt(device, recording, listed)
         if manifest is None:
             manifest = self._manifest(receipt)
         decided = self.decisions.of(device, recording)
         named = ((item.name, item.version) for item in receipt.objects)
-        objects = (*named, own, *decided.objects)
+        other = [item for item in listed if (parse_receipt_site(item.name) or ("",) * 3)[2]]
+        beside = ((item.name, item.version) for item in other[:MAX_BESIDE])
+        objects = (*named, own, *beside, *decided.objects)
         locks: list[tuple[Object, datetime | None]] = []
         missing: list[Object] = []
         for one in objects if self._protects else ():
@@ -101,6 +109,7 @@ class Keeping:
             decided=decided,
             term=self.term(decided, manifest),
             objects=objects,
+            receipts=len(listed),
             locks=tuple(locks),
             missing=tuple(missing),
         )
@@ -114,11 +123,13 @@ class Keeping:
             ended_at=manifest.ended_at,
         )
 
-    def _receipt(self, device: str, recording: UUID) -> tuple[Receipt, Object]:
+    def _receipt(
+        self, device: str, recording: UUID, listed: Iterable[ObjectInfo]
+    ) -> tuple[Receipt, Object]:
         """Return the receipt, and where it lies."""
         name = receipt_name(device, recording)
         wrong: RemoteError | None = None
-        for item in self._store.versions(name):
+        for item in listed:
             if item.name != name:
                 continue
             try:
@@ -147,6 +158,11 @@ class Keeping:
         if hashlib.sha256(data).digest() != receipt.manifest:
             raise ManifestError(f"{item.name}: not the bytes that the custodian received")
         return mf.parse(data)
+
+
+def receipts_prefix(device: str, recording: UUID) -> str:
+    """Return what the names of a recording's receipts begin with, and no others."""
+    return receipt_name(device, recording).removesuffix("json")
 
 
 def earliest(ends: Iterable[datetime | None]) -> datetime | None:

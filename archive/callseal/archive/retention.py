@@ -9,8 +9,10 @@ Conventions: nothing is ever shortened. What is to be done follows from receipt,
 the store says of each object, read when it is done: so it can be repeated, broken off anywhere, and done by
 two custodians at once. The memory says only when to look at which recording; a `survey` of the whole store,
 every `SURVEY_EVERY` and whenever the memory is new, finds what others received or decided, and what a crash
-left half done. A store that can't protect objects is told of once. What is wrong with one recording stops no
-other; a store that does not answer ends the round.
+left half done. A round looks at no more than `LOOKS_A_ROUND` recordings and passes over no more than
+`NAMES_A_ROUND` names; the next one goes on there, and that it falls behind is told. A store that can't protect
+objects is told of once. What is wrong with one recording stops no other; a store that does not answer ends the
+round. Where our clock and the store's differ (`store_clock`), nothing is done at all.
 
 Not done here: destroying what may be destroyed.
 """
@@ -19,23 +21,27 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from itertools import groupby, islice
+from typing import ClassVar, Final
 from uuid import UUID
 
+from callseal.archive.cache_file import EPOCH
 from callseal.archive.decisions import Decided
+from callseal.archive.extending import extend
 from callseal.archive.holds import HoldStep, Object, bring_holds
 from callseal.archive.keeping import Keeping, Kept, earliest
 from callseal.archive.lock_memory import LockMemory
-from callseal.archive.term import Periods, Term, look_again_at, protection
+from callseal.archive.store_clock import Clock, ClocksDiffer, StoreClock
+from callseal.archive.term import Need, Periods, Term, look_again_at, protection
 from callseal.config.terms import Terms
 from callseal.seal.errors import RemoteError
 from callseal.seal.keys import TrustStore
 from callseal.seal.manifest import Manifest
 from callseal.seal.receipt import Receipt
 from callseal.seal.timestamp import write_time
-from callseal.store.errors import StoreDenied, StoreError, StoreRefused, StoreUnreachable
+from callseal.store.errors import StoreDenied, StoreError, StoreUnreachable
 from callseal.store.interface import CentralStore
-from callseal.store.names import RECEIPTS, parse_receipt_name
+from callseal.store.names import RECEIPTS, parse_receipt_site
 
 SURVEY_EVERY: Final = timedelta(hours=24)
 AGAIN_AFTER: Final = timedelta(hours=1)
@@ -44,10 +50,21 @@ AGAIN_SOON: Final = timedelta(minutes=5)
 """The same, where the store could not be reached."""
 MOST_FAILURES: Final = 3
 """After as many recordings in a row that the store did not answer for, the round ends."""
+LOOKS_A_ROUND: Final = 200
+"""Recordings that are looked at in one round: about 12 requests each, half a minute of most stores' time."""
+NAMES_A_ROUND: Final = 20_000
+"""Names of receipts and decisions that a survey passes over in one round: 1,000 a request."""
 NOT_DONE: Final = "?"
 """Stands for the newest decision in the memory where something went wrong: it is due by its time."""
 NOT_THERE: Final = 12
 """Exit code for an object that a receipt vouches for and that is gone: as altered."""
+
+
+class RenewalsLate(StoreError):  # noqa: N818 - says what is wrong better than "...Error" would
+    """What is due for renewal is done more slowly than it falls due; nothing has ended yet."""
+
+    exit_code: ClassVar[int] = 15
+    permanent: ClassVar[bool] = False
 
 
 class Outcome(StrEnum):
@@ -61,6 +78,8 @@ class Outcome(StrEnum):
     REFUSED = "refused"
     FAILED = "failed"
     UNPROTECTED = "unprotected"
+    CLOCKS_DIFFER = "clocks-differ"
+    LATE = "late"
 
 
 _STEPS: Final = {
@@ -88,7 +107,7 @@ class Renewal:
 
     @property
     def exit_code(self) -> int:
-        """0 where nothing is wrong; 12 to 14 for what is not to be believed, 20 and 21 for the store."""
+        """0 where nothing is wrong; 12 to 15 for what is not to be believed, 20 and 21 for the store."""
         if self.outcome is Outcome.MISSING:
             return NOT_THERE
         return 0 if self.problem is None else self.problem.exit_code
@@ -124,7 +143,7 @@ class Retention:
     """Keeps what lies in one store.
 
     `periods` is None where the settings say that the store protects nothing. Without a `memory` everything is
-    looked up each time.
+    looked up each time. `clock` is asked before anything is done; else it is the store's.
     """
 
     def __init__(
@@ -136,12 +155,16 @@ class Retention:
         periods: Periods | None,
         now: Callable[[], datetime],
         memory: LockMemory | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self._store = store
         self._periods = periods if store.capabilities.lock else None
         self._now = now
         self._memory = memory if memory is not None else LockMemory()
+        self._clock = clock if clock is not None else StoreClock(store)
         self._told = False
+        self._surveying: Iterator[tuple[str, UUID] | None] | None = None
+        self._survey_begun_at = EPOCH
         self.keeping = Keeping(store, trust, terms, protects=self.protects)
 
     @property
@@ -161,17 +184,32 @@ class Retention:
         """
         if not self.protects:
             return ()
-        return tuple(self._guarded(receipt.device, receipt.id, self._now(), manifest))
+        now = self._now()
+        try:
+            self._clock.check(now)
+        except StoreError as problem:
+            # Due at once, whatever the clock says then.
+            self._memory.note(receipt.device, receipt.id, look_at=EPOCH, newest_record=NOT_DONE)
+            return (_of_clock(problem),)
+        return tuple(self._guarded(receipt.device, receipt.id, now, manifest))
 
     def renew(self, now: datetime) -> Iterator[Renewal]:
-        """Extend whatever is due; yield what was done and what is wrong. Doing it again does nothing.
+        """Extend what is due, as much as one round may; yield what was done and what is wrong.
 
-        Ends early where the store can't be reached or denies the right. Raises only ScratchFailed.
+        Doing it again does nothing. Ends early where the store can't be reached or denies the right. Raises
+        only ScratchFailed.
         """
         if not self.protects:
             if not self._told:
                 self._told = True
                 yield Renewal(outcome=Outcome.UNPROTECTED)
+            return
+        if self._surveying is None and not self._survey_is_due(now) and not any(self._memory.due(now)):
+            return
+        try:
+            self._clock.check(now)
+        except StoreError as problem:
+            yield _of_clock(problem)
             return
         failures = 0
         try:
@@ -183,15 +221,18 @@ class Retention:
                 failures = failures + 1 if silent else 0
                 if failures == MOST_FAILURES:
                     return
-        except StoreError as problem:  # of the survey's listing
+        except StoreError as problem:  # of the survey's listing, which is begun again
+            self._surveying = None
             yield Renewal(outcome=Outcome.FAILED, problem=problem)
+        yield from self._late(now)
 
     def apply(self, device: str, recording: UUID, now: datetime) -> Iterator[Renewal]:
         """Do at once what the decisions about one recording ask for, as after a new one.
 
-        Raises NotReceived, StoreError, RemoteError and ScratchFailed.
+        Raises NotReceived, StoreError (ClocksDiffer is one), RemoteError and ScratchFailed.
         """
         if self.protects:
+            self._clock.check(now)
             yield from self._bring(self.keeping.look(device, recording), now)
 
     def plan(self, kept: Kept, decided: Decided, now: datetime) -> Plan:
@@ -213,24 +254,59 @@ class Retention:
         at_once = decided.state.concerns_term
         return protection(term, locked_until=locked_until, now=now, periods=self._periods, at_once=at_once)
 
-    def _to_look_at(self, now: datetime) -> Iterator[tuple[str, UUID]]:
-        """Yield what a survey finds new, if one is due, and then what is due."""
+    def _survey_is_due(self, now: datetime) -> bool:
         surveyed_at = self._memory.surveyed_at
-        if surveyed_at is None or not timedelta() <= now - surveyed_at < SURVEY_EVERY:
-            yield from self._survey()
-            self._memory.note_survey(now)
-        yield from self._memory.due(now)
+        return surveyed_at is None or not timedelta() <= now - surveyed_at < SURVEY_EVERY
 
-    def _survey(self) -> Iterator[tuple[str, UUID]]:
+    def _to_look_at(self, now: datetime) -> Iterator[tuple[str, UUID]]:
+        """Yield what is due, and what a survey finds, as much as one round may.
+
+        A survey that goes on over many rounds, as the first one does, leaves half of each to what is due.
+        """
+        if self._surveying is None and self._survey_is_due(now):
+            self._surveying, self._survey_begun_at = self._survey(), now
+        due = self._memory.due(now)
+        left = LOOKS_A_ROUND
+        for one in islice(due, left if self._surveying is None else left // 2):
+            left -= 1
+            yield one
+        passed = 0
+        for found in self._surveying or ():
+            if found is not None:
+                left -= 1
+                yield found
+            passed += 1
+            if not left or passed == NAMES_A_ROUND:
+                return
+        if self._surveying is not None:
+            self._surveying = None
+            self._memory.note_survey(self._survey_begun_at)
+        yield from islice(due, left)
+
+    def _survey(self) -> Iterator[tuple[str, UUID] | None]:
+        """Yield what has to be looked at, and None for what was passed over."""
         # Also receipts that somebody hid by a delete marker: what they vouch for is kept all the same.
-        for item in self._store.versions(RECEIPTS):
-            parsed = parse_receipt_name(item.name)
-            if parsed is not None and self._memory.newest_record(*parsed) is None:
-                yield parsed
+        sites = (parse_receipt_site(item.name) for item in self._store.versions(RECEIPTS))
+        known = (item for item in sites if item is not None)
+        for (device, recording), group in groupby(known, lambda item: item[:2]):
+            names = [site for _device, _recording, site in group]
+            noted = self._memory.noted(device, recording)
+            # What only receipts about other stores speak of is not kept here.
+            new = "" in names if noted is None else noted.receipts != len(names)
+            failed = noted is not None and noted.newest_record == NOT_DONE
+            yield (device, recording) if new and not failed else None
         for device, recording, newest in self.keeping.decisions.recordings():
             # Decisions about what nobody received yet are seen once it is.
-            if self._memory.newest_record(device, recording) not in {None, NOT_DONE, newest}:
-                yield device, recording
+            noted = self._memory.noted(device, recording)
+            new = noted is not None and noted.newest_record not in {NOT_DONE, newest}
+            yield (device, recording) if new else None
+
+    def _late(self, now: datetime) -> Iterator[Renewal]:
+        """Tell where half of the time is gone in which protections are to be renewed."""
+        since = self._memory.due_since
+        if self._periods is not None and since is not None and since < now - self._periods.window / 2:
+            problem = RenewalsLate("protections of recordings are renewed more slowly than they fall due")
+            yield Renewal(outcome=Outcome.LATE, problem=problem)
 
     def _guarded(
         self, device: str, recording: UUID, now: datetime, manifest: Manifest | None = None
@@ -277,7 +353,7 @@ class Retention:
                 before=before,
                 until=until,
             )
-            problem = self._extend(name, version, until)
+            problem = extend(self._store, name, version, until)
             if problem is not None:
                 well = False
                 one = Renewal(
@@ -310,29 +386,20 @@ class Retention:
         look_at: datetime | None = now + AGAIN_AFTER
         if well and self._periods is not None:
             look_at = look_again_at(kept.term, locked_until=earliest(ends), now=now, periods=self._periods)
-        self._memory.note(kept.receipt.device, kept.receipt.id, look_at=look_at, newest_record=newest)
-
-    def _extend(self, name: str, version: str, until: datetime) -> StoreRefused | None:
-        """Extend one protection, and see that it is so; return what the store has against it.
-
-        Raises StoreUnreachable, StoreDenied and StoreMissing.
-        """
-        refused: StoreRefused | None = None
-        try:
-            self._store.lock_until(name, version, until)
-        except StoreDenied:
-            raise
-        except StoreRefused as problem:
-            refused = problem
-        # Another custodian may have extended it further meanwhile. And a store that takes the order and does
-        # nothing would be found out on the day on which somebody deletes.
-        found = self._store.locked_until(name, version)
-        if found is not None and found >= until:
-            return None
-        return refused or StoreRefused(
-            f"{name}: the store took the order to protect it until {write_time(until)}, and protects it"
-            f" {'not at all' if found is None else 'until ' + write_time(found)}"
+        known = (end for end in (*ends, kept.term.until) if end is not None)
+        self._memory.note(
+            kept.receipt.device,
+            kept.receipt.id,
+            look_at=look_at,
+            newest_record=newest,
+            receipts=kept.receipts,
+            need=Need(open=kept.term.until is None or kept.term.held, until=max(known, default=None)),
         )
+
+
+def _of_clock(problem: StoreError) -> Renewal:
+    differ = isinstance(problem, ClocksDiffer)
+    return Renewal(outcome=Outcome.CLOCKS_DIFFER if differ else Outcome.FAILED, problem=problem)
 
 
 def _record_of(name: str) -> str:

@@ -110,10 +110,34 @@ def protection(
         wanted = now + periods.lock if ends_soon else None
     else:
         wanted = term.until if at_once or ends_soon else None
-    if wanted is None or wanted <= now or (locked_until is not None and wanted <= locked_until):
+    return _extended(wanted, locked_until, now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """How long something is needed: `open` while nobody can say; `until` is the latest end that is known."""
+
+    open: bool
+    until: datetime | None
+
+    def is_over(self, now: datetime) -> bool:
+        """Tell whether it is needed no more."""
+        return not self.open and (self.until is None or self.until <= now)
+
+
+def proof_protection(
+    need: Need, *, locked_until: datetime | None, now: datetime, periods: Periods
+) -> datetime | None:
+    """Return until when the protection of a proof must be extended now, None where nothing has to be done.
+
+    It is extended when what holds now is about to end: to the latest end of what it proves, and for as long
+    as a renewal gives where any of that is open.
+    """
+    if locked_until is not None and locked_until > now + periods.window:
         return None
-    # S3 keeps whole seconds: what is asked for must be what is read back.
-    return wanted.replace(microsecond=0) + timedelta(seconds=bool(wanted.microsecond))
+    renewed = now + periods.lock if need.open else None
+    wanted = max((one for one in (need.until, renewed) if one is not None), default=None)
+    return _extended(wanted, locked_until, now)
 
 
 def look_again_at(
@@ -123,3 +147,10 @@ def look_again_at(
     if term.until is not None and (term.until <= now or (locked_until or now) >= term.until):
         return None
     return now if locked_until is None else locked_until - periods.window
+
+
+def _extended(wanted: datetime | None, locked_until: datetime | None, now: datetime) -> datetime | None:
+    if wanted is None or wanted <= now or (locked_until is not None and wanted <= locked_until):
+        return None
+    # S3 keeps whole seconds: what is asked for must be what is read back.
+    return wanted.replace(microsecond=0) + timedelta(seconds=bool(wanted.microsecond))

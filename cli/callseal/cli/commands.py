@@ -95,7 +95,12 @@ ENTRIES: Final = (
     Entry(name="health", module="health_command", words=mark("Say how the services on this machine are.")),
     Entry(name="config", module="config_command", words=mark("Show and check the settings."), group=True),
     Entry(name="spool", module="spool_command", words=mark("Make a folder a spool."), group=True),
-    Entry(name="store", module="store_command", words=mark("Make stores, prove them, read them again."), group=True),
+    Entry(
+        name="store",
+        module="store_command",
+        words=mark("Make stores, prove them, read them again."),
+        group=True,
+    ),
     Entry(name="list", module="list_command", words=mark("List recordings, the newest first.")),
     Entry(name="open", module="open_command", words=mark("Decrypt a recording, with its private key.")),
     Entry(name="verify", module="verify_command", words=mark("Prove that recordings are what was recorded.")),

@@ -16,7 +16,7 @@ from callseal.cli.commands import application
 
 PROGRAM: Final = "callseal"
 
-_HOLDS_SECRETS: Final = {"enroll", "hold", "init", "keys", "list", "open", "retention"}
+_HOLDS_SECRETS: Final = {"custodian", "enroll", "hold", "init", "keys", "list", "open", "retention"}
 """Commands that have private keys or opened recordings in their memory; services see to it themselves."""
 
 

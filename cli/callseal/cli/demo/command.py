@@ -47,6 +47,7 @@ _RTP_PORTS: Final = 100
 _START_LIMIT_S: Final = 30.0
 _CALL_LIMIT_S: Final = 90.0
 _STORE_LIMIT_S: Final = 30.0
+_RECEIPT_LIMIT_S: Final = 90.0
 _POLL_S: Final = 0.2
 _AFTER_ANNOUNCEMENT_S: Final = {"zh": 9.5, "en": 5.0}
 """When the speakers begin, from the answer on: when the announcement is over."""
@@ -283,7 +284,7 @@ def _wait_for_store(office: Office, shelf: _Shelf, count: int) -> list[Copy]:
 
 def _wait_for_receipts(office: Office) -> None:
     """Wait until the uploader has let go of its copies, which it does on receipts alone."""
-    deadline_s = time.monotonic() + _STORE_LIMIT_S
+    deadline_s = time.monotonic() + _RECEIPT_LIMIT_S
     while list((office.spool / "ready").iterdir()):
         if time.monotonic() > deadline_s:
             words = _("the receipts did not come; the ends of the logs:\n{log}")

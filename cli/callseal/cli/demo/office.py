@@ -33,6 +33,8 @@ _STALE_S: Final = 15.0
 _STOP_S: Final = 45.0
 _POLL_S: Final = 0.1
 _STORE_TABLE: Final = re.compile(r"\[\[store\]\]\n(?:[^\n]+\n)+")
+_PUBLISH: Final = re.compile(r"publish_s = [0-9.]+")
+_DEMO_PUBLISH_S: Final = 3.0
 _CUSTODIAN_SETTINGS: Final = """\
 # The central side's settings: another machine's, in an installation.
 schema = 1
@@ -114,6 +116,8 @@ class Office:
         text, count = _STORE_TABLE.subn(lambda _found: table, self.config_file.read_text(), count=1)
         if not count:
             raise ValueError(f"{self.config_file}: no [[store]] in it")
+        # A custodian waits for the entries that tell of a recording; nobody wants to watch it for a minute.
+        text = _PUBLISH.sub(f"publish_s = {_DEMO_PUBLISH_S}", text, count=1)
         self.config_file.write_text(text)
         self.custodian_file.write_text(_CUSTODIAN_SETTINGS + custodians_table)
 
