@@ -65,7 +65,7 @@ def names(folder: Path) -> list[str]:
 def test_a_new_spool_is_for_its_owner_only(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool")
 
-    assert names(spool.root) == ["ledger", "open", "quarantine", "ready", "removing", "sent", "status"]
+    assert names(spool.root) == ["ledger", "open", "quarantine", "ready", "removing", "status"]
     for folder in (spool.root, *spool.root.iterdir()):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
@@ -368,12 +368,6 @@ def test_free_space_is_what_the_disk_says(spool: Spool) -> None:
     figures = os.statvfs(spool.root)
 
     assert abs(spool.free_bytes() - figures.f_bavail * figures.f_frsize) < 1 << 30
-
-
-@pytest.mark.parametrize("store", ["", ".", "..", "a/b", "/etc"])
-def test_a_stores_name_is_no_way_out_of_the_spool(spool: Spool, store: str) -> None:
-    with pytest.raises(SpoolError):
-        spool.sent_path(store)
 
 
 def test_the_empty_folder_that_an_unmounted_disk_leaves_is_no_spool(tmp_path: Path) -> None:

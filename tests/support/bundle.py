@@ -41,11 +41,12 @@ from callseal.seal.age import HybridIdentity, Identity, X25519Identity
 from callseal.seal.device import DeviceSigner
 from callseal.seal.keyfile import write_identity
 from callseal.seal.keys import Role, chain_der, self_signed, write_certificates, write_signing_key
+from callseal.seal.manifest import parse
 from callseal.seal.secret import Secret
 from callseal.seal.spool import Bundle, Spool
 from callseal.store.directory import DirectoryStore
-from callseal.uploader.ledger import send_segment, waiting
-from callseal.uploader.worker import Target, send
+from callseal.store.names import ledger_name
+from callseal.uploader.plan import plan_puts
 from support.chronicles import chronicle, clocks_of
 from support.sealed_recordings import STARTED_AT, Organisation, organisation
 
@@ -226,13 +227,15 @@ def record_exempt(office: Office, number: int = 0) -> UUID:
 
 def upload(office: Office, recordings: Sequence[UUID]) -> None:
     """Bring recordings to the store, and all of the ledger; they stay in the spool."""
-    spool = Spool(office.spool_path)
-    target = Target(name=STORE_NAME, writer=DirectoryStore(office.store_path))
-    for segment in waiting(spool, STORE_NAME):
-        send_segment(segment, target)
+    spool, store = Spool(office.spool_path), DirectoryStore(office.store_path)
+    for first, path in spool.segments():
+        name = ledger_name(office.organisation.device, first)
+        store.put(name, path, hashlib.sha256(path.read_bytes()).digest())
     for recording in recordings:
         bundle = Bundle(id=recording, path=office.bundle(recording))
-        send(spool, bundle, target, now=STARTED_AT)
+        data = bundle.manifest_bytes()
+        for item in plan_puts(parse(data), data, bundle.signature()):
+            store.put(item.name, bundle.path / item.file, item.sha256)
 
 
 def flip(path: Path, offset_bytes: int) -> None:

@@ -1,4 +1,8 @@
-"""A store in memory with versions and delete markers, for attackers who may add, or a little more."""
+"""A store in memory with versions and delete markers, for attackers who may add, or a little more.
+
+Where its capabilities say so it protects versions, as S3 with Object Lock in compliance mode: nothing is
+shortened.
+"""
 
 import hashlib
 import io
@@ -29,12 +33,21 @@ class _Version:
 
 @dataclass(slots=True)
 class VersionedStore:
-    """The store; `down` lets every call fail, `reads` counts the bytes that were read."""
+    """The store; `down` lets every call fail, `reads` tells what was read.
+
+    `lock` is what the bucket protects new objects for; `looks` tells whose protection was asked for. One that
+    is `deaf` takes every order to protect and does nothing; one that is `timeless` lists no times.
+    """
 
     capabilities: Capabilities = CAPABILITIES
     clock: datetime = STARTED_AT
     down: bool = False
     reads: list[tuple[str, str]] = field(default_factory=list)
+    lock: timedelta | None = None
+    locks: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    looks: list[tuple[str, str]] = field(default_factory=list)
+    deaf: bool = False
+    timeless: bool = False
     _rows: dict[str, list[_Version]] = field(default_factory=dict)
     _number: int = 0
 
@@ -56,6 +69,8 @@ class VersionedStore:
         self.clock += timedelta(seconds=1)
         version = f"v{self._number}"
         self._rows.setdefault(name, []).append(_Version(version=version, data=data, at=self.clock))
+        if self.lock is not None and data is not None:
+            self.locks[name, version] = (self.clock + self.lock).replace(microsecond=0)
         return version
 
     def hide(self, name: str) -> str:
@@ -89,7 +104,8 @@ class VersionedStore:
         for name, row in sorted(self._rows.items()):
             newest = row[-1] if row else None
             if name.startswith(prefix) and name > after and newest is not None and newest.data is not None:
-                yield ObjectInfo(name=name, size_bytes=len(newest.data), modified_at=newest.at)
+                at = None if self.timeless else newest.at
+                yield ObjectInfo(name=name, size_bytes=len(newest.data), modified_at=at)
 
     def folders(self, prefix: str) -> Iterator[str]:
         names = (item.name.removeprefix(prefix) for item in self.list(prefix))
@@ -108,12 +124,22 @@ class VersionedStore:
         self._check()
         self._rows[name] = []
         self.push(name, data)
+        self.locks = {one: until for one, until in self.locks.items() if one[0] != name}
 
-    def locked_until(self, _name: str, _version: str) -> datetime | None:
-        return None
+    def locked_until(self, name: str, version: str) -> datetime | None:
+        self._check()
+        self.looks.append((name, version))
+        return self.locks.get((name, version))
 
-    def lock_until(self, name: str, _version: str, _until: datetime) -> None:
-        raise StoreRefused(f"{name}: nothing is protected here")
+    def lock_until(self, name: str, version: str, until: datetime) -> None:
+        self._check()
+        if not self.capabilities.lock:
+            raise StoreRefused(f"{name}: nothing is protected here")
+        before = self.locks.get((name, version))
+        if before is not None and until < before:
+            raise StoreRefused(f"{name}: a protection is never shortened")
+        if not self.deaf:
+            self.locks[name, version] = until.replace(microsecond=0)
 
     def is_held(self, _name: str, _version: str) -> bool:
         return False

@@ -1,4 +1,4 @@
-"""What `verify` makes of a whole spool: the device's ledger, each recording in it, and that none is missing."""
+"""What `verify` makes of a whole spool: the device's ledger, each recording in it, and that none is gone."""
 
 from datetime import UTC, datetime
 from pathlib import Path

@@ -146,8 +146,8 @@ class S3Store(BaseModel):
     )
     conditional_put: Flag = Field(
         default=True,
-        description="Whether the service refuses a name that is taken (If-None-Match); where it does not know "
-        "that, versions and receipts serve instead.",
+        description="Whether the service refuses a name that is taken (If-None-Match); where it does not "
+        "know that, versions and receipts serve instead.",
     )
     ca_file: OptionalPath = Field(
         default=None, description="Certificates (PEM) that vouch for the service, instead of the system's."

@@ -8,7 +8,6 @@
     removing/         what is just being deleted, once it may go (see `removal`)
     ledger/           the device's chain of what happened
     status/           what each service last said of itself
-    sent/<store>/     a marker for each recording that a store has taken
     agent.lock        held by the one agent that works here; uploader.lock likewise
 
 A recording is finished in two steps. `bind` writes the manifest; from then on the recording is complete, and
@@ -63,7 +62,7 @@ WORKING_NAMES: Final = {
 AGENT: Final = "agent"
 MARKER_NAME: Final = ".callseal-spool"
 
-FOLDERS: Final = ("open", "ready", "quarantine", "removing", "ledger", "status", "sent")
+FOLDERS: Final = ("open", "ready", "quarantine", "removing", "ledger", "status")
 FOLDER_MODE: Final = 0o700
 
 _OBJECT: Final = re.compile(r"([a-z]{1,16})-[0-9a-f]{64}\.age")
@@ -307,18 +306,6 @@ class Spool:
     def status_path(self) -> Path:
         """Where services say how they are."""
         return self._root / "status"
-
-    def sent_path(self, store: str) -> Path:
-        """Return where the markers of what `store` has taken lie; made where it does not exist yet."""
-        path = self._root / "sent" / store
-        if path.parent != self._root / "sent" or store in {"", ".", ".."}:
-            raise SpoolError(f"{path}: no name for a store")
-        with _disk(path):
-            # Asked for every recording at each start: what is there already is not brought to the disk again.
-            if not path.is_dir():
-                path.mkdir(mode=FOLDER_MODE, exist_ok=True)
-                durable.sync_folder(path.parent)
-        return path
 
     @contextmanager
     def lock(self, service: str = AGENT) -> Iterator[None]:

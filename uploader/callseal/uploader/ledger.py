@@ -55,24 +55,14 @@ def segments_after(spool: Spool, sent: int) -> list[Segment]:
     return [Segment(first=first, path=path) for first, path in found[:MAX_LISTED]]
 
 
-def waiting(spool: Spool, _store: str) -> list[Segment]:
-    """Return the first segments of the ledger, sent or not; raises SpoolError."""
-    return segments_after(spool, -1)
-
-
-def send_segment(segment: Segment, target: Target, *, pace: Pace = unpaced, step: Step = no_step) -> None:
-    """Put one segment.
-
-    Raises BundleBroken for one that can't be read as one, and what the store raises: StoreUnreachable and
-    StoreDenied (try later), NameTaken (it may be there already) or StoreRefused (a person must look).
-    """
-    _put(segment, _read(segment), target, pace, step)
-
-
 def deliver_segment(
     segment: Segment, queue: Queue, target: Target, *, pace: Pace = unpaced, step: Step = no_step
 ) -> None:
-    """Put one segment, and note that; raises what `send_segment` does, and NameTaken never."""
+    """Put one segment, and note that.
+
+    Raises BundleBroken for one that can't be read as one, and what the store raises: StoreUnreachable and
+    StoreDenied (try later) or StoreRefused (a person must look); NameTaken never.
+    """
     read = _read(segment)
     attempted = queue.segment_attempted(target.name, segment.first)
     queue.attempt_segment(target.name, segment.first)

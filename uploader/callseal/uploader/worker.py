@@ -19,18 +19,15 @@ import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Final, cast
 
 from callseal.seal.durable import Step, no_step
-from callseal.seal.manifest import parse
-from callseal.seal.spool import Bundle, Spool
 from callseal.store.errors import SourceAltered, StoreError
 from callseal.store.interface import Pace, Part, PartsWriter, StoreReader, StoreWriter, unpaced
 from callseal.uploader.errors import UploadError
 from callseal.uploader.outcome import Event, event_of
-from callseal.uploader.plan import PartPlan, plan_puts
+from callseal.uploader.plan import PartPlan
 from callseal.uploader.queue import Queue
 from callseal.uploader.schema import PlannedPart, Row
 
@@ -162,17 +159,6 @@ class Sender:
         if whole.digest() != row.sha256:
             raise SourceAltered(f"{path}: not the bytes that its SHA-256 was taken of; nothing was stored")
         return parts
-
-
-def send(_spool: Spool, bundle: Bundle, target: Target, *, now: datetime) -> None:
-    """Put a whole recording at once, without a queue: for who wants it there and has all the time.
-
-    `now` is of no account. Raises SpoolError, ManifestError, and what the store raises.
-    """
-    del now
-    data = bundle.manifest_bytes()
-    for item in plan_puts(parse(data), data, bundle.signature()):
-        target.writer.put(item.name, bundle.path / item.file, item.sha256)
 
 
 def _tried(problem: StoreError, *, ending: bool) -> Tried:
