@@ -20,12 +20,15 @@ from callseal.archive.store_clock import CLOCK_NAME, TOLERANCE, ClocksDiffer, St
 from callseal.archive.term import Need, Periods, proof_protection
 from callseal.archive.wiring import RetentionKeeper
 from callseal.config.terms import shipped_terms
+from callseal.seal.durable import Step
 from callseal.seal.retention import ContractEnd, Hold
 from callseal.store.directory import DirectoryStore
 from callseal.store.errors import StoreDenied, StoreRefused
 from callseal.store.interface import CentralStore
 from callseal.store.names import access_name, ledger_name, receipt_name, stamp_name
 from support.faulty_store import FaultyStore, Moment
+from support.killed_child import killed_at
+from support.locking_store import LockingStore
 from support.received import decide, receive
 from support.sealed_recordings import STARTED_AT, organisation
 from support.versioned_store import CAPABILITIES, VersionedStore
@@ -493,6 +496,33 @@ def test_two_custodians_at_once_do_no_harm(central: Central) -> None:
     assert other.renew(DUE) == []
 
 
+def test_a_custodian_that_was_killed_anywhere_is_finished_by_the_next_round(tmp_path: Path) -> None:
+    steps = 0
+    while True:
+        folder = tmp_path / str(steps)
+        store = LockingStore(folder / "store", now=NOW)
+        names = [ledger_name(DEVICE, 0), ledger_name(DEVICE, 10), access_name(NOW.date(), RECORD)]
+        for name in names:
+            store.put(name, b"proof", hashlib.sha256(b"proof").digest())
+
+        def work(step: Step, store: LockingStore = store, folder: Path = folder) -> None:
+            store.step = step
+            list(_kept_on_disk(store, folder).renew(DUE))
+
+        killed = killed_at(steps, work)
+        list(_kept_on_disk(store, folder).renew(DUE))
+        ends = [
+            store.locked_until(item.name, item.version) for name in names for item in store.versions(name)
+        ]
+        assert len(ends) == len(names)
+        assert all(end is not None and end >= DUE + 400 * DAYS for end in ends)
+        if not killed:
+            break
+        steps += 1
+
+    assert steps == len(names)
+
+
 # Clocks.
 
 
@@ -661,6 +691,18 @@ def test_the_custodian_renews_both_and_tells_a_wrong_clock_once(central: Central
     assert right == ()
     assert all((central.end(name) or NOW) >= DUE + 400 * DAYS for name in names)
     assert (central.end(receipt.objects[0].name) or NOW) >= DUE + 400 * DAYS
+
+
+class _RightClock:
+    """The clock of a store that is always that of the test."""
+
+    def check(self, now: datetime) -> None:
+        """Find nothing wrong."""
+
+
+def _kept_on_disk(store: LockingStore, folder: Path) -> EvidenceLocks:
+    memory = EvidenceMemory.for_store(folder, "central")
+    return EvidenceLocks(store, LockMemory(), periods=PERIODS, memory=memory, clock=_RightClock())
 
 
 def _recordings(renewals: Iterable[object]) -> set[UUID]:

@@ -23,7 +23,7 @@ pbx = "nowhere"
 busines = "sales"
 [[store]]
 name = "primary"
-type = "s3"
+type = "ftp"
 endpoint = "https://s3.example.com"
 bucket = "b"
 """

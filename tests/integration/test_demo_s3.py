@@ -1,0 +1,50 @@
+"""The demo with an S3 store and a custodian, as a new user runs it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from callseal.agent.sources.bridge.source import missing
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.longest,
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(bool(missing()), reason=missing() or "pjsua2 is there"),
+]
+
+
+def _row(text: str, name: str) -> str:
+    return next(line for line in text.splitlines() if line.startswith(name))
+
+
+def test_recordings_come_to_the_store_and_the_copies_go_on_receipts(tmp_path: Path) -> None:
+    """Exit 0, both verified with their receipts; nothing waits, nothing runs on, no secret is told."""
+    root = tmp_path / "out"
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "callseal.cli", "demo", "--store", "s3", "--out", str(root)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    output = ended.stdout + ended.stderr
+    assert ended.returncode == 0, output
+    assert _row(output, "Verified").split()[1:] == ["yes", "yes"]
+    assert _row(output, "Result").split()[1:] == ["ok", "ok"]
+    assert _row(output, "Receipt").count("received by dev-") == 2
+    assert _row(output, "On this machine").count("gone, on the receipt") == 2
+    assert list((root / "spool/ready").iterdir()) == []
+    running = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    assert not any(str(root).encode() in line for line in running)
+    secrets = [
+        line.partition(" = ")[2]
+        for line in (root / "config/credentials").read_text().splitlines()
+        if line.startswith("aws_secret")
+    ]
+    logs = output + "".join(path.read_text() for path in (root / "logs").iterdir())
+    assert secrets
+    assert not any(secret in logs for secret in secrets)
