@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,15 @@ pytestmark = [
 
 def _row(text: str, name: str) -> str:
     return next(line for line in text.splitlines() if line.startswith(name))
+
+
+def _running() -> list[bytes]:
+    """Give the command lines of all processes."""
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):  # one that has ended meanwhile
+            lines.append(path.read_bytes())
+    return lines
 
 
 def test_recordings_come_to_the_store_and_the_copies_go_on_receipts(tmp_path: Path) -> None:
@@ -38,8 +48,7 @@ def test_recordings_come_to_the_store_and_the_copies_go_on_receipts(tmp_path: Pa
     assert _row(output, "Receipt").count("received by dev-") == 2
     assert _row(output, "On this machine").count("gone, on the receipt") == 2
     assert list((root / "spool/ready").iterdir()) == []
-    running = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
-    assert not any(str(root).encode() in line for line in running)
+    assert not any(str(root).encode() in line for line in _running())
     secrets = [
         line.partition(" = ")[2]
         for line in (root / "config/credentials").read_text().splitlines()

@@ -47,7 +47,7 @@ class Odds:
     delay: float = 0.1
     error_500: float = 0.03
     error_503: float = 0.03
-    lie: float = 0.2
+    lie: float = 0.6
 
     def draw(self, chance: random.Random, *, completes: bool) -> str:
         """Draw what happens to one request; empty for nothing."""
