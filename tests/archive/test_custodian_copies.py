@@ -257,7 +257,7 @@ def test_between_folders_a_copy_leaves_nothing_of_its_own_behind(tmp_path: Path)
     assert list(custody.memory_folder.glob(".copy-*")) == []
 
 
-def test_a_store_that_the_settings_do_not_have_is_nobodys_to_fill_here(
+def test_a_store_that_the_settings_do_not_have_is_nobodys_to_fill_here_and_is_told(
     custody: Custody, first: VersionedStore
 ) -> None:
     sealed = one(first, stores_named=(PRIMARY, "elsewhere"))
@@ -265,4 +265,5 @@ def test_a_store_that_the_settings_do_not_have_is_nobodys_to_fill_here(
     custody.rounds()
 
     assert custody.receipt(sealed, PRIMARY) is not None
-    assert replace(custody).told(PRIMARY) == []
+    assert replace(custody).told(PRIMARY) == [("store-unknown", 15)]
+    assert "elsewhere" in custody.words()

@@ -389,6 +389,60 @@ def test_a_walk_that_was_broken_off_by_a_restart_takes_nothing_for_done_that_is_
     assert (central.end(unprotected) or NOW) >= NOW + 420 * DAYS
 
 
+@pytest.mark.parametrize("after", [timedelta(minutes=1), timedelta(hours=12), timedelta(days=1)])
+def test_what_arrives_soon_after_a_walk_is_not_taken_for_protected(
+    central: Central, after: timedelta
+) -> None:
+    put_proofs(central.store)
+    central.renew(NOW)
+    central.at(NOW + after)
+    central.store.lock = None
+    name = put(central.store, ledger_name(DEVICE, 5))
+
+    central.renew(NOW + 16 * DAYS)
+
+    assert (central.end(name) or NOW) >= NOW + 416 * DAYS
+
+
+def test_a_walk_that_was_given_up_half_way_settles_nothing(
+    central: Central, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    central.store.lock = None
+    central.recordings.note_survey(NOW)
+    names = [put(central.store, ledger_name(DEVICE, 10 * number)) for number in range(20)]
+    late = NOW + 20 * DAYS
+    with monkeypatch.context() as patch:
+        patch.setattr("callseal.archive.evidence_locks.REQUESTS_A_ROUND", 20)
+        central.renew(late)
+    central.recordings.note(DEVICE, RECORD, look_at=None, newest_record="", need=Need(open=False, until=late))
+    central.renew(late + DAYS)
+    central.recordings.note(DEVICE, RECORD, look_at=None, newest_record="", need=Need(open=True, until=None))
+
+    central.renew(late + 20 * DAYS)
+
+    assert all((central.end(name) or NOW) > late + 300 * DAYS for name in names)
+
+
+def test_a_custodian_that_is_told_to_stop_ends_at_once_and_goes_on_later(central: Central) -> None:
+    receive(central.store)
+    names = put_proofs(central.store, segments=20)
+    central.at(DUE)
+    asked = itertools.count()
+    locks = EvidenceLocks(
+        central.store,
+        central.recordings,
+        periods=PERIODS,
+        memory=central.memory,
+        stopped=lambda: next(asked) >= len(names) // 2,
+    )
+
+    done = sum(one.count for one in locks.renew(DUE))
+    rest = sum(one.count for one in central.renew(DUE))
+
+    assert 0 < done < len(names)
+    assert done + rest == len(names)
+
+
 def test_that_renewing_falls_behind_is_told(central: Central, monkeypatch: pytest.MonkeyPatch) -> None:
     put_proofs(central.store, segments=25)
     central.renew(NOW)
@@ -451,7 +505,7 @@ def test_one_folder_that_can_not_be_read_keeps_no_other_waiting(central: Central
     central.renew(DUE + timedelta(minutes=1))
 
     assert [one.exit_code for one in failed] == [21]
-    assert faulty.asked("versions")[0] == "access/2026/"
+    assert faulty.asked("versions") == ["access/2026/", *sorted(_folders(others))]
     assert all((central.end(name) or NOW) >= DUE + 400 * DAYS for name in others)
 
 
@@ -471,6 +525,23 @@ def test_an_object_that_the_store_will_not_protect_stops_no_other_and_is_tried_a
     assert refused.exit_code == 21
     assert left == [refused.name]
     assert (central.end(refused.name) or NOW) >= DUE + 400 * DAYS
+
+
+def test_what_was_refused_is_tried_again_also_after_a_restart(
+    central: Central, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = put_proofs(central.store, segments=20)
+    faulty = FaultyStore(central.store)
+    central.front = faulty
+    faulty.fail("lock_until", None, None, Moment.BEFORE, error=StoreRefused("not this one"))
+    with monkeypatch.context() as patch:
+        patch.setattr("callseal.archive.evidence_locks.REQUESTS_A_ROUND", 10)
+        told = [one for _round in range(20) for one in central.renew(DUE) if one.name]
+
+    central.renew(DUE + timedelta(hours=2))
+
+    assert len(told) == 1
+    assert all((central.end(name) or NOW) >= DUE + 400 * DAYS for name in names)
 
 
 def test_a_store_that_takes_the_order_and_does_nothing_is_found_out(central: Central) -> None:
@@ -703,6 +774,10 @@ class _RightClock:
 def _kept_on_disk(store: LockingStore, folder: Path) -> EvidenceLocks:
     memory = EvidenceMemory.for_store(folder, "central")
     return EvidenceLocks(store, LockMemory(), periods=PERIODS, memory=memory, clock=_RightClock())
+
+
+def _folders(names: Iterable[str]) -> set[str]:
+    return {name.rpartition("/")[0] + "/" for name in names}
 
 
 def _recordings(renewals: Iterable[object]) -> set[UUID]:

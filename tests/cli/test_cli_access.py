@@ -513,6 +513,15 @@ def test_what_is_no_record_s_name_is_told(callseal: Commands, asking: Archive) -
     assert json.loads(ran.out)["strangers"] == ["primary: access/2026/11/22/notes.txt"]
 
 
+def test_what_an_examination_of_the_store_left_is_no_finding(callseal: Commands, asking: Archive) -> None:
+    keep(asking.office.store_path, 1, name=f"access/check-{'0' * 32}")
+    keep(asking.office.store_path, 2)
+
+    ran = callseal("list", "--access", "--json")
+
+    assert (ran.code, len(json.loads(ran.out)["records"])) == (0, 1)
+
+
 def test_a_store_that_can_t_be_read_is_told(callseal: Commands, asking: Archive) -> None:
     (asking.office.store_path / ".callseal-store").unlink()
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from callseal.archive.fleet import read_fleet
 from callseal.seal import status
@@ -18,11 +19,13 @@ from callseal.seal.keys import (
     chain_der,
     create_root,
     generate_signing_key,
+    read_certificates,
     write_certificates,
     write_signing_key,
 )
 from callseal.seal.ledger.entry import Kind
 from callseal.seal.receipt import open_receipt
+from callseal.seal.revocation import revoke, write_pem
 from callseal.seal.status import State
 from callseal.store.directory import DirectoryStore
 from callseal.store.errors import StoreMissing
@@ -325,6 +328,36 @@ def test_the_service_receives_what_comes_says_how_it_is_and_ends_well(
     assert b'"event": "custodian.received"' in log
     assert b"Traceback" not in log
     assert state() is State.STOPPING
+
+
+def test_a_custodian_that_is_revoked_while_it_runs_ends_and_says_so(
+    centre: Centre, callseal: Commands
+) -> None:
+    leaf = read_certificates(centre.root / "custodian.pem")[0]
+    now = datetime.now(UTC)
+    listed = revoke(
+        centre.owner.root_key,
+        centre.owner.root,
+        [],
+        [leaf],
+        since=now,
+        reason=x509.ReasonFlags.key_compromise,
+        now=now,
+    )
+    new = centre.root / "revoked.new"
+    new.write_bytes(write_pem([listed]))
+    with subprocess.Popen([PROGRAM, "custodian"], env=os.environ, stderr=subprocess.PIPE) as service:
+        try:
+            sealed = centre.record()
+            eventually(lambda: centre.has_receipt(sealed), "a receipt")
+            new.rename(centre.root / "revoked.pem")
+            _out, log = service.communicate(timeout=LIMIT_S)
+        finally:
+            service.kill()
+
+    assert service.returncode == 14
+    assert b"revoked" in log
+    assert b"Traceback" not in log
 
 
 def test_what_is_wrong_is_an_alarm_of_the_service(centre: Centre, callseal: Commands) -> None:

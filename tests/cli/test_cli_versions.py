@@ -251,6 +251,24 @@ def test_an_access_record_that_was_hidden_is_listed_all_the_same(store: Layered)
     assert later == [second]
 
 
+class Walking(Layered):
+    """A store that walks through folders, as some do: one comes before what is called like it and more."""
+
+    def versions(self, prefix: str) -> Iterator[ObjectInfo]:
+        yield from sorted(super().versions(prefix), key=lambda item: item.name.split("/"))
+
+
+def test_a_folder_that_is_called_like_the_beginning_of_a_record_hides_none() -> None:
+    store = Walking()
+    record = store.add(access_name(STARTED_AT.date(), recording_id()), ORIGINAL)
+    folder, _, last = record.rpartition("/")
+    in_front = store.add(f"{folder}/{last.partition('-')[0]}/z", ON_TOP)
+
+    found = [item.name for item in reader(store).list("access/")]
+
+    assert found == [in_front, record]
+
+
 def test_a_store_without_versions_is_read_as_it_is() -> None:
     store = Layered(versions=False)
 

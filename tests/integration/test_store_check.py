@@ -104,6 +104,22 @@ def test_what_is_left_behind_is_small_known_by_its_name_and_nothing_half_done(
     assert client.list_multipart_uploads(Bucket=item.bucket).get("Uploads", []) == []
 
 
+def test_an_administrator_without_rights_has_tried_no_lock(s3_server: S3Server, settings: Settings) -> None:
+    """That he is refused says nothing of what an administrator would be."""
+    item = settings()
+    prepared(item)
+    let_in(s3_server, item)
+    s3_server.allow("nobody", text_of(policies(place_of(item), DEVICE)[Role.READER]))
+    accounts = {party: Account(item, party.value) for party in _ROLES}
+    accounts[Party.ADMINISTRATOR] = Account(item, "nobody")
+
+    results = list(check(item, accounts, device=DEVICE, run=uuid4(), now=lambda: datetime.now(UTC)))
+
+    own = [one.verdict for one in results if one.row.party is Party.ADMINISTRATOR]
+    assert {one.outcome for one in own} == {Outcome.NOT_CHECKED}
+    assert exit_code(results) == 15
+
+
 def test_a_too_wide_policy_of_a_device_is_found_and_the_rows_name_it(
     s3_server: S3Server, settings: Settings
 ) -> None:

@@ -165,3 +165,19 @@ def test_an_id_that_is_being_removed_is_not_used_again(spool: Spool) -> None:
 
     with spool.lock(), pytest.raises(SpoolError, match=str(recording_id(3))):
         spool.begin(recording_id(3))
+
+
+def test_what_a_link_leads_to_is_never_deleted(spool: Spool, tmp_path: Path) -> None:
+    """A recording that somebody moved elsewhere, and left a link to, is whole there and stays so."""
+    one, elsewhere = bundle(spool), tmp_path / "elsewhere"
+    one.path.rename(elsewhere)
+    one.path.symlink_to(elsewhere)
+    before = names(elsewhere)
+
+    with pytest.raises(SpoolError, match="link"):
+        remove(spool, one)
+    one.path.rename(spool.removing_path / one.path.name)
+    finish(spool)
+
+    assert names(elsewhere) == before != []
+    assert names(spool.removing_path) == []

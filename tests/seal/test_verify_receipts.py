@@ -210,6 +210,27 @@ def test_a_revoked_custodian_vouches_for_nothing(writer: Writer, sealed: Sealed)
     assert verified(writer, sealed, one.sign(receipt_for(sealed)), trust=trust).exit_code == 14
 
 
+@pytest.mark.parametrize(
+    ("stored_at", "code"),
+    [(RECEIVED_AT, 0), (RECEIVED_AT + 2 * MINUTE, 14), (None, 14)],
+    ids=["before", "after", "nobody knows"],
+)
+def test_a_revoked_custodians_receipt_counts_if_the_store_had_it_before(
+    writer: Writer, sealed: Sealed, stored_at: datetime | None, code: int
+) -> None:
+    one = custodian()
+    trust = revoking(one.certificate, RECEIVED_AT + MINUTE)
+    data = one.sign(receipt_for(sealed))
+    evidence = AtHand(kept=writer.checked(), received={sealed.id: [data]}, stored_at=stored_at)
+    vouched = Vouched(id=sealed.id, name="receipts/x", data=data, stored_at=stored_at)
+
+    report = verify_recording(sealed.reader, sealed.prefix, trust, evidence)
+    (gone,) = verify_presence(None, [vouched], set(), trust, settled_before=LATER)
+
+    assert report.exit_code == code
+    assert gone.exit_code == (code or 12)
+
+
 def test_a_receipt_for_another_manifest_does_not_help_a_revoked_device(
     writer: Writer, sealed: Sealed
 ) -> None:

@@ -31,6 +31,19 @@ def test_an_s3_store_is_opened_without_asking_anybody() -> None:
     assert notices_of(store) is None
 
 
+def test_a_service_that_can_not_refuse_a_taken_name_is_not_asked_to() -> None:
+    """What does not know the condition refuses every request that has it: nothing would ever be stored."""
+    settings = S3Settings(
+        name="far",
+        type="s3",
+        endpoint="https://store.invalid",
+        bucket="recordings-bj",
+        conditional_put=False,
+    )
+
+    assert not open_store(settings).capabilities.exclusive_put
+
+
 def test_who_uses_folders_only_does_not_wait_for_the_s3_library(tmp_path: Path) -> None:
     words = (
         "import sys; from pathlib import Path; from callseal.store.opening import open_store;"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+import structlog
 
 from callseal.cli.main import run
 
@@ -49,6 +50,8 @@ class Commands:
         self._capture.readouterr()
         # A copy: the language that is chosen is for this command alone.
         code = run([str(one) for one in arguments], dict(os.environ))
+        # A service's log goes to what stands in for standard error now, and is closed after the test.
+        structlog.reset_defaults()
         out, err = self._capture.readouterr()
         return Ran(code=code, out=out, err=err)
 

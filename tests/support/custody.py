@@ -11,8 +11,9 @@ from typing import Final
 
 from callseal.archive.continuity import DeviceState
 from callseal.archive.identity import CustodianIdentity
-from callseal.archive.lane import Lane
+from callseal.archive.lane import Keeper, Lane
 from callseal.archive.memory import Memory
+from callseal.archive.store_clock import Clock
 from callseal.archive.tools import Done, Limits, Site, Tools
 from callseal.seal.durable import Step, no_step
 from callseal.seal.keys import (
@@ -63,8 +64,8 @@ class WholeLedgers:
             segments = {}
             for item in self._store.list(f"{LEDGER}{device}/"):
                 parsed = parse_ledger_name(item.name)
-                assert parsed is not None
-                segments[parsed[1]] = content(self._store, item.name)
+                if parsed is not None:
+                    segments[parsed[1]] = content(self._store, item.name)
             kept = KeptLedger(segments=segments)
             self._ledgers[device] = verify_device(device, [kept], self._trust).ledger
 
@@ -126,7 +127,15 @@ class Custody:
         for name in self.stores:
             self.round(name, step=step)
 
-    def lane(self, name: str, memory: Memory, step: Step = no_step) -> Lane:
+    def lane(
+        self,
+        name: str,
+        memory: Memory,
+        step: Step = no_step,
+        *,
+        keeper: Keeper | None = None,
+        clock: Clock | None = None,
+    ) -> Lane:
         trust = self.owner.trust if self.trust is None else self.trust
         sites = self.sites()
         site = next(one for one in sites if one.name == name)
@@ -140,7 +149,8 @@ class Custody:
             chance=random.Random(self.seed).random,  # noqa: S311 - a lot that repeats
             step=step,
         )
-        return Lane(site, sites, WholeLedgers(site.store, trust), tools)
+        ledgers = WholeLedgers(site.store, trust)
+        return Lane(site, sites, ledgers, tools, keeper=keeper, clock=clock)
 
     def told(self, name: str = PRIMARY) -> list[tuple[str, int]]:
         """Return the codes and exit codes of all that is wrong in a store."""

@@ -25,6 +25,7 @@ from callseal.seal.manifest import (
     sign,
 )
 from callseal.seal.verify import DeviceLedger, ListedObject, verify_device
+from callseal.seal.verify.receipts import Stored
 from support.sealed_recordings import AUDIO, CALL, STARTED_AT, Organisation, manifest_of, sealed_object
 
 BOOT = "0123456789abcdef"
@@ -250,12 +251,14 @@ class AtHand:
     kept: DeviceLedger | None = None
     received: Mapping[UUID, Sequence[bytes]] = field(default_factory=dict)
     unreadable: bool = False
+    stored_at: datetime | None = None
 
     def ledger(self, device: str) -> DeviceLedger | None:
         return self.kept if self.kept is not None and self.kept.chain.device == device else None
 
-    def receipts(self, device: str, recording: UUID) -> Iterator[tuple[str, bytes]]:
+    def receipts(self, device: str, recording: UUID) -> Iterator[Stored]:
         if self.unreadable:
             raise OSError(errno.EIO, "Input/output error")
         for data in self.received.get(recording, ()):
-            yield f"receipts/{device}/{recording}.json", data
+            name = f"receipts/{device}/{recording}.json"
+            yield Stored(name=name, data=data, stored_at=self.stored_at)

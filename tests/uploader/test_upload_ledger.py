@@ -193,3 +193,26 @@ def test_a_spool_without_its_ledger_folder_says_so(spool: Spool) -> None:
 
     with pytest.raises(SpoolError, match="ledger"):
         segments_after(spool, -1)
+
+
+def test_a_ledger_that_began_anew_is_sent_from_its_beginning(
+    spool: Spool, queue: Queue, target: Target, tmp_path: Path
+) -> None:
+    """A machine that got another key, and another ledger with it, does not hide that one behind the old."""
+    published(spool, 3)
+    for segment in waiting(spool, queue):
+        deliver_segment(segment, queue, target)
+    for path in spool.ledger_path.iterdir():
+        path.unlink()
+    other = organisation("Another")
+    clocks = clocks_of(lambda: STARTED_AT, lambda: 0.0)
+    ledger = Journal([spool.ledger_path], device=other.device, key=other.device_key, clocks=clocks)
+    ledger.append(Kind.HEARTBEAT, open_=0)
+    ledger.publish()
+    ledger.close()
+
+    for segment in waiting(spool, queue):
+        deliver_segment(segment, queue, target)
+
+    assert (tmp_path / "store" / "ledger" / other.device / "0.jsonl").exists()
+    assert waiting(spool, queue) == []

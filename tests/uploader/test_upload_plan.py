@@ -111,3 +111,13 @@ def test_parts_are_as_large_as_the_store_asks_for() -> None:
 def test_what_a_store_can_not_take_at_all_is_refused_before_a_byte_is_sent(able: Capabilities) -> None:
     with pytest.raises(StoreRefused, match=str(18 * MIB)):
         plan_parts(18 * MIB, able)
+
+
+def test_what_is_too_large_for_one_request_goes_in_parts_and_is_not_refused() -> None:
+    able = capabilities(PartLimits(), 5 * 1024 * MIB)
+
+    plan = plan_parts(6 * 1024 * MIB, able)
+
+    assert plan is not None
+    assert plan.count <= PartLimits().max_count
+    assert plan_parts(10 * MIB, capabilities(PartLimits(), 8 * MIB)) is not None

@@ -10,13 +10,13 @@ from callseal.store.directory import DirectoryStore
 from callseal.store.errors import StoreDenied
 from callseal.uploader.breaker import FAILURES_TO_OPEN
 from callseal.uploader.clearing import CustodianTime
-from callseal.uploader.deliveries import LONGEST_POLL_S
+from callseal.uploader.deliveries import CLEAR_AGAIN_S, LONGEST_POLL_S, MAX_FAULTS
 from callseal.uploader.polling import DENIED_TRIES, Poller
 from callseal.uploader.queue import DOUBT_S, FIRST_POLL_S
 from callseal.uploader.sweep import Sweep
 from support.faulty_store import FaultyStore, Moment
 from support.parts_store import PartsStore
-from support.sealed_recordings import organisation
+from support.sealed_recordings import organisation, recording_id
 from support.uploading import SITE, Works, give_receipt, ready
 
 OWNER = organisation()
@@ -280,3 +280,57 @@ def store_root(store: FaultyStore) -> Path:
     except OSError as problem:
         return Path(str(problem).partition(":")[0]).parent.parent
     raise AssertionError("there is no such object")
+
+
+def test_a_copy_that_can_not_be_cleared_is_an_alarm_until_it_can(works: Works, store: FaultyStore) -> None:
+    bundle = ready(works.spool, OWNER)
+    poller = works.poller(works.send_all(store), store)
+    give_receipt(OWNER, bundle, store)
+    works.hands.forward(FIRST_POLL_S)
+    looked(poller)
+    stranger = bundle.path / "add-1.json"
+    stranger.write_bytes(b"something that nobody vouched for")
+    sweep(works)
+    kept = works.alarms()
+    stranger.unlink()
+
+    works.hands.forward(CLEAR_AGAIN_S)
+    sweep(works)
+
+    assert [code for code, _ in kept] == ["not-cleared"]
+    assert str(bundle.id) in kept[0][1]
+    assert not here(bundle)
+    assert works.alarms() == []
+
+
+def test_many_copies_that_can_not_be_cleared_leave_room_for_other_alarms(
+    works: Works, store: FaultyStore
+) -> None:
+    bundles = [ready(works.spool, OWNER, number) for number in range(MAX_FAULTS + 5)]
+    poller = works.poller(works.send_all(store), store)
+    for bundle in bundles:
+        give_receipt(OWNER, bundle, store)
+        (bundle.path / "stranger").touch()
+    works.hands.forward(FIRST_POLL_S)
+    looked(poller)
+
+    sweep(works)
+
+    assert len(works.alarms()) == MAX_FAULTS
+
+
+def test_what_a_disk_refused_to_delete_to_its_end_is_an_alarm_and_deleted_later(
+    works: Works, store: FaultyStore
+) -> None:
+    half = works.spool.removing_path / str(recording_id(5))
+    (half / "folder").mkdir(parents=True)
+    sweep(works)
+    told = works.alarms()
+    (half / "folder").rmdir()
+
+    sweep(works)
+
+    assert [code for code, _ in told] == ["spool-failed"]
+    assert not half.exists()
+    assert works.alarms() == []
+    assert store.asked("put") == []

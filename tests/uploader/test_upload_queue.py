@@ -3,18 +3,21 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from callseal.seal.manifest import parse
 from callseal.seal.spool import Spool
 from callseal.store.directory import DirectoryStore
 from callseal.uploader.database import RETURN_AFTER_S
 from callseal.uploader.plan import Put
+from callseal.uploader.queue import FIRST_POLL_S
 from callseal.uploader.schema import Key, Planned
 from support.faulty_store import FaultyStore
-from support.sealed_recordings import organisation, recording_id
-from support.uploading import SITE, Works, ready
+from support.sealed_recordings import organisation, recording_id, rewrite_manifest
+from support.uploading import SITE, Works, give_receipt, ready
 
 OWNER = organisation()
 
@@ -248,3 +251,92 @@ def test_ten_thousand_recordings_take_little_memory(works: Works, tmp_path: Path
     new, gone, waiting, grown_mib = map(int, done.stdout.split())
     assert (new, gone, waiting) == (10_000, 10_000, 10_000)
     assert grown_mib < 32
+
+
+def test_a_store_that_left_the_settings_for_a_while_and_changed_hands_is_sent_to(
+    works: Works, tmp_path: Path
+) -> None:
+    """The custodian filled it; then it was taken out of the settings; now it is ours to fill."""
+    store = FaultyStore(DirectoryStore.create(tmp_path / "store"))
+    first = Works(spool=works.spool, owner=OWNER, awaited=("other",))
+    first.depot.queue.plan_for([SITE], ["other"])
+    bundle = ready(works.spool, OWNER, stores=[SITE, "other"])
+    first.scan()
+    first.close()
+    works.depot.queue.plan_for([SITE], [])
+    works.scan()
+    works.depot.queue.plan_for([SITE, "other"], [])
+
+    lane = works.send_all(store, "other")
+    give_receipt(OWNER, bundle, store, "other")
+    works.hands.forward(FIRST_POLL_S)
+    found = works.poller(lane, store).look_once()
+
+    assert found
+    assert set(works.depot.deliveries.receipts(str(bundle.id))) == {"other"}
+
+
+def test_what_the_custodian_brought_and_vouched_for_is_not_sent_again_from_here(
+    works: Works, tmp_path: Path
+) -> None:
+    store, other = (FaultyStore(DirectoryStore.create(tmp_path / name)) for name in ("store", "other"))
+    first = Works(spool=works.spool, owner=OWNER, awaited=("other",))
+    first.depot.queue.plan_for([SITE], ["other"])
+    bundle = ready(works.spool, OWNER, stores=[SITE, "other"])
+    lane = first.send_all(store)
+    give_receipt(OWNER, bundle, store, "other", about="other")
+    first.hands.forward(FIRST_POLL_S)
+    poller = first.poller(lane, store)
+    while poller.look_once():
+        pass
+    first.close()
+    works.depot.queue.plan_for([SITE, "other"], [])
+
+    works.send_all(other, "other")
+
+    assert other.asked("put") == []
+    assert set(works.depot.deliveries.receipts(str(bundle.id))) == {"other"}
+
+
+def test_what_was_vouched_for_counts_for_no_manifest_that_came_later(works: Works, tmp_path: Path) -> None:
+    """A folder that was replaced after it was sent: the old receipt does not let the new one go."""
+    store = FaultyStore(DirectoryStore.create(tmp_path / "store"))
+    works.depot.queue.plan_for([SITE], [])
+    bundle = ready(works.spool, OWNER, stores=[SITE, "other"])
+    lane = works.send_all(store)
+    give_receipt(OWNER, bundle, store)
+    works.hands.forward(FIRST_POLL_S)
+    works.poller(lane, store).look_once()
+    rewrite_manifest(bundle.path, OWNER, parse(bundle.manifest_bytes()), business_type="claims")
+    works.depot.queue.plan_for([SITE, "other"], [])
+
+    works.scan()
+    lane.work_off()
+    looked = works.poller(lane, store).look_once()
+
+    assert works.depot.deliveries.receipts(str(bundle.id)) == {}
+    assert not looked
+    assert [code for code, _ in works.alarms(SITE, "other")] == ["store-refused"]
+
+
+def test_a_recording_that_can_not_be_planned_any_more_is_an_alarm(works: Works) -> None:
+    works.depot.queue.plan_for([SITE], [])
+    bundle = ready(works.spool, OWNER)
+    works.scan()
+    (bundle.path / "manifest.json").write_bytes(b"{")
+    works.depot.queue.plan_for([SITE, "other"], [])
+
+    works.scan()
+
+    assert [code for code, _ in works.alarms(SITE, "other")] == ["bundle-broken"]
+
+
+def test_a_receipt_is_late_also_if_the_clock_was_set_back_since(works: Works, tmp_path: Path) -> None:
+    right = works.hands.now
+    works.hands.now += timedelta(days=4000)
+    ready(works.spool, OWNER)
+    works.send_all(DirectoryStore.create(tmp_path / "store"))
+
+    works.hands.now = right
+
+    assert [code for code, _ in works.alarms()] == ["receipt-late"]

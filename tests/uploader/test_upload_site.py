@@ -1,25 +1,35 @@
 """Sending to one site: what arrives, in which order, what a failure costs; nothing is doubled or lost."""
 
 import hashlib
+import os
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from callseal.seal.ledger.entry import Kind
+from callseal.seal.ledger.journal import Journal
 from callseal.seal.spool import Spool
 from callseal.seal.verify import verify_recording
 from callseal.store.directory import DirectoryStore
-from callseal.store.errors import StoreDenied, StoreRefused, UploadGone
+from callseal.store.errors import StoreDenied, StoreRefused, StoreUnreachable, UploadGone
+from callseal.store.interface import CentralStore, Content, Pace, unpaced
 from callseal.uploader.breaker import DENIED_AGAIN_S, FAILURES_TO_OPEN
+from callseal.uploader.deliveries import STUCK_TRIES
 from callseal.uploader.pacing import Stopped
 from callseal.uploader.queue import DOUBT_S
 from callseal.uploader.retry import LONGEST_WAIT_S
 from callseal.uploader.site import BROKEN_AGAIN_S
+from support.chronicles import clocks_of
 from support.faulty_store import FaultyStore, Moment
 from support.parts_store import PartsStore
-from support.sealed_recordings import organisation, recording_id
+from support.sealed_recordings import STARTED_AT, organisation, recording_id
 from support.uploading import SITE, Works, long_sound, ready
+from support.versioned_store import CAPABILITIES as VERSIONED
+from support.versioned_store import VersionedStore
 
 OWNER = organisation()
 PREFIX = f"recordings/{OWNER.device}/2026/11/21/{recording_id()}/"
@@ -419,3 +429,142 @@ def test_a_clock_that_was_set_back_stops_no_upload(works: Works, store: FaultySt
 
 def _sha256(data: bytes) -> bytes:
     return hashlib.sha256(data).digest()
+
+
+class ChoosyStore(FaultyStore):
+    """A store that denies one device what it takes from another."""
+
+    def __init__(self, root: Path, *strangers: str) -> None:
+        super().__init__(PartsStore(root))
+        self.strangers = strangers
+
+    def put(self, name: str, content: Content, sha256: bytes, *, pace: Pace = unpaced) -> str:
+        if any(stranger in name for stranger in self.strangers):
+            raise StoreDenied("not for you")
+        return super().put(name, content, sha256, pace=pace)
+
+
+def test_one_recording_that_is_denied_keeps_no_other_here_for_ever(works: Works, tmp_path: Path) -> None:
+    """What a former device left behind is denied to the one that this machine is now, and to nobody else."""
+    former = organisation("Former")
+    for number in range(50):
+        ready(works.spool, former, number)
+    for number in range(50, 60):
+        ready(works.spool, OWNER, number)
+    store = ChoosyStore(tmp_path, former.device)
+
+    lane = works.send_all(store)
+    at_first = works.alarms()
+    for _ in range(5):
+        works.hands.forward(DENIED_AGAIN_S)
+        lane.work_off()
+
+    assert [code for code, _ in at_first] == ["store-denied"], "nobody can tell yet"
+    assert works.board.counted("sent") == 10
+    assert "store-refused" in {code for code, _ in works.alarms()}
+
+
+def test_an_account_that_is_denied_everything_is_not_taken_for_a_choosy_store(
+    works: Works, tmp_path: Path
+) -> None:
+    for number in range(30):
+        ready(works.spool, OWNER, number)
+    store = ChoosyStore(tmp_path, OWNER.device)
+    lane = works.send_all(store)
+    for _ in range(20):
+        works.hands.forward(DENIED_AGAIN_S)
+        lane.work_off()
+    denied = works.alarms()
+
+    store.strangers = ()
+    works.hands.forward(DENIED_AGAIN_S)
+    lane.work_off()
+
+    assert [code for code, _ in denied] == ["store-denied"]
+    assert works.board.counted("sent") == 30
+    assert works.alarms() == []
+
+
+def test_a_ledger_that_is_denied_keeps_no_recording_here_for_ever(works: Works, tmp_path: Path) -> None:
+    clocks = clocks_of(lambda: STARTED_AT, lambda: 0.0)
+    journal = Journal([works.spool.ledger_path], device=OWNER.device, key=OWNER.device_key, clocks=clocks)
+    journal.append(Kind.HEARTBEAT, open_=0)
+    journal.publish()
+    journal.close()
+    ready(works.spool, OWNER)
+    store = ChoosyStore(tmp_path, "ledger/")
+
+    lane = works.send_all(store)
+    for _ in range(5):
+        works.hands.forward(DENIED_AGAIN_S)
+        lane.wake(segments=True)
+        lane.work_off()
+
+    assert whole(store)
+    assert [code for code, _ in works.alarms()] == ["ledger-refused"]
+
+
+def test_where_a_store_takes_a_name_twice_a_lost_answer_leaves_the_version_to_the_receipt(
+    works: Works,
+) -> None:
+    """The custodian may have received either of two equal versions: both are what was sent."""
+    able = replace(VERSIONED, exclusive_put=False)
+    store = FaultyStore(cast("CentralStore", VersionedStore(capabilities=able)))
+    bundle = ready(works.spool, OWNER)
+    store.fail("put", Moment.AFTER)
+    lane = works.send_all(store)
+    works.hands.forward(LONGEST_WAIT_S)
+    lane.work_off()
+
+    poll = works.depot.deliveries.next_poll(SITE, works.hands.clocks().now_ms() + 60_000)
+
+    assert poll is not None
+    sent = works.depot.deliveries.sent(poll)
+    assert sent is not None
+    assert sent.id == bundle.id
+    assert [bool(item.version) for item in sent.objects] == [False, True, True, True]
+
+
+def test_an_object_that_fails_for_ever_while_others_go_is_an_alarm(works: Works, tmp_path: Path) -> None:
+    ready(works.spool, OWNER)
+    store = FailingStore(tmp_path, str(recording_id()))
+    lane = works.send_all(store)
+    for number in range(1, STUCK_TRIES + 1):
+        works.hands.forward(LONGEST_WAIT_S)
+        ready(works.spool, OWNER, number)
+        works.scan()
+        lane.work_off()
+
+    ((code, words),) = works.alarms()
+
+    assert code == "upload-stuck"
+    assert str(recording_id()) in words
+    assert "a server's fault" in words
+    assert works.board.counted("sent") == STUCK_TRIES, "one keeps no other here"
+
+
+class FailingStore(FaultyStore):
+    """A store that answers for all recordings but one."""
+
+    def __init__(self, root: Path, recording: str) -> None:
+        super().__init__(PartsStore(root))
+        self.recording = recording
+
+    def put(self, name: str, content: Content, sha256: bytes, *, pace: Pace = unpaced) -> str:
+        if self.recording in name:
+            raise StoreUnreachable("a server's fault")
+        return super().put(name, content, sha256, pace=pace)
+
+
+def test_a_pipe_in_place_of_a_manifest_is_an_alarm_and_keeps_nobody_waiting(
+    works: Works, store: FaultyStore
+) -> None:
+    folder = works.spool.ready_path / str(recording_id(7))
+    folder.mkdir()
+    os.mkfifo(folder / "manifest.json")
+    ready(works.spool, OWNER)
+
+    works.send_all(store)
+
+    assert [code for code, _ in works.alarms()] == ["bundle-broken"]
+    assert whole(store)

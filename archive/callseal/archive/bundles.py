@@ -28,6 +28,7 @@ from callseal.store.names import (
     parse_receipt_name,
     parse_recording_name,
 )
+from callseal.store.probe_names import is_probe_name
 
 MAX_VERSIONS: Final = 10_000
 """How many versions of objects one recording's folder may have: more are an attack on whoever looks."""
@@ -111,7 +112,7 @@ class Pinned:
         yield from (item for name, item in sorted(self._pins.items()) if name.startswith(prefix))
 
 
-def devices_in(store: Store, *, full: bool) -> Iterator[str]:
+def devices_in(store: Store, *, full: bool = False) -> Iterator[str]:
     """Yield the devices that have recordings in a store, or, where all is looked through, had some."""
     names = set(store.folders(RECORDINGS))
     if full:
@@ -141,15 +142,9 @@ def found_in(store: Store, device: str, *, since: date | None) -> Iterator[Found
         listed = _all_versions(store, prefix)
     for name, items in groupby(listed, lambda item: _folder(item.name)):
         if name is None:
-            yield from (Stray(name=item.name) for item in items)
+            yield from (Stray(name=item.name) for item in items if not is_probe_name(item.name))
             continue
-        there = list(items)
-        yield Found(
-            name=name,
-            complete=any(item.name == name.prefix + MANIFEST_NAME for item in there),
-            count=len(there),
-            newest_at=_newest(there),
-        )
+        yield _found(name, items)
 
 
 def look(store: Store, name: RecordingName) -> Lying:
@@ -198,6 +193,16 @@ def _reading(name: str) -> Iterator[None]:
         raise StoreUnreachable(f"{name}: can't be read: {why(problem)}") from problem
 
 
+def _found(name: RecordingName, items: Iterable[ObjectInfo]) -> Found:
+    """Count as it is listed: somebody may have put very many there."""
+    complete, count, newest_at = False, 0, None
+    for item in items:
+        count += 1
+        complete = complete or item.name == name.prefix + MANIFEST_NAME
+        newest_at = _newest_of(newest_at, item.modified_at)
+    return Found(name=name, complete=complete, count=count, newest_at=newest_at)
+
+
 def _all_versions(store: Store, prefix: str) -> Iterator[ObjectInfo]:
     # Without versions a store would make some up, by reading every byte.
     return store.versions(prefix) if store.capabilities.versions else store.list(prefix)
@@ -210,6 +215,10 @@ def _folder(name: str) -> RecordingName | None:
         return None
     parsed = parse_recording_name("/".join(parts[:_FOLDER_PARTS]) + "/")
     return None if parsed is None else parsed[0]
+
+
+def _newest_of(one: datetime | None, other: datetime | None) -> datetime | None:
+    return max((at for at in (one, other) if at is not None), default=None)
 
 
 def _newest(items: Iterable[ObjectInfo]) -> datetime | None:

@@ -28,12 +28,14 @@ from callseal.archive.bundles import Lying, look, read_version
 from callseal.archive.examining import Ledgers, compare, examine
 from callseal.archive.identity import CustodianIdentity
 from callseal.archive.receipting import Given, Receipts
+from callseal.archive.store_clock import Clock, ClocksDiffer
 from callseal.archive.troubles import Code, Trouble, trouble
 from callseal.seal.durable import Step, no_step
 from callseal.seal.errors import ManifestError
 from callseal.seal.keys import TrustStore
 from callseal.seal.manifest import MANIFEST_NAME, MAX_SIZE_BYTES, Manifest, parse
 from callseal.seal.verify import ALTERED, NOT_CHECKED
+from callseal.store.errors import StoreRefused
 from callseal.store.interface import Store
 from callseal.store.names import RecordingName
 
@@ -75,14 +77,17 @@ class Custodian:
         ledgers: Ledgers,
         *,
         now: Callable[[], datetime],
+        clock: Clock | None = None,
         step: Step = no_step,
     ) -> None:
+        """`clock` is asked before a receipt is given: its time can't be taken back."""
         self._store = store
         self._site = site
         self._identity = identity
         self._trust = trust
         self._ledgers = ledgers
         self._now = now
+        self._clock = clock
         self._step = step
         self._receipts = Receipts(store, site, trust, step=step)
 
@@ -105,6 +110,9 @@ class Custodian:
         found = examine(self._store, lying, self._trust, self._ledgers)
         troubles = (*kept.troubles, *found.troubles)
         if found.exit_code == 0 and found.manifest is not None and kept.free:
+            doubt = self._clock_doubt(name)
+            if doubt is not None:
+                return Outcome(name=name, state=State.WAITING, lying=lying, troubles=(*troubles, doubt))
             after = self._receipts.give(
                 self._identity, found.manifest, found.manifest_sha256, found.objects, now=self._now
             )
@@ -126,6 +134,18 @@ class Custodian:
         waiting = found.exit_code == NOT_CHECKED and kept.free
         state = State.WAITING if waiting else State.REFUSED
         return Outcome(name=name, state=state, lying=lying, troubles=troubles)
+
+    def _clock_doubt(self, name: RecordingName) -> Trouble | None:
+        """Tell why no receipt can be dated now; None where nothing is known against our clock."""
+        if self._clock is None:
+            return None
+        try:
+            self._clock.check(self._now())
+        except ClocksDiffer as problem:
+            return trouble(Code.CLOCKS_DIFFER, f"{name.prefix}: no receipt: {problem}", problem.exit_code)
+        except StoreRefused:
+            return None  # where the fleet's state can't be written either, which is told
+        return None
 
     def _received(self, lying: Lying, given: Given, troubles: tuple[Trouble, ...]) -> Outcome:
         """Compare what lies there with a receipt that counts; nobody's word but a custodian's is needed."""

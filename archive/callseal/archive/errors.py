@@ -7,6 +7,7 @@
     ├── AuthorityRefused        21   permanent: it says no, or what it answers is no stamp on what was asked
     ├── ScratchFailed           30   temporary: the folder for temporary files can't be written
     ├── MemoryFailed            30   temporary: the custodian's own folder can't be written
+    ├── NotCustodian            14   permanent: its certificate holds no more, or was revoked
     ├── CopyRefused             12   permanent: what lies in a store is not what it should be
     └── SourceFailed            20   temporary: the store that is copied from fails
 
@@ -48,6 +49,12 @@ class MemoryFailed(ArchiveError):  # noqa: N818 - says what is wrong better than
 
     exit_code: ClassVar[int] = 30
     permanent: ClassVar[bool] = False
+
+
+class NotCustodian(ArchiveError):  # noqa: N818 - says what is wrong better than "...Error" would
+    """This custodian's certificate does not hold (any more), so that it must sign nothing."""
+
+    exit_code: ClassVar[int] = 14
 
 
 class CopyRefused(ArchiveError):  # noqa: N818 - says what is wrong better than "...Error" would

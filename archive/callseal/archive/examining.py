@@ -30,6 +30,7 @@ from callseal.seal.manifest import (
 )
 from callseal.seal.receipt import ReceiptObject
 from callseal.seal.verify import ALTERED, NOT_CHECKED, UNTRUSTED, DeviceLedger, Report, verify_recording
+from callseal.seal.verify.receipts import Stored
 from callseal.store.interface import ObjectInfo, Store
 
 MAX_CANDIDATES: Final = 16
@@ -62,7 +63,7 @@ class _AtHand:
     def ledger(self, device: str) -> DeviceLedger | None:
         return self.kept if self.kept is not None and self.kept.chain.device == device else None
 
-    def receipts(self, _device: str, _recording: UUID) -> tuple[tuple[str, bytes], ...]:
+    def receipts(self, _device: str, _recording: UUID) -> tuple[Stored, ...]:
         return ()
 
 

@@ -10,6 +10,7 @@ from typing import Final
 from callseal.archive.copying import Copier
 from callseal.archive.custodian import Outcome
 from callseal.archive.errors import CopyRefused, SourceFailed
+from callseal.archive.patience import Patience
 from callseal.archive.receipting import Given, Receipts
 from callseal.archive.tools import Done, Site, Tools
 from callseal.archive.troubles import Code, Trouble, trouble
@@ -49,7 +50,7 @@ class Filling:
 
     def ledgers(self) -> None:
         """Bring the segments that this store lacks, and with them the stamps."""
-        memory = self._tools.memory
+        patience = Patience()
         for source in self._sources:
             copier = self._copier(source)
             try:
@@ -59,26 +60,41 @@ class Filling:
             for device in devices:
                 if self._tools.stopped():
                     return
-                note = f"ledger of {device} from {source.name} in {self.site.name}"
-                told: list[Trouble] = []
                 try:
-                    progress = copier.ledger(device, memory.note(note))
-                    memory.set_note(note, progress.following)
-                    if progress.copied:
-                        copier.stamps(device)
+                    told = self._ledger(copier, source, device, patience)
                 except SourceFailed:
                     break
-                except (CopyRefused, ValueError) as problem:
-                    told.append(trouble(Code.LEDGER_NOT_COPIED, str(problem)))
                 self._tell(device, _LEDGER_COPY, told)
+
+    def _ledger(self, copier: Copier, source: Site, device: str, patience: Patience) -> Sequence[Trouble]:
+        """Bring what is new of a device's ledger; return what is wrong with it."""
+        memory = self._tools.memory
+        note = f"ledger of {device} from {source.name} in {self.site.name}"
+        try:
+            progress = copier.ledger(device, memory.note(note))
+            memory.set_note(note, progress.following)
+            if progress.copied:
+                copier.stamps(device)
+        except (CopyRefused, ValueError) as problem:
+            return (trouble(Code.LEDGER_NOT_COPIED, str(problem)),)
+        except StoreError as problem:
+            patience.bear(problem)
+            return (trouble(Code.LEDGER_NOT_COPIED, f"{device}: {problem}", NOT_CHECKED),)
+        patience.renew()
+        return ()
 
     def recordings(self, done: Done) -> None:
         """Copy what is wanted here, receive it, and let the devices read the receipts."""
-        memory = self._tools.memory
+        memory, patience = self._tools.memory, Patience()
         for name in memory.copies_due(self.site.name, self._tools.now(), MAX_COPIES):
             if self._tools.stopped():
                 return
-            problem = self._copy_one(name, done)
+            failed: StoreError | None = None
+            try:
+                problem = self._copy_one(name, done)
+            except StoreError as failure:
+                failed = failure
+                problem = trouble(Code.COPY_FAILED, f"{name.prefix}: {failure}", NOT_CHECKED)
             subject = _COPY + str(name.id)
             if problem is None:
                 memory.copied(self.site.name, name)
@@ -86,6 +102,10 @@ class Filling:
             else:
                 memory.copy_later(self.site.name, name, self._tools.now())
                 self._tell(name.device, subject, (problem,))
+            if failed is None:
+                patience.renew()
+            else:
+                patience.bear(failed)
 
     def _copy_one(self, name: RecordingName, done: Done) -> Trouble | None:
         """Do what is left to do of one copy; return what keeps it from being done."""

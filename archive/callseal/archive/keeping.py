@@ -47,8 +47,9 @@ class NotReceived(ReceiptError):  # noqa: N818 - says what is wrong better than 
 class Kept:
     """How a recording is kept.
 
-    `objects` are all that belongs to it; `receipts` is how many versions of receipts lie there. `locks` are those whose protection the store told, with its end
-    (None: none); it is empty where the store protects nothing. `missing` are those that are gone.
+    `objects` are all that belongs to it; `receipts` is how many versions of receipts lie there. `locks` are
+    those whose protection the store told, with its end (None: none); it is empty where the store protects
+    nothing. `missing` are those that are gone.
     """
 
     receipt: Receipt
@@ -87,13 +88,14 @@ class Keeping:
 
         Raises NotReceived, RemoteError (its receipt or manifest is not to be believed) and StoreError.
         """
-        listed = list(self._store.versions(receipts_prefix(device, recording)))
+        there = self._store.versions(receipts_prefix(device, recording))
+        listed = [item for item in there if parse_receipt_site(item.name) is not None]
         receipt, own = self._receipt(device, recording, listed)
         if manifest is None:
             manifest = self._manifest(receipt)
         decided = self.decisions.of(device, recording)
         named = ((item.name, item.version) for item in receipt.objects)
-        other = [item for item in listed if (parse_receipt_site(item.name) or ("",) * 3)[2]]
+        other = [item for item in listed if item.name != receipt_name(device, recording)]
         beside = ((item.name, item.version) for item in other[:MAX_BESIDE])
         objects = (*named, own, *beside, *decided.objects)
         locks: list[tuple[Object, datetime | None]] = []
@@ -123,9 +125,7 @@ class Keeping:
             ended_at=manifest.ended_at,
         )
 
-    def _receipt(
-        self, device: str, recording: UUID, listed: Iterable[ObjectInfo]
-    ) -> tuple[Receipt, Object]:
+    def _receipt(self, device: str, recording: UUID, listed: Iterable[ObjectInfo]) -> tuple[Receipt, Object]:
         """Return the receipt, and where it lies."""
         name = receipt_name(device, recording)
         wrong: RemoteError | None = None

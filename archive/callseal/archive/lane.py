@@ -7,40 +7,52 @@
       ─▶ a share of the old ones read again ─▶ protections renewed
 
 Each round lists the recent days of every device, and every `full_scan` all of them, with every version: a
-desk that was offline brings old days, and a thief may have put something over what was received long ago.
+desk that was offline brings old days, and a thief may have put something over what was received long ago. A
+full scan goes on over as many rounds as it needs. Devices have their turns (`turns`), so that whoever fills
+up one device's folder keeps no other waiting.
 
 Conventions: a lane works on its own store and raises StoreError only for that; where another one fails, what
-depended on it waits. What becomes of each recording is settled in the memory at once, so that a round may be
-broken off anywhere. `stopped` ends it between two recordings.
+depended on it waits. A recording that can't be read is told and tried again, and stops no other; several in a
+row are the store's failure. What becomes of each recording is settled in the memory at once, so that a round
+may be broken off anywhere. `stopped` ends it between two recordings.
 """
 
-from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date, datetime, timedelta
 from typing import Final, Protocol
 
 import structlog
 
 from callseal.archive import fleet
+from callseal.archive.arriving import NeverCame
 from callseal.archive.bundles import Found, Stray, devices_in, found_in, receipted_in
 from callseal.archive.custodian import Custodian, Outcome, State
+from callseal.archive.destinations import Destinations
 from callseal.archive.examining import Ledgers
 from callseal.archive.filling import Filling
 from callseal.archive.fleet import Told
 from callseal.archive.memory import Known, milliseconds
+from callseal.archive.patience import Patience
 from callseal.archive.scrubbing import draw_share, scrub
-from callseal.archive.tools import Done, Site, Tools
+from callseal.archive.store_clock import Clock
+from callseal.archive.tools import Done, Site, Tools, full_scan_note
 from callseal.archive.troubles import Code, Trouble, of_ledger, trouble
+from callseal.archive.turns import Turns
 from callseal.seal.fleet import Counts
 from callseal.seal.manifest import Manifest
 from callseal.seal.receipt import Receipt
 from callseal.seal.verify import NOT_CHECKED
-from callseal.store.errors import StoreMissing, StoreRefused
-from callseal.store.names import FLEET, RecordingName, receipt_name
+from callseal.store.errors import StoreError, StoreMissing, StoreRefused
+from callseal.store.names import FLEET, RecordingName, parse_receipt_name, receipt_name
 
 RECENT_DAYS: Final = 2
 """How many days before today are listed in every round; late ones come with the next full scan."""
 MAX_AGAIN: Final = 200
 """How many recordings are tried again in one round."""
+MAX_LOOKED: Final = 5_000
+"""How many new recordings are looked at in one round: the rest has its turn in the next."""
+LISTED_A_PIECE: Final = 1_000
+"""How many recordings are passed over between two looks whether it is to stop."""
 KEEPING_TOLD: Final = timedelta(hours=2)
 """How long a protection that failed is told: it is tried again after an hour at the latest."""
 SCRUB_EVERY: Final = timedelta(days=1)
@@ -51,6 +63,7 @@ _LOG: Final[structlog.typing.FilteringBoundLogger] = structlog.get_logger()
 _LEDGER: Final = "ledger"
 _MISSING: Final = "received"
 _STRAYS: Final = "strays"
+_LISTING: Final = "listing"
 _KEEPING: Final = "protections"
 _SCRUB: Final = "reading again "
 
@@ -101,7 +114,9 @@ class Lane:
         *,
         keeper: Keeper | None = None,
         board: Board | None = None,
+        clock: Clock | None = None,
     ) -> None:
+        """`clock` is the store's beside ours: see `custodian`."""
         self.site = site
         self._sites = tuple(sites)
         self._ledgers = ledgers
@@ -109,6 +124,13 @@ class Lane:
         self._keeper = keeper if keeper is not None else _NoKeeper()
         self._board = board
         self._unkept: list[tuple[Trouble, datetime]] = []
+        self._full: Turns | None = None
+        self._full_begun_at = tools.now()
+        self._done = Done()
+        self._unfinished = False
+        self._patience = Patience()
+        self._destinations = Destinations(site, sites, tools.memory, tell=self._tell)
+        self._never_came = NeverCame(site, sites, tools, tell=self._tell)
         sources = [one for one in sites if not one.filled and one.name != site.name]
         self._filling = Filling(site, sources, tools, receive=self._receive, tell=self._tell)
         self._custodian = Custodian(
@@ -118,18 +140,35 @@ class Lane:
             tools.trust,
             ledgers,
             now=tools.now,
+            clock=clock,
             step=tools.step,
         )
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether the last round left something that it could have done at once."""
+        return self._unfinished
+
     def round(self) -> Done:
         """Do all that is to be done now; raises StoreError where this store fails."""
-        done = Done()
-        for work in (self._copy_ledgers, self._check_ledgers, self._scan, self._again, self._copy):
-            if self._tools.stopped():
-                return done
-            work(done)
-        self._read_again(done)
-        self._keep()
+        done = self._done = Done()
+        self._patience.renew()
+        works = (
+            self._copy_ledgers,
+            self._check_ledgers,
+            self._scan,
+            self._again,
+            self._copy,
+            self._read_again,
+        )
+        try:
+            for work in works:
+                if self._tools.stopped():
+                    return done
+                work(done)
+        finally:
+            # Whatever else fails: a protection that ends can't be had back.
+            self._keep()
         self._write_fleet()
         return done
 
@@ -149,34 +188,87 @@ class Lane:
 
     def _scan(self, done: Done) -> None:
         now, store, memory = self._tools.now(), self.site.store, self._tools.memory
-        note = f"full scan of {self.site.name}"
-        scanned_ms = memory.note(note)
-        since_ms = milliseconds(now - self._tools.limits.full_scan)
-        done.full = scanned_ms is None or not since_ms < scanned_ms <= milliseconds(now)
-        for device in devices_in(store, full=done.full):
-            if done.full:
-                self._look_through(device, done)
-            else:
-                since = (now - timedelta(days=RECENT_DAYS)).date()
-                for found in found_in(store, device, since=since):
-                    if self._tools.stopped():
-                        return
-                    if isinstance(found, Found) and self._is_new(found, full=False):
-                        self._receive(found.name, done)
-            if self._tools.stopped():
-                return
-        if done.full:
-            memory.set_note(note, milliseconds(now))
+        self._unfinished = False
+        if self._full is None and self._full_is_due(now):
+            known = {*memory.devices(self.site.name), *self._ledgers.devices()}
+            devices = sorted({*devices_in(store, full=True), *known})
+            self._full = Turns((device, self._look_through(device)) for device in devices)
+            self._full_begun_at = now
+        else:
+            since = (now - timedelta(days=RECENT_DAYS)).date()
+            recent = ((device, self._look_at_recent(device, since)) for device in devices_in(store))
+            self._unfinished = not self._take_turns(Turns(recent))
+        if self._full is not None and self._take_turns(self._full):
+            self._full = None
+            memory.set_note(self._full_note, milliseconds(self._full_begun_at))
+            self._destinations.considered()
+            done.full = True
+        self._unfinished = self._unfinished or self._full is not None
 
-    def _look_through(self, device: str, done: Done) -> None:
-        """Look at all recordings of a device; tell what belongs to none, and what is gone."""
-        store, name = self.site.store, self.site.name
-        receipted = receipted_in(store, device)
-        missing = set(receipted)
-        first_stray, strays = "", 0
-        for found in found_in(store, device, since=None):
+    @property
+    def _full_note(self) -> str:
+        return full_scan_note(self.site)
+
+    def _full_is_due(self, now: datetime) -> bool:
+        scanned_ms = self._tools.memory.note(self._full_note)
+        since_ms = milliseconds(now - self._tools.limits.full_scan)
+        in_time = scanned_ms is not None and since_ms < scanned_ms <= milliseconds(now)
+        return not in_time or self._destinations.changed
+
+    def _take_turns(self, turns: Turns) -> bool:
+        """Look at what is new of each device in its turn; tell whether nothing is left.
+
+        A device whose names can't be listed is told, and comes again in the next scan.
+        """
+        listing = Patience()
+        for _number in range(MAX_LOOKED):
             if self._tools.stopped():
-                return
+                return False
+            try:
+                device = turns.next()
+            except StoreError as problem:
+                self._ends_early(turns.device, problem, listing)
+                continue
+            if device is None:
+                return True
+            listing.renew()
+        return False
+
+    def _ends_early(self, device: str | None, problem: StoreError, listing: Patience) -> None:
+        """Tell that a device's names can't be listed; raise the problem where the store itself fails."""
+        try:
+            if device is None or self._patience.is_over:
+                raise problem
+            listing.bear(problem)
+        except StoreError:
+            self._full = None  # it is begun again
+            raise
+        words = f"{device}: not looked through: {problem}"
+        self._tell(device, _LISTING, [trouble(Code.WAITING, words, NOT_CHECKED)])
+
+    def _look_at_recent(self, device: str, since: date) -> Iterator[None]:
+        """Look at what is new of a device's recent days; yield after each recording."""
+        for number, found in enumerate(found_in(self.site.store, device, since=since), start=1):
+            if isinstance(found, Found) and self._is_new(found, full=False):
+                self._receive(found.name, self._done, found)
+                yield
+            elif number % LISTED_A_PIECE == 0:
+                yield
+        self._tell(device, _LISTING, ())
+
+    def _look_through(self, device: str) -> Iterator[None]:
+        """Look at all recordings of a device; tell what belongs to none, and what is gone.
+
+        Yields after each recording that was looked at.
+        """
+        store, name, memory = self.site.store, self.site.name, self._tools.memory
+        receipted = receipted_in(store, device)
+        known = {one.id: one for one in memory.received(name, device)}
+        missing = {*receipted, *known}
+        first_stray, strays = "", 0
+        for number, found in enumerate(found_in(store, device, since=None), start=1):
+            if number % LISTED_A_PIECE == 0:
+                yield
             if isinstance(found, Stray):
                 first_stray = first_stray or found.name
                 strays += 1
@@ -186,17 +278,19 @@ class Lane:
             if lost:
                 _LOG.warning("custodian.receipt-gone", store=name, device=device, subject=str(found.name.id))
             if lost or self._is_new(found, full=True):
-                self._receive(found.name, done)
+                self._receive(found.name, self._done, found)
+                yield
         words = f"{strays} objects among its recordings that belong to none, the first: {first_stray}"
         self._tell(device, _STRAYS, [trouble(Code.EXTRA_OBJECT, words)] if strays else ())
-        self._tell(
-            device,
-            _MISSING,
-            [
-                trouble(Code.GONE, f"{receipt_name(device, one)}: received, and its whole folder is gone")
-                for one in sorted(missing)
-            ],
-        )
+        gone = [
+            trouble(Code.GONE, f"{receipt_name(device, one)}: received, and its whole folder is gone")
+            for one in sorted(missing)
+        ]
+        self._tell(device, _MISSING, gone)
+        for one in missing.difference(receipted) if self.site.filled else ():
+            memory.want_copy(name, known[one])
+        self._never_came.look(device, self._ledgers)
+        self._tell(device, _LISTING, ())
 
     def _is_received(self, name: RecordingName) -> bool:
         known = self._tools.memory.known(self.site.name, name)
@@ -206,6 +300,8 @@ class Lane:
         """Tell whether something was put there since it was last looked at."""
         known = self._tools.memory.known(self.site.name, found.name)
         if known is None or (found.complete and known.state is State.INCOMPLETE):
+            return True
+        if full and known.state is State.RECEIVED and self._destinations.changed:
             return True
         every = full and self.site.store.capabilities.versions
         return _newest_ms(found) > known.newest_ms or found.count != _count(known, every=every)
@@ -217,14 +313,25 @@ class Lane:
                 return
             self._receive(name, done)
 
-    def _receive(self, name: RecordingName, done: Done) -> Outcome | None:
-        """Receive a recording and settle what became of it; None where it went away meanwhile."""
+    def _receive(self, name: RecordingName, done: Done, found: Found | None = None) -> Outcome | None:
+        """Receive a recording and settle what became of it; `found` is how it was listed.
+
+        None where it went away meanwhile, or can't be read. Raises StoreError where that is so of several.
+        """
         try:
             outcome = self._custodian.receive(name)
         except StoreMissing:
             return None  # it went away between two looks: the next one tells
+        except StoreError as problem:
+            self._put_off(name, found, problem)
+            self._patience.bear(problem)
+            return None
+        self._patience.renew()
         now = self._tools.now()
         lying = outcome.lying
+        if outcome.manifest is not None:
+            # Before it is settled: what is settled is not looked at again.
+            self._destinations.take(name, outcome.manifest)
         self._tools.step("settle")
         new = self._tools.memory.settle(
             self.site.name,
@@ -245,11 +352,24 @@ class Lane:
             self._unkept += (
                 (one, now) for one in self._keeper.received(outcome.given.receipt, outcome.manifest)
             )
-            for target in self._sites:
-                meant = target.name in outcome.manifest.stores and target.name != self.site.name
-                if target.filled and meant and not self.site.filled:
-                    self._tools.memory.want_copy(target.name, name)
         return outcome
+
+    def _put_off(self, name: RecordingName, found: Found | None, problem: StoreError) -> None:
+        """Settle that a recording can't be read now, as it was listed; it is tried again later."""
+        known = self._tools.memory.known(self.site.name, name)
+        count = 0 if found is None else found.count
+        told = (trouble(Code.WAITING, f"{name.prefix}: can't be read: {problem}", NOT_CHECKED),)
+        new = self._tools.memory.settle(
+            self.site.name,
+            name,
+            State.WAITING,
+            told,
+            names=count if known is None else known.names,
+            versions=count if known is None else known.versions,
+            newest_at=None if found is None else found.newest_at,
+            now=self._tools.now(),
+        )
+        self._log(name.device, str(name.id), new)
 
     def _late(self, outcome: Outcome, now: datetime) -> tuple[Trouble, ...]:
         """Tell of a recording that is on its way for too long, by the store's clock."""
@@ -274,11 +394,25 @@ class Lane:
         for name in memory.drawn(site.name, SCRUBS_A_ROUND):
             if self._tools.stopped():
                 return
-            found = scrub(site.store, site.name, name, self._tools.trust)
+            # First of all: one that can't be read must not keep the others from being read.
+            memory.undraw(site.name, name)
+            try:
+                found = scrub(site.store, site.name, name, self._tools.trust)
+            except StoreError as problem:
+                self._unread(name, problem)
+                continue
+            self._patience.renew()
             done.read_again += 1
             done.read_again_bytes += found.size_bytes
             self._tell(found.device, _SCRUB + str(found.id), found.troubles)
-            memory.undraw(site.name, name)
+
+    def _unread(self, name: str, problem: StoreError) -> None:
+        """Tell of a recording that could not be read again; raise the problem where it is not the first."""
+        parsed = parse_receipt_name(name)
+        if parsed is not None:
+            told = trouble(Code.WAITING, f"{name}: not read again: {problem}", NOT_CHECKED)
+            self._tell(parsed[0], f"{_SCRUB}{parsed[1]}", (told,))
+        self._patience.bear(problem)
 
     def _keep(self) -> None:
         """Renew protections; what failed is told for as long as it may not have been tried again."""

@@ -12,6 +12,7 @@ from callseal.archive.ledger_memory import Wrong
 from callseal.archive.ledger_shelf import Listed
 from callseal.seal.ledger import Code
 from callseal.seal.verify.findings import ALTERED, NOT_CHECKED
+from callseal.store.probe_names import is_probe_name
 
 EXTRA: Final = "extra-object"
 EXTRA_VERSION: Final = "extra-version"
@@ -37,6 +38,8 @@ class Look:
     def take(self, item: Listed | str, versions: int = 1) -> None:
         """Go on by a segment, which lies there in so many versions of different bytes, or by a stranger."""
         if isinstance(item, str):
+            if is_probe_name(item):
+                return
             name = "".join(sign if sign.isprintable() else _REPLACEMENT for sign in item)[:_MAX_NAME]
             self._tell(EXTRA, f"{name}: no segment of a ledger is called that", NOT_CHECKED)
             return

@@ -90,11 +90,10 @@ class LockMemory:
 
     def need(self, device: str | None) -> Need | None:
         """Return how long the recordings of a device (None: all) are needed; None where none is known."""
-        query, values = "SELECT max(open), max(until_ms) FROM recording", ()
-        if device is not None:
-            query, values = f"{query} WHERE device = ?", (device,)
+        query = "SELECT max(open), max(until_ms) FROM recording"
+        where = "" if device is None else " WHERE device = ?"
         with self._file.use() as database:
-            row = database.execute(query, values).fetchone()
+            row = database.execute(query + where, () if device is None else (device,)).fetchone()
         if row[0] is None:
             return None
         return Need(open=bool(row[0]), until=None if row[1] is None else from_ms(int(row[1])))

@@ -154,14 +154,39 @@ class Memory:
         return tuple(troubles)
 
     def due(self, store: str, now: datetime, limit: int) -> list[RecordingName]:
-        """Return recordings that are not received and are to be looked at again, the most overdue first."""
+        """Return recordings that are not received and are to be looked at again, the most overdue first.
+
+        Those that wait for something come before those of which a part is missing: of the latter whoever may
+        add can make as many as he likes.
+        """
         now_ms = milliseconds(now)
         rows = self._all(
             "SELECT device, day, id FROM recordings WHERE store = ? AND state != 'received'"
-            " AND (again_ms <= ? OR again_ms > ?) ORDER BY again_ms LIMIT ?",
+            " AND (again_ms <= ? OR again_ms > ?) ORDER BY state != 'waiting', again_ms LIMIT ?",
             (store, now_ms, now_ms + _MAX_AGAIN_MS, limit),
         )
         return list(map(_name, rows))
+
+    def devices(self, store: str) -> list[str]:
+        """Return the devices of which recordings are known in a store."""
+        return [
+            row[0] for row in self._all("SELECT DISTINCT device FROM recordings WHERE store = ?", (store,))
+        ]
+
+    def received(self, store: str, device: str) -> list[RecordingName]:
+        """Return the recordings of a device that were received in a store."""
+        rows = self._all(
+            "SELECT device, day, id FROM recordings WHERE store = ? AND device = ? AND state = 'received'",
+            (store, device),
+        )
+        return list(map(_name, rows))
+
+    def is_known(self, device: str, recording: UUID) -> bool:
+        """Tell whether anything lies, or lay, in any store of a recording."""
+        row = self._one(
+            "SELECT 1 FROM recordings WHERE device = ? AND id = ? LIMIT 1", (device, str(recording))
+        )
+        return row is not None
 
     def totals(self, store: str, device: str | None = None) -> Mapping[State, int]:
         """Return how many recordings are in which state, of one device or of all."""
@@ -172,12 +197,12 @@ class Memory:
         )
         return dict.fromkeys(State, 0) | {State(row[0]): row[1] for row in rows}
 
-    def troubles(self, store: str) -> list[Told]:
-        """Return what is wrong in a store, the oldest first."""
+    def troubles(self, store: str, device: str | None = None) -> list[Told]:
+        """Return what is wrong in a store, of one device or of all, the oldest first."""
         rows = self._all(
             "SELECT device, subject, code, exit_code, words, since_ms FROM troubles WHERE store = ?"
-            " ORDER BY since_ms, device, subject, number",
-            (store,),
+            " AND (?2 IS NULL OR device = ?2) ORDER BY since_ms, device, subject, number",
+            (store, device),
         )
         return [
             Told(

@@ -4,22 +4,27 @@ A receipt that lies there already was given by another custodian, or by this one
 the work is done. If it does not, somebody put it there who may not; it stays, is told, and nothing is put
 over it: a second one would make it hard to see which came first.
 
+A custodian's key that was revoked counts for the receipts that the store had before that, by its own clock;
+in a folder anybody who may write sets the times, so that nothing proves it there.
+
 Conventions: a receipt counts if its signature fits, a root of ours lets its signer be a custodian at that
 time, and it is about this device, recording and site, with the objects in the recording's one folder.
-Where a store has versions the oldest that counts is read; the others are told.
+Where a store has versions the oldest that counts is read; the others are told, but for one that says the
+same: where a store does not refuse a name that is taken, two custodians may come at once.
 """
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
 from callseal.archive.bundles import read_version
+from callseal.archive.errors import NotCustodian
 from callseal.archive.identity import CustodianIdentity
 from callseal.archive.troubles import Code, Trouble, trouble
 from callseal.seal.durable import Step, no_step
-from callseal.seal.errors import ReceiptError, RemoteError
+from callseal.seal.errors import ReceiptError, RemoteError, UntrustedSigner
 from callseal.seal.keys import Role, TrustStore
 from callseal.seal.manifest import MANIFEST_NAME, SIGNATURE_NAME, Manifest
 from callseal.seal.receipt import MAX_SIZE_BYTES, Receipt, ReceiptObject, open_receipt, sign_receipt
@@ -44,6 +49,10 @@ class Given:
     def version(self, last: str) -> str:
         """Return the version of one object; it is one of `objects`."""
         return self.objects()[last].version
+
+    def says_the_same(self, other: "Given") -> bool:
+        """Tell whether both vouch for the same bytes in the same place, whoever signed them and when."""
+        return replace(self.receipt, received_at=other.receipt.received_at) == other.receipt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,19 +96,19 @@ class Receipts:
         name = receipt_name(device, recording, about)
         given: Given | None = None
         troubles: list[Trouble] = []
-        for version in self._versions(name):
+        for version, stored_at in self._versions(name):
             try:
                 data = read_version(self._store, name, version, MAX_SIZE_BYTES)
             except StoreMissing:
                 continue
             try:
-                found = check(data, device, recording, about or self._site, self._trust)
+                found = check(data, device, recording, about or self._site, self._trust, stored_at=stored_at)
             except RemoteError as problem:
                 troubles.append(trouble(Code.FORGED, f"{name}: {problem}", problem.exit_code))
                 continue
             if given is None:
                 given = found
-            elif found.data != given.data:
+            elif not found.says_the_same(given):
                 words = f"{name}: a second receipt, besides the first one that counts"
                 troubles.append(trouble(Code.FORGED, words))
         return Kept(given=given, troubles=tuple(troubles))
@@ -115,13 +124,20 @@ class Receipts:
     ) -> Kept:
         """Vouch for a recording that was read back; return what lies there then.
 
-        Raises StoreError; SealError for a receipt that could not be made.
+        Raises StoreError; NotCustodian where nobody would believe it; SealError for one that can't be made.
         """
+        at = to_milliseconds(now())
+        try:
+            self._trust.check(identity.chain, at=at, role=Role.CUSTODIAN)
+        except UntrustedSigner as problem:
+            # It would stand there for as long as its lock, and no other one could be put in its place.
+            words = f"this custodian can give no receipts any more: {problem}"
+            raise NotCustodian(words) from problem
         receipt = Receipt(
             id=manifest.id,
             device=manifest.device,
             site=self._site,
-            received_at=to_milliseconds(now()),
+            received_at=at,
             manifest=manifest_sha256,
             objects=objects,
         )
@@ -153,19 +169,29 @@ class Receipts:
             return False
         return True
 
-    def _versions(self, name: str) -> list[str]:
+    def _versions(self, name: str) -> list[tuple[str, datetime | None]]:
+        """Return the versions, the oldest first, and when the store took each, where that proves anything."""
         if not self._store.capabilities.versions:
-            return [""]
-        return [item.version for item in self._store.versions(name) if item.name == name]
+            return [("", None)]
+        there = self._store.versions(name)
+        return [(item.version, item.modified_at) for item in there if item.name == name]
 
 
-def check(data: bytes, device: str, recording: UUID, site: str, trust: TrustStore) -> Given:
-    """Return what a receipt's bytes say, if they count.
+def check(
+    data: bytes,
+    device: str,
+    recording: UUID,
+    site: str,
+    trust: TrustStore,
+    *,
+    stored_at: datetime | None = None,
+) -> Given:
+    """Return what a receipt's bytes say, if they count; `stored_at` is when a store took them, by its clock.
 
     Raises ReceiptError, SignatureError, UntrustedSigner.
     """
     receipt, chain = open_receipt(data)
-    trust.check(chain, at=receipt.received_at, role=Role.CUSTODIAN)
+    trust.check(chain, at=receipt.received_at, role=Role.CUSTODIAN, anchored_before=stored_at)
     if (receipt.device, receipt.id) != (device, recording):
         raise ReceiptError("the receipt of another recording")
     if receipt.site != site:

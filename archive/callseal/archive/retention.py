@@ -10,9 +10,9 @@ the store says of each object, read when it is done: so it can be repeated, brok
 two custodians at once. The memory says only when to look at which recording; a `survey` of the whole store,
 every `SURVEY_EVERY` and whenever the memory is new, finds what others received or decided, and what a crash
 left half done. A round looks at no more than `LOOKS_A_ROUND` recordings and passes over no more than
-`NAMES_A_ROUND` names; the next one goes on there, and that it falls behind is told. A store that can't protect
-objects is told of once. What is wrong with one recording stops no other; a store that does not answer ends the
-round. Where our clock and the store's differ (`store_clock`), nothing is done at all.
+`NAMES_A_ROUND` names; the next one goes on there, and where that is too slow it is told. A store that can't
+protect objects is told of once. What is wrong with one recording stops no other; a store that does not answer
+ends the round. Where our clock and the store's differ (`store_clock`), nothing is done at all.
 
 Not done here: destroying what may be destroyed.
 """
@@ -143,7 +143,8 @@ class Retention:
     """Keeps what lies in one store.
 
     `periods` is None where the settings say that the store protects nothing. Without a `memory` everything is
-    looked up each time. `clock` is asked before anything is done; else it is the store's.
+    looked up each time. `clock` is asked before anything is done; else it is the store's. `stopped` ends a
+    round between two recordings.
     """
 
     def __init__(
@@ -156,12 +157,14 @@ class Retention:
         now: Callable[[], datetime],
         memory: LockMemory | None = None,
         clock: Clock | None = None,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         self._store = store
         self._periods = periods if store.capabilities.lock else None
         self._now = now
         self._memory = memory if memory is not None else LockMemory()
         self._clock = clock if clock is not None else StoreClock(store)
+        self._stopped = stopped
         self._told = False
         self._surveying: Iterator[tuple[str, UUID] | None] | None = None
         self._survey_begun_at = EPOCH
@@ -219,7 +222,7 @@ class Retention:
                     silent = isinstance(one.problem, StoreUnreachable | StoreDenied)
                     yield one
                 failures = failures + 1 if silent else 0
-                if failures == MOST_FAILURES:
+                if failures == MOST_FAILURES or self._stopped():
                     return
         except StoreError as problem:  # of the survey's listing, which is begun again
             self._surveying = None
@@ -270,12 +273,10 @@ class Retention:
         for one in islice(due, left if self._surveying is None else left // 2):
             left -= 1
             yield one
-        passed = 0
-        for found in self._surveying or ():
+        for passed, found in enumerate(self._surveying or (), start=1):
             if found is not None:
                 left -= 1
                 yield found
-            passed += 1
             if not left or passed == NAMES_A_ROUND:
                 return
         if self._surveying is not None:

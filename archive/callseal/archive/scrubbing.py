@@ -11,6 +11,7 @@ altered is a trouble. Exit codes: 12 altered or gone, 13 and 14 a receipt that d
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -82,8 +83,9 @@ def scrub(store: Store, site: str, name: str, trust: TrustStore) -> Scrubbed:
     objects = size_bytes = 0
     troubles: list[Trouble] = []
     try:
-        data = read_version(store, name, _first(store, name), MAX_SIZE_BYTES)
-        given = check(data, device, recording, site, trust)
+        version, stored_at = _first(store, name)
+        data = read_version(store, name, version, MAX_SIZE_BYTES)
+        given = check(data, device, recording, site, trust, stored_at=stored_at)
     except StoreMissing:
         troubles.append(trouble(Code.GONE, f"{name}: the receipt is there no more"))
         items: tuple[ReceiptObject, ...] = ()
@@ -123,11 +125,15 @@ def _read_again(store: Store, item: ReceiptObject) -> tuple[int, str]:
     return size_bytes, ""
 
 
-def _first(store: Store, name: str) -> str:
-    """Return the oldest version of a receipt: what a thief put on top is for the next round to tell."""
+def _first(store: Store, name: str) -> tuple[str, datetime | None]:
+    """Return the oldest version of a receipt: what a thief put on top is for the next round to tell.
+
+    And when the store took it, where that proves anything.
+    """
     if not store.capabilities.versions:
-        return ""
-    return next((item.version for item in store.versions(name) if item.name == name), "")
+        return "", None
+    there = ((item.version, item.modified_at) for item in store.versions(name) if item.name == name)
+    return next(there, ("", None))
 
 
 def _receipts(store: Store) -> Iterator[str]:

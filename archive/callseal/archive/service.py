@@ -6,8 +6,8 @@ restart, and raised as alarms: one a store and code, with how many there are and
 
 Conventions: waits run on the monotonic clock, times in the status on the wall clock. The status lies in the
 folder ``status`` of the custodian's own. Alarms: ``store-unreachable``, ``store-denied``, ``store-refused``,
-``memory-failed``, and the codes of `troubles` and of the ledgers' findings. `stop` ends the service between
-two recordings; what was begun is finished next time, by whoever comes first.
+``memory-failed``, ``custodian-untrusted``, and the codes of `troubles` and of the ledgers' findings. `stop`
+ends the service between two recordings; what was begun is finished next time, by whoever comes first.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Final, cast
 import structlog
 
 from callseal.archive.custodian import State as RecordingState
-from callseal.archive.errors import ArchiveError, MemoryFailed
+from callseal.archive.errors import ArchiveError, MemoryFailed, NotCustodian
 from callseal.archive.lane import Lane
 from callseal.archive.memory import Memory, Told
 from callseal.archive.tools import Done, Site
@@ -48,6 +48,7 @@ PAUSE_S: Final = 1.0
 """Between two rounds at least: a store that tells of everything tells of our receipts too."""
 LONGEST_WAIT_S: Final = 600.0
 _MOST_DOUBLINGS: Final = 10
+_MAY_END: Final = frozenset({Code.WAITING.value, Code.NEVER_CAME.value})
 _FOLDER_MODE: Final = 0o700
 
 _LOG: Final[structlog.typing.FilteringBoundLogger] = structlog.get_logger()
@@ -87,8 +88,11 @@ def once(sites: Sequence[Site], make_lane: Callable[[Site], Lane], memory: Memor
     for site in sorted(sites, key=lambda site: site.filled):
         problem: StoreError | ArchiveError | None = None
         done = Done()
+        lane = make_lane(site)
         try:
-            done = make_lane(site).round()
+            done = lane.round()
+            while lane.unfinished:
+                done.add(lane.round())
         except (StoreError, ArchiveError) as failure:
             problem = failure
         rounds.append(
@@ -127,8 +131,9 @@ class Service:
         scan_s: float,
         incomplete: timedelta,
         stop: threading.Event,
+        ends: Callable[[], bool] = lambda: False,
     ) -> None:
-        """`make_lane` is called in the lane's own thread."""
+        """`make_lane` is called in the lane's own thread; `ends` is asked all the time, and sets `stop`."""
         self._sites = tuple(sites)
         self._make_lane = make_lane
         self._memory = memory
@@ -136,6 +141,7 @@ class Service:
         self._scan_s = scan_s
         self._incomplete = incomplete
         self._stop = stop
+        self._ends = ends
         self._lanes = {site.name: _Standing() for site in sites}
         self._lock = threading.Lock()
         self._bug: BaseException | None = None
@@ -160,6 +166,8 @@ class Service:
             thread.start()
         status_due_s = 0.0
         while not self._stop.wait(WAKE_EVERY_S):
+            if self._ends():
+                self._stop.set()
             if time.monotonic() >= status_due_s:
                 self._say(State.READY)
                 status_due_s = time.monotonic() + STATUS_EVERY_S
@@ -206,11 +214,8 @@ class Service:
             if standing.failing is not None:
                 _LOG.info(f"custodian.{standing.failing.code}.over", store=name)
             standing.failing, standing.failures = None, 0
-            standing.done.received += done.received
-            standing.done.copied += done.copied
-            standing.done.read_again += done.read_again
-            standing.done.read_again_bytes += done.read_again_bytes
-        return self._scan_s
+            standing.done.add(done)
+        return 0.0 if lane.unfinished else self._scan_s
 
     def _failed(self, name: str, problem: StoreError | ArchiveError) -> float:
         code = _code_of(problem)
@@ -279,11 +284,11 @@ class Service:
 def alarms_of(store: str, told: Sequence[Told], late_before: datetime) -> list[Alarm]:
     """Return the alarms for what is wrong in a store: one a code.
 
-    What only waits for something is an alarm once it was found before `late_before`.
+    What only waits for something, or may still come, is an alarm once it was found before `late_before`.
     """
     by_code: dict[str, list[Told]] = {}
     for item in told:
-        if item.trouble.code != Code.WAITING or item.since < late_before:
+        if item.trouble.code not in _MAY_END or item.since < late_before:
             by_code.setdefault(item.trouble.code, []).append(item)
     return [
         _alarm(
@@ -301,6 +306,8 @@ def _alarm(code: str, since: datetime, words: str) -> Alarm:
 
 
 def _code_of(problem: StoreError | ArchiveError) -> str:
+    if isinstance(problem, NotCustodian):
+        return "custodian-untrusted"
     if isinstance(problem, ArchiveError):
         return "memory-failed"
     if isinstance(problem, StoreUnreachable):

@@ -5,8 +5,8 @@ ten years too long, and one that is behind would let it end. So a small object i
 the store says that it took it is compared with ours. It lies where things are replaced all the time
 (``fleet/``), so that none of it stays.
 
-Conventions: differences below `TOLERANCE` matter to no protection. What was found holds for `HOLDS_FOR`, by our
-own clock: one that leaps further is looked at again. Which of the two is wrong can't be told from here.
+Conventions: differences below `TOLERANCE` matter to no protection. What was found holds for `HOLDS_FOR`, by
+our own clock: one that leaps further is looked at again. Which of the two is wrong can't be told from here.
 """
 
 from datetime import datetime, timedelta

@@ -21,6 +21,11 @@ class Site:
     filled: bool = False
 
 
+def full_scan_note(site: Site) -> str:
+    """Return the name under which is noted when a store was last looked through from its beginning."""
+    return f"full scan of {site.name}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What the settings say about rounds."""
@@ -39,6 +44,14 @@ class Done:
     read_again: int = 0
     read_again_bytes: int = 0
     full: bool = False
+
+    def add(self, more: "Done") -> None:
+        """Count what another round did too."""
+        self.received += more.received
+        self.copied += more.copied
+        self.read_again += more.read_again
+        self.read_again_bytes += more.read_again_bytes
+        self.full = self.full or more.full
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,8 +2,8 @@
 
 Conventions: a lane is made in the thread that runs it; what it keeps on the disk is not for several threads.
 In ``[custodian] path`` lie ``memory.sqlite3`` (`memory`), ``ledgers/<store>/`` (`continuity`),
-``retention-<store>.sqlite3`` (`lock_memory`) and ``status/``; sealed bytes on their way from one store to
-another are in files that begin with ``.copy-``.
+``retention-<store>.sqlite3`` (`lock_memory`), ``evidence-<store>.sqlite3`` (`evidence_memory`) and
+``status/``; sealed bytes on their way from one store to another are in files that begin with ``.copy-``.
 """
 
 import random
@@ -18,12 +18,15 @@ from cryptography import x509
 
 from callseal.archive.continuity import Continuity
 from callseal.archive.copying import remove_leftovers
+from callseal.archive.evidence_locks import EvidenceLocks, EvidenceRenewal
+from callseal.archive.evidence_memory import EvidenceMemory
 from callseal.archive.fleet import FleetWriter
 from callseal.archive.identity import CustodianIdentity
 from callseal.archive.lane import Lane
 from callseal.archive.lock_memory import LockMemory
 from callseal.archive.memory import Memory
 from callseal.archive.retention import Renewal, Retention
+from callseal.archive.store_clock import StoreClock
 from callseal.archive.term import periods_of
 from callseal.archive.tools import Limits, Site, Tools
 from callseal.archive.troubles import Trouble, of_retention
@@ -51,8 +54,9 @@ class Trusted:
 class RetentionKeeper:
     """Protects what is received in one store; logs what was done, and hands on what is wrong."""
 
-    def __init__(self, retention: Retention, store: str) -> None:
+    def __init__(self, retention: Retention, evidence: EvidenceLocks, store: str) -> None:
         self._retention = retention
+        self._evidence = evidence
         self._store = store
 
     def received(self, receipt: Receipt, manifest: Manifest) -> tuple[Trouble, ...]:
@@ -60,10 +64,10 @@ class RetentionKeeper:
         return self._told(self._retention.received(receipt, manifest))
 
     def renew(self, now: datetime) -> tuple[Trouble, ...]:
-        """Extend whatever is due."""
-        return self._told(self._retention.renew(now))
+        """Extend what is due, as much as one round may: of recordings, and of what proves them."""
+        return (*self._told(self._retention.renew(now)), *self._told(self._evidence.renew(now)))
 
-    def _told(self, renewals: Iterable[Renewal]) -> tuple[Trouble, ...]:
+    def _told(self, renewals: Iterable[Renewal | EvidenceRenewal]) -> tuple[Trouble, ...]:
         found = []
         for renewal in renewals:
             log = _LOG.warning if renewal.exit_code else _LOG.info
@@ -118,17 +122,29 @@ class Workshop:
             late_after=timedelta(seconds=custodian.heartbeat_late_s),
             tsa_roots=self._trusted.stamp_roots,
         )
+        recordings, periods = LockMemory.for_store(custodian.path, site.name), periods_of(settings, custodian)
+        clock = StoreClock(site.store)
         retention = Retention(
             site.store,
             self._trusted.trust,
             shipped_terms(),
-            periods=periods_of(settings, custodian),
+            periods=periods,
             now=now,
-            memory=LockMemory.for_store(custodian.path, site.name),
+            memory=recordings,
+            clock=clock,
+            stopped=self._tools.stopped,
+        )
+        evidence = EvidenceLocks(
+            site.store,
+            recordings,
+            periods=periods,
+            memory=EvidenceMemory.for_store(custodian.path, site.name),
+            clock=clock,
+            stopped=self._tools.stopped,
         )
         fleet = FleetWriter(site.store, self._tools.identity.key, self._tools.identity.chain, now)
-        keeper = RetentionKeeper(retention, site.name)
-        return Lane(site, self.sites, continuity, self._tools, keeper=keeper, board=fleet)
+        keeper = RetentionKeeper(retention, evidence, site.name)
+        return Lane(site, self.sites, continuity, self._tools, keeper=keeper, board=fleet, clock=clock)
 
 
 def limits_of(custodian: Custodian) -> Limits:

@@ -29,6 +29,7 @@ from callseal.seal.verify import NOT_CHECKED
 from callseal.seal.verify.reading import fetch, why
 from callseal.store.errors import StoreError, StoreUnreachable
 from callseal.store.names import ACCESS, parse_access_name
+from callseal.store.probe_names import is_probe_name
 
 JSON_TYPE: Final = "callseal-access-list/1"
 _MANY: Final = 3
@@ -117,7 +118,8 @@ def _rows(place: StorePlace, asked: Asked, strangers: list[str], progress: Count
             progress(place.name, number)
         parsed = parse_access_name(item.name)
         if parsed is None:
-            strangers.append(f"{place.name}: {item.name}")
+            if not is_probe_name(item.name):
+                strangers.append(f"{place.name}: {item.name}")
             continue
         day, record = parsed
         if asked.until is not None and day > asked.until.astimezone(UTC).date():

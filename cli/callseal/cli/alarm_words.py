@@ -63,6 +63,8 @@ MEANINGS: Final[Mapping[str, Meaning]] = MappingProxyType(
         "queue-failed": _warning(mark("What was sent can't be noted on the disk.")),
         "receipt-refused": _critical(mark("A receipt does not count.")),
         "receipt-late": _warning(mark("Receipts are late: is the custodian running?")),
+        "upload-stuck": _warning(mark("A recording is tried again and again, and can't be sent.")),
+        "not-cleared": _warning(mark("A local copy can't be deleted, though all its receipts are there.")),
         "watch-failed": _warning(mark("New recordings are noticed late.")),
         # The custodian.
         "memory-failed": _warning(mark("The custodian can't remember what it has done.")),
@@ -76,6 +78,15 @@ MEANINGS: Final[Mapping[str, Meaning]] = MappingProxyType(
         "object-hidden": _critical(mark("Somebody tried to delete a stored object.")),
         "object-gone": _critical(mark("A stored object is gone, though it was received.")),
         "receipt-forged": _critical(mark("A receipt in a store is forged.")),
+        "retention-clocks-differ": _critical(
+            mark("The clocks of the custodian and a store differ: no protection is extended.")
+        ),
+        "retention-failed": _warning(mark("The protection of recordings can't be extended.")),
+        "retention-late": _warning(mark("Protections of recordings are renewed too slowly.")),
+        "retention-missing": _critical(mark("What belongs to a stored recording is gone.")),
+        "retention-refused": _critical(mark("A decision about keeping a recording does not count.")),
+        "evidence-failed": _warning(mark("The protection of what proves recordings can't be extended.")),
+        "evidence-late": _warning(mark("Protections of what proves recordings are renewed too slowly.")),
         "copy-failed": _warning(mark("Recordings can't be copied to another store.")),
         "ledger-not-copied": _warning(mark("A part of a ledger was not copied.")),
         "ledger-heartbeat-late": _warning(mark("A device has been silent for too long.")),

@@ -11,12 +11,15 @@ exit_code, words, since``.
 
 Conventions: ``--once`` ends with the gravest of what is wrong: 12 altered, 13 bad signature, 14 signer
 untrusted, 15 not everything could be checked yet, 20 a store can't be reached, 21 it refuses. The service
-ends with 0 when it is told to stop; without a certificate of its role neither starts (78, 14).
+ends with 0 when it is told to stop; without a certificate of its role neither starts (78, 14). Roots,
+revocation list and certificate are read again when one of the files changes; a custodian that was revoked
+ends so (14).
 """
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final
@@ -30,7 +33,7 @@ from callseal.archive.service import Round, Service
 from callseal.archive.wiring import Trusted, Workshop, limits_of
 from callseal.cli import device_files, options, output
 from callseal.cli.commands import add
-from callseal.cli.disk import is_there, readable
+from callseal.cli.disk import is_there, readable, stamp_of
 from callseal.cli.errors import UsageFault
 from callseal.cli.i18n import _
 from callseal.cli.output import JsonValue
@@ -102,20 +105,37 @@ def _custodian(
     if not settings.stores:
         raise UsageFault(_("the settings name no store"))
     logs.configure(settings.log)
-    trusted = _trusted(settings)
-    who = identity.load(
-        custodian.key_file, custodian.certificate_file, trusted.trust, datetime.now(UTC), env=os.environ
-    )
-    stop = threading.Event()
-    with Memory(custodian.path) as memory:
-        workshop = Workshop(
-            custodian, settings.stores, who, trusted=trusted, memory=memory, stopped=stop.is_set
-        )
-        if once:
+    if once:
+        with _working(settings, custodian, lambda: False) as (workshop, memory):
             rounds = service.once(workshop.sites, workshop.lane, memory)
-            _show(rounds, json_=json_)
-            raise typer.Exit(_gravest(rounds))
-        service.stop_on_signals(stop)
+        _show(rounds, json_=json_)
+        raise typer.Exit(_gravest(rounds))
+    told = threading.Event()
+    service.stop_on_signals(told)
+    while not told.is_set():
+        _serve(settings, custodian, told)
+
+
+def _serve(settings: Settings, custodian: Custodian, told: threading.Event) -> None:
+    """Run the service until it is told to stop, or whom it may believe is another question.
+
+    A device or this custodian itself may be revoked at any time: then all is read and judged anew.
+    """
+    trust = settings.trust
+    files = (
+        trust.roots_file,
+        trust.revocations_file,
+        trust.stamp_roots_file,
+        custodian.key_file,
+        custodian.certificate_file,
+    )
+    seen = [stamp_of(path) for path in files]
+    stop = threading.Event()
+
+    def ends() -> bool:
+        return told.is_set() or [stamp_of(path) for path in files] != seen
+
+    with _working(settings, custodian, stop.is_set) as (workshop, memory):
         Service(
             workshop.sites,
             workshop.lane,
@@ -124,7 +144,24 @@ def _custodian(
             scan_s=custodian.scan_s,
             incomplete=limits_of(custodian).incomplete,
             stop=stop,
+            ends=ends,
         ).run()
+
+
+@contextmanager
+def _working(
+    settings: Settings, custodian: Custodian, stopped: Callable[[], bool]
+) -> Iterator[tuple[Workshop, Memory]]:
+    """Give what lanes are made of, and the memory; keys, certificates and lists are read now."""
+    trusted = _trusted(settings)
+    who = identity.load(
+        custodian.key_file, custodian.certificate_file, trusted.trust, datetime.now(UTC), env=os.environ
+    )
+    with Memory(custodian.path) as memory:
+        yield (
+            Workshop(custodian, settings.stores, who, trusted=trusted, memory=memory, stopped=stopped),
+            memory,
+        )
 
 
 def _trusted(settings: Settings) -> Trusted:

@@ -32,3 +32,12 @@ def is_there(path: Path) -> bool:
     """Tell whether there is anything of that name; UsageFault where the disk does not tell."""
     with readable(path):
         return path.exists()
+
+
+def stamp_of(path: Path) -> object:
+    """Return what changes when a file is written or replaced; None where there is none to be seen."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino, found.st_ctime_ns

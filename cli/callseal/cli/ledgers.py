@@ -9,19 +9,22 @@ What can't be read is an OSError. This module touches files.
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 from uuid import UUID
 
 from callseal.cli.counting import EVERY, Counted, unseen
+from callseal.cli.versions import VersionReader
 from callseal.seal.errors import LedgerError
 from callseal.seal.ledger.checkpoint import MAX_NOTE_BYTES, parse_checkpoint
 from callseal.seal.ledger.recovery import MAX_SEGMENT_BYTES
 from callseal.seal.receipt import MAX_SIZE_BYTES as MAX_RECEIPT_BYTES
 from callseal.seal.stamp import MAX_STAMP_BYTES
 from callseal.seal.verify import LedgerCopy, ObjectReader
-from callseal.seal.verify.reading import fetch, open_file, read_up_to
+from callseal.seal.verify.reading import ListedObject, fetch, open_file, read_up_to
 from callseal.seal.verify.segments import device_of
+from callseal.store.interface import ObjectInfo
 from callseal.store.names import (
     LEDGER,
     RECEIPTS,
@@ -32,6 +35,7 @@ from callseal.store.names import (
     parse_stamp_name,
     stamp_name,
 )
+from callseal.store.probe_names import is_probe_name
 
 _SEGMENT: Final = re.compile(r"(0|[1-9][0-9]{0,15})\.jsonl")
 _STAMP: Final = re.compile(r"([1-9][0-9]{0,15})\.tsr")
@@ -57,10 +61,11 @@ class Proofs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Receipt:
-    """A receipt that lies in a store."""
+    """A receipt that lies in a store; `stored_at` as in `seal.verify.receipts.Stored`."""
 
     name: str
     reader: ObjectReader
+    stored_at: datetime | None = None
 
     def read(self) -> bytes:
         """Return its bytes, up to one more than the limit, which its reader then refuses."""
@@ -140,7 +145,8 @@ def in_store(
     ledgers: dict[str, StoredLedger] = {}
     receipts: dict[tuple[str, UUID], Receipt] = {}
     strangers: list[str] = []
-    for number, name in enumerate(_proving(reader, about)):
+    for number, item in enumerate(_proving(reader, about)):
+        name = item.name
         if number % EVERY == 0:
             progress(place, number)
         segment, stamp, receipt = parse_ledger_name(name), parse_stamp_name(name), parse_receipt_site(name)
@@ -149,10 +155,10 @@ def in_store(
         elif stamp is not None:
             _stored(ledgers, stamp[0], reader, place).sizes.append(stamp[1])
         elif receipt is None:
-            strangers.append(name)
+            strangers += [] if is_probe_name(name) else [name]
         elif not receipt[2]:
             # One that names a site is about what lies in another store.
-            receipts[receipt[:2]] = Receipt(name=name, reader=reader)
+            receipts[receipt[:2]] = Receipt(name=name, reader=reader, stored_at=_stored_at(reader, item))
     for ledger in ledgers.values():
         # A listing is in the order of the names, not of the numbers.
         ledger.numbers.sort()
@@ -161,8 +167,8 @@ def in_store(
     return Proofs(ledgers=copies, receipts=receipts, strangers=tuple(strangers))
 
 
-def _proving(reader: ObjectReader, about: Sequence[About] | None) -> Iterator[str]:
-    """Yield the names of what proves recordings."""
+def _proving(reader: ObjectReader, about: Sequence[About] | None) -> Iterator[ListedObject]:
+    """Yield what proves recordings, as it is listed."""
     if about is None:
         prefixes: Iterable[str] = (LEDGER, STAMPS, RECEIPTS)
     else:
@@ -172,7 +178,17 @@ def _proving(reader: ObjectReader, about: Sequence[About] | None) -> Iterator[st
             *sorted({f"{RECEIPTS}{one.device}/{one.recording}." for one in about}),
         )
     for prefix in prefixes:
-        yield from (item.name for item in reader.list(prefix))
+        yield from reader.list(prefix)
+
+
+def _stored_at(reader: ObjectReader, item: ListedObject) -> datetime | None:
+    """Return when a store took a receipt, None where anybody else could have set that time, as in a folder.
+
+    Of several versions it is the newest one's: the one that is read is as old at least.
+    """
+    if not isinstance(reader, VersionReader) or not isinstance(item, ObjectInfo):
+        return None
+    return item.modified_at
 
 
 def in_spool(folder: Path, place: str) -> Proofs:

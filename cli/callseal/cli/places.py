@@ -40,6 +40,7 @@ from callseal.store.errors import StoreError
 from callseal.store.interface import Store
 from callseal.store.names import RECORDINGS, device_prefix, parse_recording_name
 from callseal.store.opening import open_store
+from callseal.store.probe_names import is_probe_name
 
 SPOOL: Final = "spool"
 
@@ -143,7 +144,7 @@ class StorePlace:
         # A listing is sorted, so that the objects of one recording stand together.
         for recording, found in groupby(self._counted(names, progress), _recording):
             if recording is None:
-                strangers += found
+                strangers += (name for name in found if not is_probe_name(name))
                 continue
             recording_id, prefix = recording
             complete = prefix + MANIFEST_NAME in set(found)

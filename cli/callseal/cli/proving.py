@@ -39,6 +39,7 @@ from callseal.seal.verify import (
 from callseal.seal.verify.findings import unchecked
 from callseal.seal.verify.presence import ARRIVAL
 from callseal.seal.verify.reading import fetch, why
+from callseal.seal.verify.receipts import Stored
 from callseal.store.errors import StoreError
 from callseal.store.names import parse_recording_name
 
@@ -141,10 +142,10 @@ class Proof:
         """Return a device's ledger, None if it is not at hand."""
         return self.device(device).ledger if self.gathered.ledgers.get(device) else None
 
-    def receipts(self, device: str, recording: UUID) -> Iterator[tuple[str, bytes]]:
-        """Yield the receipts for a recording, each with its name. Raises OSError."""
+    def receipts(self, device: str, recording: UUID) -> Iterator[Stored]:
+        """Yield the receipts for a recording. Raises OSError."""
         for receipt in self.gathered.receipts.get((device, recording), ()):
-            yield receipt.name, receipt.read()
+            yield Stored(name=receipt.name, data=receipt.read(), stored_at=receipt.stored_at)
 
     def recording(self, copy: Copy, *, named: bool) -> Report:
         """Return what is found of one copy of a recording."""
@@ -165,7 +166,8 @@ class Proof:
                 continue
             for receipt in receipts:
                 try:
-                    vouched.append(Vouched(id=recording, name=receipt.name, data=receipt.read()))
+                    data, stored_at = receipt.read(), receipt.stored_at
+                    vouched.append(Vouched(id=recording, name=receipt.name, data=data, stored_at=stored_at))
                 except OSError as problem:
                     unread.append(unchecked(receipt.name, Check.RECEIPT, f"can't be read: {why(problem)}"))
         found = verify_presence(self.ledger(device), vouched, here, self.trust, settled_before=now - ARRIVAL)

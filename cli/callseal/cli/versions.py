@@ -20,6 +20,8 @@ alteration, and not avoided.
 import re
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
+from itertools import groupby
+from operator import attrgetter
 from typing import BinaryIO, Final, Protocol, runtime_checkable
 
 from callseal.seal.errors import RemoteError
@@ -109,11 +111,10 @@ class VersionReader:
 
     def _all(self, prefix: str, after: str) -> Iterator[ObjectInfo]:
         """Yield the oldest version of whatever was ever there: hiding a record undoes no access."""
-        before = after
-        for item in self._store.versions(prefix):
-            if item.name > before:
-                before = item.name
-                yield item
+        # A store's order is not always that of the names: only that the versions of a name stand together.
+        for name, versions in groupby(self._store.versions(prefix), attrgetter("name")):
+            if name > after:
+                yield next(versions)
 
     def _chosen(self, name: str) -> ObjectInfo | None:
         """Return the version to read; None where none is known, so that a plain read tells what is wrong."""
@@ -169,11 +170,18 @@ class VersionReader:
 
     def _received(self, recording: RecordingName) -> dict[str, str]:
         """Return the versions that a trusted custodian vouches for, by name; none without such a receipt."""
+        name = receipt_name(recording.device, recording.id)
+        chosen = self._chosen(name)
         try:
-            with self.get(receipt_name(recording.device, recording.id)) as file:
+            with self._store.get(name, None if chosen is None else chosen.version) as file:
                 data = read_up_to(file, MAX_RECEIPT_BYTES + 1)
             receipt, chain = open_receipt(data)
-            self._trust.check(chain, at=receipt.received_at, role=Role.CUSTODIAN)
+            self._trust.check(
+                chain,
+                at=receipt.received_at,
+                role=Role.CUSTODIAN,
+                anchored_before=None if chosen is None else chosen.modified_at,
+            )
         except (StoreMissing, StoreDenied, RemoteError):
             return {}
         if (receipt.id, receipt.device) != (recording.id, recording.device):

@@ -9,10 +9,11 @@ files deleted. What a crash leaves in ``removing/`` is nobody's recording any mo
 the next start. Whether a recording may go is not decided here.
 
 Conventions: only who holds the spool's lock as its uploader may remove. What lies in ``removing/`` and is not
-named by an id is left alone. All errors of the disk are SpoolError; the same call may be made again, and
-carries on.
+named by an id is left alone. A link is no recording: what it leads to lies elsewhere and is never touched.
+All errors of the disk are SpoolError; the same call may be made again, and carries on.
 """
 
+import stat
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -28,13 +29,17 @@ UPLOADER: Final = "uploader"
 def remove(spool: Spool, bundle: Bundle, *, step: Step = no_step) -> None:
     """Delete a recording of ``ready/``; `step` hears the name of each step before it is taken.
 
-    SpoolError if it is not there, if another of the same id is being removed, or if the disk refuses.
+    SpoolError if it is not there, if it is a link, if another of the same id is being removed, or if the disk
+    refuses.
     """
     _check_lock(spool)
     target = spool.removing_path / str(bundle.id)
+    source = spool.ready_path / target.name
     try:
+        if not stat.S_ISDIR(source.lstat().st_mode):
+            raise SpoolError(f"{source}: not a folder of its own (a link is none): nothing was deleted")
         step("move to removing")
-        (spool.ready_path / target.name).rename(target)
+        source.rename(target)
         step("sync ready")
         durable.sync_folder(spool.ready_path)
         _delete(spool, target, step)
@@ -71,11 +76,15 @@ def finish(spool: Spool, *, step: Step = no_step) -> list[UUID]:
 def _delete(spool: Spool, path: Path, step: Step) -> None:
     step("sync removing")
     durable.sync_folder(spool.removing_path)
-    for item in sorted(path.iterdir()):
-        step(f"remove {item.name}")
-        item.unlink()
-    step("remove folder")
-    path.rmdir()
+    if path.is_symlink():
+        step("remove link")
+        path.unlink()
+    else:
+        for item in sorted(path.iterdir()):
+            step(f"remove {item.name}")
+            item.unlink()
+        step("remove folder")
+        path.rmdir()
     step("sync removing again")
     durable.sync_folder(spool.removing_path)
 

@@ -100,8 +100,16 @@ class Bundle:
 
     def _read(self, name: str, limit_bytes: int) -> bytes:
         path = self.path / name
-        with _disk(path), path.open("rb") as file:
-            return file.read(limit_bytes + 1)
+        with _disk(path):
+            # A pipe under that name would keep its reader waiting for ever.
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    raise SpoolError(f"{path}: not a file")
+                with os.fdopen(descriptor, "rb", closefd=False) as file:
+                    return file.read(limit_bytes + 1)
+            finally:
+                os.close(descriptor)
 
 
 class OpenBundle:

@@ -35,7 +35,7 @@ class Capabilities:
     """The store compares a hash given with the bytes that it received."""
 
     max_object_size_bytes: int | None
-    """The largest object; None where only the disk sets a limit."""
+    """The largest object that goes in one request; None where only the disk sets a limit."""
 
     holds: bool = False
     """Objects can be protected from deletion until somebody says otherwise."""

@@ -31,7 +31,9 @@ def open_store(
     from callseal.store.s3 import CAPABILITIES, S3Store  # noqa: PLC0415
 
     locks = item.lock != "none"
-    capabilities = dataclasses.replace(CAPABILITIES, lock=locks, holds=locks)
+    capabilities = dataclasses.replace(
+        CAPABILITIES, exclusive_put=item.conditional_put, lock=locks, holds=locks
+    )
     return S3Store(item, profile=profile, connections=connections, capabilities=capabilities)
 
 

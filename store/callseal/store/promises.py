@@ -10,6 +10,7 @@ destroy comes last. `code` is stable.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Final, TypeAlias
 
 from callseal.config.central import S3Store
@@ -191,9 +192,9 @@ def _destruction(item: S3Store, *, administrator: bool) -> Iterator[Row]:
     # These have the right to change locks: only the lock itself stands in their way.
     owners = (_CUSTODIAN, _ADMINISTRATOR) if administrator else (_CUSTODIAN,)
     for who in owners if strict else owners[:1] if locked else ():
-        yield _must_withstand(who, "shortens-lock", _shortens(who), by_right=False)
+        yield _must_withstand(who, "shortens-lock", _shortens(who), by_right=False, able=_extends(who))
         if strict:
-            yield _must_withstand(who, "weakens-lock", _weakens(who), by_right=False)
+            yield _must_withstand(who, "weakens-lock", _weakens(who), by_right=False, able=_extends(who))
     for who in (_AGENT, _CUSTODIAN, _SUPERVISOR):
         yield _must_not(who, "deletes-any-version", _deletes_nothing(who))
         hides = _on_own(who, "DeleteObject")
@@ -201,11 +202,12 @@ def _destruction(item: S3Store, *, administrator: bool) -> Iterator[Row]:
         yield _must_withstand(who, "deletes", _deletes(who), by_right=True, needs=Needs.VERSION)
         bypass = _deletes(who, bypass=True)
         yield _must_withstand(who, "deletes-past-lock", bypass, by_right=True, needs=Needs.VERSION)
+    admin, able = _ADMINISTRATOR, _deletes_nothing(_ADMINISTRATOR)
     if administrator and locked:
-        yield _must_withstand(_ADMINISTRATOR, "deletes", _deletes(_ADMINISTRATOR), by_right=False)
+        yield _must_withstand(admin, "deletes", _deletes(admin), by_right=False, able=able)
     if administrator and strict:
-        bypass = _deletes(_ADMINISTRATOR, bypass=True)
-        yield _must_withstand(_ADMINISTRATOR, "deletes-past-lock", bypass, by_right=False)
+        bypass = _deletes(admin, bypass=True)
+        yield _must_withstand(admin, "deletes-past-lock", bypass, by_right=False, able=able)
 
 
 def _reads_all(who: Party) -> Iterator[Row]:
@@ -302,11 +304,23 @@ def _must_not(who: Party, code: str, ask: Asking, needs: Needs = Needs.NOTHING) 
     )
 
 
-def _must_withstand(who: Party, code: str, ask: Asking, *, by_right: bool, needs: Needs = Needs.LOCK) -> Row:
+def _must_withstand(
+    who: Party,
+    code: str,
+    ask: Asking,
+    *,
+    by_right: bool,
+    able: Asking | None = None,
+    needs: Needs = Needs.LOCK,
+) -> Row:
+    def attempt(one: Trial) -> Verdict:
+        shown = None if able is None else partial(able, one)
+        return one.withstands(lambda: ask(one), by_right=by_right, able=shown)
+
     return Row(
         party=who,
         code=code,
         expected=Expected.REFUSED,
-        attempt=lambda one: one.withstands(lambda: ask(one), by_right=by_right),
+        attempt=attempt,
         needs=needs,
     )

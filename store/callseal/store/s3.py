@@ -64,6 +64,12 @@ class _Encryption(TypedDict, total=False):
     SSEKMSKeyId: str
 
 
+_ENCRYPTION_HEADERS: Final = {
+    "ServerSideEncryption": "x-amz-server-side-encryption",
+    "SSEKMSKeyId": "x-amz-server-side-encryption-aws-kms-key-id",
+}
+
+
 class S3Store:
     """A bucket as the settings name it: all of `interface` but `Watched`. For any number of threads.
 
@@ -89,6 +95,9 @@ class S3Store:
             self._encryption["ServerSideEncryption"] = settings.sse
         if settings.sse == "aws:kms" and settings.kms_key:
             self._encryption["SSEKMSKeyId"] = settings.kms_key
+        self._encryption_headers = {
+            _ENCRYPTION_HEADERS[name]: str(value) for name, value in self._encryption.items()
+        }
 
     def put(self, name: str, content: Content, sha256: bytes, *, pace: Pace = unpaced) -> str:
         """Store a file, or bytes, by one request; see `interface.StoreWriter`."""
@@ -132,19 +141,9 @@ class S3Store:
         bucket, key = self._buckets.place(name)
         with (
             opened_body(source, sha256, pace=pace, span=span) as body,
-            self._buckets.asking(name, body) as client,
+            self._buckets.putting(name, body) as puts,
         ):
-            answer = client.upload_part(
-                Bucket=bucket,
-                Key=key,
-                UploadId=upload,
-                PartNumber=number,
-                # A blob to botocore is whatever can be read, sought and told the length of.
-                Body=body,  # type: ignore[arg-type]
-                ContentLength=span.size_bytes,
-                ChecksumSHA256=_base64(sha256),
-            )
-            tag = answer["ETag"]
+            tag = puts.put_part(bucket, key, body, sha256, upload=upload, number=number)
         return Part(number=number, tag=tag, sha256=sha256, size_bytes=span.size_bytes)
 
     def end_parts(self, name: str, upload: str, parts: Sequence[Part]) -> str:
@@ -236,19 +235,11 @@ class S3Store:
         s3_keeping.hold(self._buckets, name, version, on=on)
 
     def _put(self, name: str, content: Content, sha256: bytes, pace: Pace, *, exclusive: bool) -> str:
-        condition: dict[str, Any] = {"IfNoneMatch": "*"} if exclusive else {}
+        condition = {"If-None-Match": "*"} if exclusive else {}
         bucket, key = self._buckets.place(name)
-        with opened_body(content, sha256, pace=pace) as body, self._buckets.asking(name, body) as client:
-            answer = client.put_object(
-                Bucket=bucket,
-                Key=key,
-                Body=body,  # type: ignore[arg-type]  # as in `put_part`
-                ContentLength=len(body),
-                ChecksumSHA256=_base64(sha256),
-                **condition,
-                **self._encryption,
-            )
-            return _version(answer)
+        with opened_body(content, sha256, pace=pace) as body, self._buckets.putting(name, body) as puts:
+            more = {**condition, **self._encryption_headers}
+            return puts.put(bucket, key, body, sha256, more) or NULL_VERSION
 
     def _get(self, name: str, version: str | None) -> "GetObjectOutputTypeDef":
         bucket, key = self._buckets.place(name)

@@ -1,8 +1,8 @@
 """What goes to an S3 store and what comes from it: bodies that are paced, hashed and counted on the way.
 
-A body that is sent is read twice: once for the signature, at once, and once onto the wire, as fast as `Pace`
-lets it. Only the second reading is paced, and it is hashed again: if the file was changed in between, its
-last piece is never handed out, so that the store gets fewer bytes than it was promised and keeps nothing.
+A body is read once, onto the wire, as fast as `Pace` lets it: its hash is known, and signed. It is hashed on
+the way: if the file was changed meanwhile, its last piece is never handed out, so that the store gets fewer
+bytes than it was promised and keeps nothing.
 
 A store may refuse a large body before it is sent (`EXPECT_SIZE_BYTES`). It is then still read, and paced,
 though nothing goes out: the connection does not tell.
@@ -25,7 +25,6 @@ from callseal.store.interface import Content, Pace, Span
 from callseal.store.s3_errors import REMOTE_ERRORS, translate
 
 if TYPE_CHECKING:
-    from botocore.awsrequest import AWSPreparedRequest
     from botocore.response import StreamingBody
 
 PIECE_SIZE_BYTES: Final = 64 * 1024
@@ -43,7 +42,10 @@ _BUFFER_SIZE_BYTES: Final = 256 * 1024
 
 
 class SentBody:
-    """`span` of an open file, on its way; the bytes must have that SHA-256. Used once, by one thread."""
+    """`span` of an open file, on its way in pieces; the bytes must have that SHA-256. Used once.
+
+    It has no `read`, so that the connection takes the pieces as they are.
+    """
 
     def __init__(self, file: BinaryIO, span: Span, sha256: bytes, *, pace: Pace, what: str) -> None:
         self._file = file
@@ -51,58 +53,31 @@ class SentBody:
         self._sha256 = sha256
         self._pace = pace
         self._what = what
-        self._position = 0
-        self._digest = hashlib.sha256()
-        self._is_sending = False
-        self.problem: BaseException | None = None
+        self.problem: Exception | None = None
 
     def __len__(self) -> int:
         return self._span.size_bytes
 
-    def begin_sending(self) -> None:
-        """Say that from now on what is read goes over the wire, from the first byte on."""
-        self.seek(0)
-        self._is_sending = True
-
-    def tell(self) -> int:
-        """Return the position."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Go to a position; while sending only to the first, to send it all again."""
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: len(self)}[whence]
-        self._position = base + offset
-        self._file.seek(self._span.offset_bytes + self._position)
-        if self._position == 0:
-            self._digest = hashlib.sha256()
-        return self._position
-
-    def read(self, size_bytes: int | None = None) -> bytes:
-        """Return the next bytes; raises SourceAltered, and what `Pace` raises."""
-        left_bytes = len(self) - self._position
-        wanted = left_bytes if size_bytes is None or size_bytes < 0 else min(size_bytes, left_bytes)
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the pieces; raises SourceAltered instead of the last one, and what `Pace` raises."""
         try:
-            return self._sent(wanted) if self._is_sending else self._peeked(wanted)
-        except BaseException as problem:
+            yield from self._pieces()
+        except Exception as problem:
             self.problem = problem
             raise
 
-    def _peeked(self, size_bytes: int) -> bytes:
-        data = _read(self._file, size_bytes, self._what)
-        self._position += len(data)
-        return data
-
-    def _sent(self, size_bytes: int) -> bytes:
-        if not size_bytes:
-            return b""
-        for let_go in range(0, size_bytes, PIECE_SIZE_BYTES):
-            self._pace(min(PIECE_SIZE_BYTES, size_bytes - let_go))
-        data = self._peeked(size_bytes)
-        self._digest.update(data)
-        is_whole = self._position == len(self) and self._digest.digest() == self._sha256
-        if len(data) < size_bytes or (self._position == len(self) and not is_whole):
-            raise altered(self._what)
-        return data
+    def _pieces(self) -> Iterator[bytes]:
+        digest, left_bytes = hashlib.sha256(), len(self)
+        _seek(self._file, self._span.offset_bytes, self._what)
+        while left_bytes:
+            size_bytes = min(PIECE_SIZE_BYTES, left_bytes)
+            self._pace(size_bytes)
+            data = _read(self._file, size_bytes, self._what)
+            digest.update(data)
+            left_bytes -= size_bytes
+            if len(data) < size_bytes or (not left_bytes and digest.digest() != self._sha256):
+                raise altered(self._what)
+            yield data
 
 
 @contextlib.contextmanager
@@ -117,25 +92,15 @@ def opened_body(
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(_open(content))
         whole = span or Span(offset_bytes=0, size_bytes=_size(file, what))
-        body = SentBody(file, whole, sha256, pace=pace, what=what)
-        body.seek(0)
-        if len(body) <= PIECE_SIZE_BYTES:
-            data = body.read()
-            if len(data) < len(body) or hashlib.sha256(data).digest() != sha256:
-                raise altered(what)
-            pace(len(data))
-            yield data
-        else:
-            yield body
-
-
-def begin_sending(request: "AWSPreparedRequest", **_more: object) -> None:
-    """Be told by botocore (event ``before-send``) that a request, signed, is about to go."""
-    body = request.body
-    if isinstance(body, SentBody):
-        body.begin_sending()
-        if len(body) <= EXPECT_SIZE_BYTES and "Expect" in request.headers:
-            del request.headers["Expect"]
+        if whole.size_bytes > PIECE_SIZE_BYTES:
+            yield SentBody(file, whole, sha256, pace=pace, what=what)
+            return
+        _seek(file, whole.offset_bytes, what)
+        data = _read(file, whole.size_bytes, what)
+        if len(data) < whole.size_bytes or hashlib.sha256(data).digest() != sha256:
+            raise altered(what)
+        pace(len(data))
+        yield data
 
 
 def file_sha256(file: BinaryIO) -> bytes:
@@ -214,6 +179,13 @@ def _size(file: BinaryIO, what: str) -> int:
         return file.seek(0, os.SEEK_END)
     except OSError as problem:
         raise SourceAltered(f"{what}: not a file that can be sent") from problem
+
+
+def _seek(file: BinaryIO, offset_bytes: int, what: str) -> None:
+    try:
+        file.seek(offset_bytes)
+    except OSError as problem:
+        raise SourceAltered(f"{what}: can't be read: {problem.strerror}") from problem
 
 
 def _read(file: BinaryIO, size_bytes: int, what: str) -> bytes:

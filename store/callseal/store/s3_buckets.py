@@ -12,8 +12,9 @@ from callseal.config import central
 from callseal.store.errors import StoreError
 from callseal.store.names import FLEET
 from callseal.store.s3_bodies import SentBody
-from callseal.store.s3_client import CONNECTIONS, Clients, Clock
+from callseal.store.s3_client import CONNECTIONS, Access, Clients, Clock
 from callseal.store.s3_errors import REMOTE_ERRORS, is_about_credentials, translate
+from callseal.store.s3_puts import Puts
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -59,20 +60,31 @@ class S3Buckets:
         return f"{self._settings.name}: {'/'.join(self.place(name))}"
 
     @contextlib.contextmanager
-    def asking(self, name: str, body: bytes | SentBody = b"") -> Iterator["S3Client"]:
-        """Give the client for one request about a name, or a prefix; raises errors of ours only.
+    def asking(self, name: str) -> Iterator["S3Client"]:
+        """Give the client for one request about a name, or a prefix; raises errors of ours only."""
+        with self._access(name) as access:
+            yield access.client
 
-        What the body of the request raised counts before what became of the request thereby.
+    @contextlib.contextmanager
+    def putting(self, name: str, body: bytes | SentBody) -> Iterator[Puts]:
+        """Give what puts an object or a part; raises errors of ours only.
+
+        What the body itself raised counts before what became of the request thereby.
         """
-        client = None
+        with self._access(name, body) as access:
+            yield access.puts
+
+    @contextlib.contextmanager
+    def _access(self, name: str, body: bytes | SentBody = b"") -> Iterator[Access]:
+        access = None
         try:
-            client = self._clients.current()
-            yield client
+            access = self._clients.current()
+            yield access
         except REMOTE_ERRORS as problem:
             if isinstance(body, SentBody) and body.problem is not None:
                 raise body.problem from None
             if isinstance(problem, StoreError):
                 raise
-            if client is not None and is_about_credentials(problem):
-                self._clients.doubt(client)
+            if access is not None and is_about_credentials(problem):
+                self._clients.doubt(access)
             raise translate(problem, self.what(name)) from problem

@@ -12,6 +12,7 @@ a variable left in some environment must not send recordings another way).
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +23,7 @@ import botocore.session
 from botocore.config import Config
 
 from callseal.config import central
-from callseal.store.s3_bodies import begin_sending
+from callseal.store.s3_puts import Puts
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -49,8 +50,16 @@ def make_client(
     return _client(_session(settings, profile), settings, connections)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """How a store is asked with one set of credentials: by the client, and for what is put without it."""
+
+    client: "S3Client"
+    puts: Puts
+
+
 class Clients:
-    """The one client that a store uses, replaced when other credentials are there; for any thread."""
+    """The one access that a store uses, replaced when other credentials are there; for any thread."""
 
     def __init__(
         self,
@@ -65,28 +74,28 @@ class Clients:
         self._connections = connections
         self._clock = clock
         self._lock = threading.Lock()
-        self._client: S3Client | None = None
+        self._access: Access | None = None
         self._files: tuple[Path, ...] = ()
         self._stamp: _Stamp = ()
         self._looked_s = 0.0
         self._is_doubted = False
 
-    def current(self) -> "S3Client":
-        """Return a client with the newest credentials that are known; raises what `make_client` raises."""
+    def current(self) -> Access:
+        """Return what has the newest credentials that are known; raises what `make_client` raises."""
         with self._lock:
             now_s = self._clock()
-            if self._client is None or (now_s - self._looked_s >= LOOK_S and self._is_stale()):
+            if self._access is None or (now_s - self._looked_s >= LOOK_S and self._is_stale()):
                 self._make()
                 self._looked_s = now_s
             elif now_s - self._looked_s >= LOOK_S:
                 self._looked_s = now_s
-            assert self._client is not None  # noqa: S101 - for the type checker: `_make` sets it or raises
-            return self._client
+            assert self._access is not None  # noqa: S101 - for the type checker: `_make` sets it or raises
+            return self._access
 
-    def doubt(self, client: "S3Client") -> None:
-        """Say that the store did not accept this client's credentials: others are looked for."""
+    def doubt(self, access: Access) -> None:
+        """Say that the store did not accept these credentials: others are looked for."""
         with self._lock:
-            self._is_doubted = self._is_doubted or client is self._client
+            self._is_doubted = self._is_doubted or access is self._access
 
     def _is_stale(self) -> bool:
         return self._is_doubted or _stamp(self._files) != self._stamp
@@ -99,7 +108,8 @@ class Clients:
         )
         # Taken before the files are read: a change in between is then seen at the next look.
         self._stamp = _stamp(self._files)
-        self._client = _client(session, self._settings, self._connections)
+        client = _client(session, self._settings, self._connections)
+        self._access = Access(client=client, puts=Puts(client, session.get_credentials()))
         self._is_doubted = False
 
 
@@ -108,7 +118,7 @@ def _session(settings: central.S3Store, profile: str | None) -> botocore.session
 
 
 def _client(session: botocore.session.Session, settings: central.S3Store, connections: int) -> "S3Client":
-    client = boto3.session.Session(botocore_session=session).client(
+    return boto3.session.Session(botocore_session=session).client(
         "s3",
         endpoint_url=settings.endpoint,
         region_name=settings.region,
@@ -127,8 +137,6 @@ def _client(session: botocore.session.Session, settings: central.S3Store, connec
             user_agent_extra=f"callseal/{version('callseal')}",
         ),
     )
-    client.meta.events.register("before-send.s3", begin_sending)
-    return client
 
 
 def _stamp(files: tuple[Path, ...]) -> _Stamp:

@@ -25,6 +25,7 @@ from callseal.store.verdicts import (
     Outcome,
     Verdict,
     allowed,
+    busy,
     found_wrong,
     refused,
     taken,
@@ -317,11 +318,17 @@ class Trial:
             return Verdict(outcome=Outcome.FAILED, cause=Cause.NOT_THERE)
         return next((found for found in map(allowed, (on, seen, off)) if found != OK), OK)
 
-    def withstands(self, attack: Ask, *, by_right: bool) -> Verdict:
+    def withstands(self, attack: Ask, *, by_right: bool, able: Ask | None = None) -> Verdict:
         """Try an attack on the version that was put, then look whether it and its lock are what they were.
 
-        `by_right`: the account lacks the right, so that the lock is not even asked.
+        `by_right`: the account lacks the right, so that the lock is not even asked. `able` asks for what the
+        account can do if it has that right: where it has not, the lock was not tried.
         """
+        if able is not None:
+            shown = able()
+            if not shown.done:
+                return busy(shown) or verdict_of(Outcome.NOT_CHECKED, Cause.WAS_REFUSED, shown)
+            self._look_again()  # an attack on what held before would fail for being out of date
         answer = attack()
         verdict = refused(answer) if by_right else withstood(answer)
         if verdict.outcome is not Outcome.NOT_CHECKED:
@@ -330,6 +337,11 @@ class Trial:
             if cause is not None:
                 return verdict_of(Outcome.FAILED, cause, answer)
         return verdict
+
+    def _look_again(self) -> None:
+        witness = self._witness()
+        if witness is not None:
+            self._lock = self._look(witness)[1] or self._lock
 
     def _harm(self, witness: Party) -> Cause | None:
         """Return what became of the version since it was last looked at; None for nothing."""

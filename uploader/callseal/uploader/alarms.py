@@ -1,12 +1,14 @@
 """What is wrong at the moment, and what was counted: shared by all threads of the service.
 
 Conventions: an alarm is a code and what it is about; it stands until it is cleared, with the time of its
-beginning. It is logged once when it begins and once when it is over. Counters only grow.
+beginning and the words that were said last. It is logged once when it begins and once when it is over.
+Counters only grow.
 """
 
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -33,11 +35,15 @@ class Board:
         return self._changes
 
     def put(self, code: str, subject: str, detail: str) -> None:
-        """Let an alarm stand; one that stands already keeps its time and its words."""
+        """Let an alarm stand; one that stands already keeps its time."""
         words = f"{subject}: {detail}" if subject else detail
         line = "".join(sign if sign.isprintable() else " " for sign in words)[:MAX_DETAIL]
         with self._lock:
-            if (code, subject) in self._alarms:
+            standing = self._alarms.get((code, subject))
+            if standing is not None:
+                if standing.detail != line:
+                    self._changes += 1
+                    self._alarms[code, subject] = replace(standing, detail=line)
                 return
             self._changes += 1
             self._alarms[code, subject] = Alarm(code=code, since=self._now(), detail=line)
@@ -61,9 +67,25 @@ class Board:
             self.put(code, subject, detail)
 
     def alarms(self) -> tuple[Alarm, ...]:
-        """Return the alarms that stand, the oldest first, as many as a status has room for."""
+        """Return the alarms that stand, the oldest first, as many as a status has room for.
+
+        Where there are more, each code has its share: many of one kind hide no other.
+        """
         with self._lock:
-            return tuple(self._alarms.values())[:MAX_ALARMS]
+            standing = tuple(self._alarms.values())
+        if len(standing) <= MAX_ALARMS:
+            return standing
+        before: Counter[str] = Counter()
+        ranks = []
+        for place, alarm in enumerate(standing):
+            ranks.append((before[alarm.code], place))
+            before[alarm.code] += 1
+        return tuple(standing[place] for place in sorted(place for _, place in sorted(ranks)[:MAX_ALARMS]))
+
+    def stands(self, code: str, subject: str) -> bool:
+        """Tell whether an alarm stands."""
+        with self._lock:
+            return (code, subject) in self._alarms
 
     def count(self, name: str, number: int = 1) -> None:
         """Count something."""

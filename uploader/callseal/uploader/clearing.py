@@ -127,12 +127,11 @@ def look(bundle: Bundle) -> Copy:
         names = frozenset(item.name for item in bundle.path.iterdir())
     except OSError as problem:
         raise SpoolError(f"{problem.filename or bundle.path}: {problem.strerror}") from problem
-    return Copy(
-        manifest=manifest,
-        sha256=hashlib.sha256(data).digest(),
-        names=names,
-        ready_at=datetime.fromtimestamp(bundle.ready_at_s(), UTC),
-    )
+    try:
+        ready_at = datetime.fromtimestamp(bundle.ready_at_s(), UTC)
+    except (ValueError, OverflowError) as problem:
+        raise SpoolError(f"{bundle.path}: its time is none of this calendar: touch it") from problem
+    return Copy(manifest=manifest, sha256=hashlib.sha256(data).digest(), names=names, ready_at=ready_at)
 
 
 def clear(

@@ -25,6 +25,8 @@ CLEAR_AGAIN_S: Final = 600.0
 """How soon a copy that may not go yet is looked at again."""
 MAX_FAULTS: Final = 16
 """So many of a kind are named one by one; a status has room for 64 alarms in all."""
+STUCK_TRIES: Final = 16
+"""An object that failed so often, about half an hour long, fails for a reason of its own."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_MS: Final = 24 * 3600 * SECOND_MS
@@ -210,11 +212,12 @@ class Deliveries:
 
         return self._database.read(work)
 
-    def keep(self, recording: str, not_before_ms: int) -> None:
-        """Look at a copy that may not go after all only later."""
+    def keep(self, recording: str, not_before_ms: int, words: str) -> None:
+        """Look at a copy that may not go after all only later; `words` say why."""
         self._database.write(
             lambda cursor: cursor.execute(
-                "UPDATE recording SET not_before_ms = ? WHERE id = ?", (not_before_ms, recording)
+                "UPDATE recording SET not_before_ms = ?, error = ? WHERE id = ?",
+                (not_before_ms, words, recording),
             )
         )
 
@@ -258,10 +261,27 @@ class Deliveries:
         )
 
     def faulty_recordings(self) -> list[Fault]:
-        """Return what can't be planned: the oldest `MAX_FAULTS`."""
+        """Return what can't be planned, or not any more: the oldest `MAX_FAULTS`."""
         return self._faults(
-            "SELECT '', id, error FROM recording WHERE state = 'broken' ORDER BY id LIMIT :limit",
+            "SELECT '', id, error FROM recording WHERE planned = 0 AND error <> '' ORDER BY id LIMIT :limit",
             {"limit": MAX_FAULTS},
+        )
+
+    def kept_copies(self) -> list[Fault]:
+        """Return copies that have all their receipts and can't go all the same: the oldest `MAX_FAULTS`."""
+        return self._faults(
+            "SELECT '', id, error FROM recording WHERE state = 'done' AND not_before_ms > 0 AND error <> ''"
+            " ORDER BY id LIMIT :limit",
+            {"limit": MAX_FAULTS},
+        )
+
+    def stuck_objects(self) -> list[Fault]:
+        """Return recordings of which an object fails again and again: the oldest `MAX_FAULTS`."""
+        return self._faults(
+            "SELECT site, id, 'tried ' || max(tries) || ' times: ' || min(error) FROM object"
+            " WHERE state = 'waiting' AND not_before_ms > 0 AND tries >= :tries GROUP BY site, id"
+            " LIMIT :limit",
+            {"tries": STUCK_TRIES, "limit": MAX_FAULTS},
         )
 
     def refused_receipts(self) -> list[Fault]:
@@ -272,15 +292,19 @@ class Deliveries:
             {"limit": MAX_FAULTS},
         )
 
-    def late_receipts(self, sent_before_ms: int) -> list[Fault]:
-        """Return, for each site, how many receipts should have come: words with the number."""
+    def late_receipts(self, sent_before_ms: int, now_ms: int) -> list[Fault]:
+        """Return, for each site, how many receipts should have come: words with the number.
+
+        What was sent in a day to come, by a clock that was set back since, was sent nobody knows when.
+        """
+        late = "(sent_at_ms < :before OR sent_at_ms > :now + :day)"
         return self._faults(
             "SELECT site, min(id), count(*) || ' recordings' FROM delivery"
-            " WHERE state = 'sent' AND sent_at_ms < :before GROUP BY site"
+            f" WHERE state = 'sent' AND {late} GROUP BY site"
             " UNION ALL SELECT a.site, min(a.id), count(*) || ' recordings' FROM delivery a"
-            " WHERE a.state = 'awaited' AND EXISTS (SELECT 1 FROM delivery s WHERE s.id = a.id"
-            " AND s.state IN ('sent', 'receipted') AND s.sent_at_ms < :before) GROUP BY a.site LIMIT :limit",
-            {"before": sent_before_ms, "limit": MAX_FAULTS},
+            " WHERE a.state = 'awaited' AND EXISTS (SELECT 1 FROM delivery WHERE id = a.id"
+            f" AND state IN ('sent', 'receipted') AND {late}) GROUP BY a.site LIMIT :limit",
+            {"before": sent_before_ms, "now": now_ms, "day": _DAY_MS, "limit": MAX_FAULTS},
         )
 
     def without_site(self, known: Iterable[str]) -> list[Fault]:

@@ -50,8 +50,13 @@ class Segment:
 
 
 def segments_after(spool: Spool, sent: int) -> list[Segment]:
-    """Return the next segments behind that with the first entry `sent`, in order; raises SpoolError."""
-    found = spool.segments(sent + 1)
+    """Return the next segments behind that with the first entry `sent`, in order; raises SpoolError.
+
+    Where that one is not here any more it is another ledger that lies here, and none of it was sent.
+    """
+    found = spool.segments(max(sent, 0))
+    if sent >= 0:
+        found = found[1:] if found and found[0][0] == sent else spool.segments()
     return [Segment(first=first, path=path) for first, path in found[:MAX_LISTED]]
 
 

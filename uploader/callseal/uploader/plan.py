@@ -75,11 +75,12 @@ def plan_parts(size_bytes: int, capabilities: Capabilities) -> PartPlan | None:
 
     StoreRefused for one that the store can't take at all.
     """
-    largest = capabilities.max_object_size_bytes
-    if largest is not None and size_bytes > largest:
-        raise StoreRefused(f"{size_bytes} bytes: the store takes objects of at most {largest}")
-    limits = capabilities.parts
-    if limits is None or size_bytes <= WHOLE_LIMIT_BYTES:
+    limits, largest = capabilities.parts, capabilities.max_object_size_bytes
+    if limits is None:
+        if largest is not None and size_bytes > largest:
+            raise StoreRefused(f"{size_bytes} bytes: the store takes objects of at most {largest}")
+        return None
+    if size_bytes <= min(WHOLE_LIMIT_BYTES, largest or WHOLE_LIMIT_BYTES):
         return None
     needed = -(-size_bytes // limits.max_count)
     part_size = max(PART_SIZE_BYTES, limits.min_size_bytes, -(-needed // MIB) * MIB)

@@ -15,7 +15,7 @@ from typing import Final
 from callseal.store.interface import Part, Span
 from callseal.uploader import schema
 from callseal.uploader.database import Database
-from callseal.uploader.outcome import RowState, Verdict
+from callseal.uploader.outcome import RowState, Verdict, Wait
 from callseal.uploader.retry import LONGEST_WAIT_S
 from callseal.uploader.schema import Key, Planned, PlannedPart, Row
 
@@ -94,22 +94,25 @@ class Queue:
         batch = [(item,) for item in recordings]
 
         def work(cursor: sqlite3.Cursor) -> None:
-            for table in ("part", "poll", "object", "delivery", "recording"):
-                cursor.executemany(f"DELETE FROM {table} WHERE id = ?", batch)
+            _forget(cursor, batch)
 
         self._database.write(work)
 
-    def next_object(self, site: str, now_ms: int, busy: Collection[Key]) -> Row | None:
+    def next_object(
+        self, site: str, now_ms: int, busy: Collection[Key], *, newest: bool = False
+    ) -> Row | None:
         """Return what is to be sent next to a site, the oldest recording first; `busy` is under way already.
 
-        What was refused, is broken or in doubt comes after all else.
+        What was refused, is broken or in doubt comes after all else. With `newest` it is the newest recording
+        first, and its objects in any order.
         """
+        order = "o.id DESC, o.place DESC" if newest else "o.id, o.place"
 
         def work(cursor: sqlite3.Cursor) -> Row | None:
             values = {"site": site, "now": now_ms, "longest": int(LONGEST_WAIT_S * SECOND_MS)}
             cursor.execute(
                 f"SELECT {_COLUMNS} {_FROM} WHERE o.site = :site AND o.state = 'waiting' AND {_DUE}"
-                " ORDER BY o.id, o.place",
+                f" ORDER BY {order}",
                 values,
             )
             found = _first_free(cursor, busy)
@@ -217,6 +220,7 @@ class Queue:
         """
         values = {
             **_values(row.key),
+            "sha256": row.sha256,
             "state": found.state.value,
             "version": version,
             "not_before": not_before_ms,
@@ -233,11 +237,19 @@ class Queue:
                 " not_before_ms = :not_before, error = :words,"
                 " attempted = CASE WHEN :unchanged THEN :attempted ELSE attempted END,"
                 " upload = CASE WHEN :restart THEN '' ELSE upload END"
-                f" WHERE {_AT} AND state <> 'stored'",
+                # A row made anew for another manifest is not the one that was tried.
+                f" WHERE {_AT} AND state <> 'stored' AND sha256 = :sha256",
                 values,
             )
             if found.restart:
                 cursor.execute(f"DELETE FROM part WHERE {_AT}", values)
+            if found.wait is Wait.RETRY:
+                # Next comes another recording: if that goes, it was not the site that failed.
+                cursor.execute(
+                    "UPDATE object SET not_before_ms = max(not_before_ms, :not_before)"
+                    f" WHERE {_OF} AND state = 'waiting'",
+                    values,
+                )
             return _advance(cursor, row.key.id, row.key.site, now_ms)
 
         return self._database.write(work)
@@ -272,21 +284,19 @@ class Queue:
 
         def work(cursor: sqlite3.Cursor) -> None:
             found = cursor.execute("SELECT value FROM note WHERE name = ?", (_SITES,)).fetchone()
-            before = dict(item.split("=") for item in found[0].split()) if found is not None else None
-            if before == sites:
+            if found is not None and found[0] == text:
                 return
-            changed = [
-                (name,)
-                for name, kind in sites.items()
-                if before is not None and before.get(name, schema.SENDING) != kind
-            ]
-            for table in ("part", "poll", "object", "delivery"):
-                cursor.executemany(
-                    f"DELETE FROM {table} WHERE site = ? AND id IN"
-                    " (SELECT id FROM recording WHERE state <> 'done')",
-                    changed,
-                )
-            if before is not None:
+            # What each delivery says counts, not what the settings were last time: a store may have left them
+            # for a while.
+            for site, kind in sites.items():
+                others = "('awaited')" if kind == schema.SENDING else "('sending', 'sent')"
+                for table in ("part", "poll", "object", "delivery"):  # the delivery last: it is asked
+                    cursor.execute(
+                        f"DELETE FROM {table} WHERE site = :site AND id IN"
+                        f" (SELECT id FROM delivery WHERE site = :site AND state IN {others})",
+                        {"site": site},
+                    )
+            if found is not None:
                 cursor.execute("UPDATE recording SET planned = 0 WHERE state = 'open'")
             cursor.execute("INSERT OR REPLACE INTO note VALUES (?, ?)", (_SITES, text))
 
@@ -332,8 +342,19 @@ def _first_free(cursor: sqlite3.Cursor, busy: Collection[Key]) -> Row | None:
     return None
 
 
+def _forget(cursor: sqlite3.Cursor, ids: Sequence[tuple[str]]) -> None:
+    for table in ("part", "poll", "object", "delivery", "recording"):
+        cursor.executemany(f"DELETE FROM {table} WHERE id = ?", ids)
+
+
 def _add(cursor: sqlite3.Cursor, item: Planned) -> None:
     size = sum(put.size_bytes for put in item.puts)
+    # What was sent, and what was vouched for, belongs to the manifest that lay here then.
+    cursor.execute(
+        "SELECT 1 FROM recording WHERE id = ? AND manifest NOT IN (x'', ?)", (item.id, item.manifest_sha256)
+    )
+    if cursor.fetchone() is not None:
+        _forget(cursor, [(item.id,)])
     cursor.execute(
         "INSERT INTO recording VALUES (?, ?, ?, ?, ?, ?, ?, 'open', 1, 0, '') ON CONFLICT (id) DO UPDATE SET"
         " device = excluded.device, prefix = excluded.prefix, manifest = excluded.manifest,"
@@ -364,6 +385,12 @@ def _add(cursor: sqlite3.Cursor, item: Planned) -> None:
             for site in item.sites
             for place, put in enumerate(item.puts)
         ),
+    )
+    # A store that the custodian filled, and that has its receipt, needs nothing from us any more.
+    cursor.execute(
+        "DELETE FROM object WHERE id = :id AND state IN ('waiting', 'held') AND site IN"
+        " (SELECT site FROM delivery WHERE id = :id AND state IN ('awaited', 'receipted'))",
+        {"id": item.id},
     )
     # A site that was added later: of one that has the recording already, what is awaited elsewhere is new.
     cursor.execute(

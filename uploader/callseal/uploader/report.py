@@ -128,18 +128,23 @@ class Report:
 
     def _review(self) -> None:
         """Let the alarms stand that follow from the queue."""
-        late_ms = self._clocks.now_ms() - int(RECEIPT_LATE_S * SECOND_MS)
+        now_ms = self._clocks.now_ms()
+        late_ms = now_ms - int(RECEIPT_LATE_S * SECOND_MS)
         all_of = [depot.deliveries for depot, _, _ in self._depots]
         self._stand("store-refused", (f for one in all_of for f in one.faulty_objects("refused")))
         broken = [f for one in all_of for f in one.faulty_objects("broken")]
         broken += [f for one in all_of for f in one.faulty_recordings()]
         self._stand("bundle-broken", broken)
         self._stand("receipt-refused", (f for one in all_of for f in one.refused_receipts()))
+        self._stand("not-cleared", (f for one in all_of for f in one.kept_copies()))
+        stuck = (f for one in all_of for f in one.stuck_objects())
+        # Of a store that can't be reached the one thing that is tried again and again says nothing new.
+        self._stand("upload-stuck", (f for f in stuck if not self._board.stands("store-unreachable", f.site)))
         late = {
             f.site: f"{f.words} without its receipt for more than a day, the oldest is {f.id}: does the"
             " custodian run?"
             for one in all_of
-            for f in one.late_receipts(late_ms)
+            for f in one.late_receipts(late_ms, now_ms)
         }
         self._board.replace("receipt-late", late)
         strange = {

@@ -12,8 +12,8 @@ the status. Only what all its stores have receipts for is ever deleted here (`cl
 Conventions: waits and retries run on the monotonic clock, what the queue remembers and times in the status on
 the wall clock. Alarms: ``store-unreachable``, ``store-denied``, ``store-refused``, ``bundle-broken``,
 ``ledger-refused``, ``receipt-refused``, ``receipt-late``, ``queue-failed``, ``spool-failed``,
-``spool-filling``, ``watch-failed``, ``no-store``. `stop` ends the service between two pieces of a put; what
-was begun is taken up next time.
+``spool-filling``, ``watch-failed``, ``no-store``, ``not-cleared``, ``upload-stuck``. `stop` ends the service
+between two pieces of a put; what was begun is taken up next time.
 """
 
 import contextlib
@@ -35,7 +35,6 @@ from callseal.seal.errors import SpoolError
 from callseal.seal.spool import Spool, SpoolInUse
 from callseal.seal.status import State
 from callseal.store.interface import Store
-from callseal.uploader import clearing
 from callseal.uploader.alarms import Board
 from callseal.uploader.clearing import CustodianTime
 from callseal.uploader.database import Database
@@ -53,6 +52,10 @@ from callseal.uploader.worker import Target
 
 SERVICE: Final = "uploader"
 WAKE_EVERY_S: Final = 0.2  # how soon `stop` is seen; an idle process spends nothing measurable on it
+SCAN_SHARE: Final = 0.1
+"""What looking into ``ready/`` may take of the time: where 10,000 lie there one look takes 60 ms."""
+LONGEST_REST_S: Final = 5.0
+"""The longest time that nobody looks, however long the last look took."""
 STOP_S: Final = 3.0
 """How long threads that wait for a store are given; what they were doing is done again next time."""
 
@@ -211,7 +214,7 @@ class _Service:
                 keep_days=orders.keep_days,
                 time=self._time,
                 clocks=clocks,
-                check=self._check,
+                check=self._between,
                 step=step,
             )
             for depot in self._depots
@@ -251,10 +254,6 @@ class _Service:
         """Take up what the last run left."""
         for depot in self._depots:
             remove_former_markers(depot.spool)
-            try:
-                clearing.finish(depot.spool)
-            except SpoolError as problem:
-                self._board.put("spool-failed", f"{depot.spool.root} removing", str(problem))
             depot.queue.plan_for(self._sent_to, self._awaited)
             received_at = depot.deliveries.newest_received_at()
             if received_at is not None:
@@ -262,35 +261,52 @@ class _Service:
 
     def _loop(self) -> None:
         begun = False
+        segments_due_s = 0.0
         while not self._stop.is_set():
             self._wake.clear()
-            scan_due_s = time.monotonic() + self._orders.scan_s
+            begun_s = time.monotonic()
+            scan_due_s = begun_s + self._orders.scan_s
             try:
                 for scan in self._scans:
                     scan.run()
-                self._wake_lanes(segments=True)
+                took_s = time.monotonic() - begun_s
+                # The ledger has a watch of its own: its half a million segments a year are not listed for
+                # each recording.
+                self._wake_lanes(segments=begun_s >= segments_due_s)
+                if begun_s >= segments_due_s:
+                    segments_due_s = scan_due_s
                 for sweep in self._sweeps:
-                    sweep.run()
+                    if sweep.run():
+                        self._wake.set()
             except Stopped:
                 return
             self._report.say(State.READY)
             if not begun:
                 begun = True
                 self._report.begin_rooms()
-            self._sleep_until(scan_due_s)
+            self._sleep_until(scan_due_s, took_s / SCAN_SHARE)
 
-    def _sleep_until(self, due_s: float) -> None:
+    def _sleep_until(self, due_s: float, rest_s: float) -> None:
         # Never at once: what keeps appearing is looked at together.
-        self._stop.wait(WAKE_EVERY_S)
+        self._rest(min(max(rest_s, WAKE_EVERY_S), LONGEST_REST_S))
         while not self._stop.is_set() and time.monotonic() < due_s:
             self._keep_databases()
             if self._segments.is_set():
                 self._segments.clear()
                 self._wake_lanes(segments=True)
-            if self._report.is_due():
-                self._report.say(State.READY)
+            self._say_if_due()
             if self._wake.wait(WAKE_EVERY_S):
                 return
+
+    def _rest(self, rest_s: float) -> None:
+        """Let `rest_s` go by, but not the status."""
+        end_s = time.monotonic() + rest_s
+        while (left_s := end_s - time.monotonic()) > 0 and not self._stop.wait(min(left_s, WAKE_EVERY_S)):
+            self._say_if_due()
+
+    def _say_if_due(self) -> None:
+        if self._report.is_due():
+            self._report.say(State.READY)
 
     def _keep_databases(self) -> None:
         """Bring a queue back to its disk, and make one again that was lost."""
@@ -363,12 +379,16 @@ class _Service:
 
     def _added(self) -> None:
         self._wake_lanes()
-        if self._report.is_due():
-            self._report.say(State.READY)
+        self._say_if_due()
 
     def _wake_lanes(self, *, segments: bool = False) -> None:
         for lane in self._lanes:
             lane.wake(segments=segments)
+
+    def _between(self) -> None:
+        """Between two copies that are deleted: a slow disk must not keep the status from being said."""
+        self._check()
+        self._say_if_due()
 
     def _check(self) -> None:
         if self._stop.is_set():

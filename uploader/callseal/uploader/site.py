@@ -13,7 +13,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -29,8 +29,9 @@ from callseal.store.errors import StoreDenied, StoreError, StoreRefused
 from callseal.store.interface import Pace, unpaced
 from callseal.uploader import ledger, retry
 from callseal.uploader.alarms import Board
-from callseal.uploader.breaker import Breaker, Position
+from callseal.uploader.breaker import DENIED_AGAIN_S, Breaker, Position
 from callseal.uploader.deliveries import Deliveries
+from callseal.uploader.denials import Denials
 from callseal.uploader.errors import BundleBroken
 from callseal.uploader.ledger import Segment
 from callseal.uploader.outcome import Event, RowState, Sign, Verdict, Wait, verdict
@@ -42,6 +43,8 @@ from callseal.uploader.worker import Sender, Target, Tried
 
 BROKEN_AGAIN_S: Final = 600.0
 """How often what was refused or is broken is looked at again: somebody may have mended it meanwhile."""
+LEDGER_ASIDE_S: Final = 2 * DENIED_AGAIN_S
+"""How long a ledger that was denied lets a recording go first: long enough to be the next probe."""
 IDLE_S: Final = 30.0
 """The longest sleep of a thread that nobody wakes; whoever adds something to do wakes it."""
 
@@ -128,6 +131,7 @@ class Lane:
         self._wait_for_quiet = wait_for_quiet
         self._lock = threading.Condition()
         self._breaker = Breaker()
+        self._denials = Denials()
         self._undertakings: list[_Undertaking] = []
         self._news = 0
         self._step = step
@@ -163,7 +167,7 @@ class Lane:
     def serve(self) -> None:
         """Send until `stop` is set: what each of the lane's threads does."""
         while not self._stop.is_set():
-            seen = self._news
+            seen, asked_s, asked_ms = self._news, self._clocks.monotonic(), self._clocks.now_ms()
             try:
                 self._wait_for_quiet()
                 job = self._take()
@@ -172,7 +176,7 @@ class Lane:
                     continue
             except Stopped:
                 return
-            self._idle(seen)
+            self._idle(seen, asked_s, asked_ms)
 
     def work_off(self) -> None:
         """Send, in the calling thread, all that is due."""
@@ -236,9 +240,13 @@ class Lane:
                 part = undertaking.todo.popleft()
                 undertaking.running += 1
                 return partial(self._send_part, undertaking, part)
-        for berth in self._berths:
-            queue = berth.depot.queue
-            row = queue.next_object(self._target.name, self._clocks.now_ms(), berth.busy)
+        aside = {key for key in self._denials.aside if isinstance(key, Key)}
+        for berth, avoided in [(one, aside) for one in self._berths if aside] + [
+            (one, set[Key]()) for one in self._berths
+        ]:
+            row = berth.depot.queue.next_object(
+                self._target.name, self._clocks.now_ms(), berth.busy | avoided, newest=bool(avoided)
+            )
             if row is not None:
                 berth.busy.add(row.key)
                 return partial(self._send_object, berth, row)
@@ -272,7 +280,15 @@ class Lane:
         try:
             ledger.deliver_segment(segment, depot.queue, self._target, pace=self._pace, step=self._step)
         except StoreDenied as problem:
-            self.told(Sign.DENIED, str(problem))
+            if self._is_to_blame(subject):
+                blocked = str(problem)
+                self.told(Sign.REACHED)
+                self._board.put("ledger-refused", subject, blocked)
+            else:
+                # The next probe is a recording: what comes of that says whom to blame.
+                with self._lock:
+                    waiting.blocked_until_s = self._clocks.monotonic() + LEDGER_ASIDE_S
+                self.told(Sign.DENIED, str(problem))
         except (StoreRefused, BundleBroken) as problem:
             # What comes behind belongs to the same history as what was refused: two in one store would
             # leave neither of them whole.
@@ -288,6 +304,7 @@ class Lane:
             self._board.clear("ledger-refused", subject)
             with self._lock:
                 waiting.segments.popleft()
+            self._taken(subject)
         finally:
             with self._lock:
                 waiting.running = False
@@ -343,7 +360,9 @@ class Lane:
             if last:
                 self._finish(undertaking)
             elif failed is not None:
-                self.told(verdict(failed.event, attempted=row.attempted).sign, failed.words)
+                sign = verdict(failed.event, attempted=row.attempted).sign
+                # Who is denied is told once, when all of the object has its end.
+                self.told(Sign.NOTHING if sign is Sign.DENIED else sign, failed.words)
 
     def _finish(self, undertaking: _Undertaking) -> None:
         berth, row = undertaking.berth, undertaking.row
@@ -353,10 +372,15 @@ class Lane:
     def _settle(self, berth: _Berth, row: Row, tried: Tried, upload: str, sign: Sign | None = None) -> None:
         """Note what became of an object, and let everybody know."""
         found = verdict(tried.event, attempted=row.attempted)
+        if tried.event is Event.DENIED and self._is_to_blame(row.key):
+            found = verdict(Event.REFUSED, attempted=row.attempted)
+        # An earlier try whose answer was lost may have arrived as another version of the same bytes: where
+        # the store does not refuse that, the custodian may have received either.
+        sure = self._target.writer.capabilities.exclusive_put or not row.attempted
         complete = berth.depot.queue.settle(
             row,
             found,
-            version=tried.version,
+            version=tried.version if sure else None,
             now_ms=self._clocks.now_ms(),
             not_before_ms=self._not_before_ms(row, found),
             words="" if found.state is RowState.STORED else tried.words,
@@ -373,6 +397,18 @@ class Lane:
             self._board.count("sent")
             _LOG.info("upload.sent", store=self._target.name, recording=row.key.id)
         self.told(sign or found.sign, tried.words)
+        if tried.event is Event.STORED:
+            self._taken(row.key)
+
+    def _is_to_blame(self, key: Hashable) -> bool:
+        """Tell whether a denial is about what was denied, and not about the account (`denials`)."""
+        with self._lock:
+            return self._denials.denied(key, self._clocks.monotonic())
+
+    def _taken(self, key: Hashable) -> None:
+        """Take notice that the account may add."""
+        with self._lock:
+            self._denials.taken(key)
 
     def _not_before_ms(self, row: Row, found: Verdict) -> int:
         match found.wait:
@@ -387,15 +423,18 @@ class Lane:
                 delay_s = BROKEN_AGAIN_S
         return self._clocks.now_ms() + int(delay_s * SECOND_MS)
 
-    def _idle(self, seen: int) -> None:
-        """Wait until something may be due, unless there was news since `seen`."""
-        now_s, now_ms = self._clocks.monotonic(), self._clocks.now_ms()
+    def _idle(self, seen: int, asked_s: float, asked_ms: int) -> None:
+        """Wait until something may be due, unless there was news since `seen`.
+
+        What became due since it was asked for is due at once.
+        """
         with self._lock:
-            if not self._breaker.admits(now_s):
+            if not self._breaker.admits(asked_s):
                 probing = self._breaker.position is Position.PROBING
-                limit_s = IDLE_S if probing else self._breaker.not_before_s - now_s
+                limit_s = IDLE_S if probing else self._breaker.not_before_s - self._clocks.monotonic()
             else:
-                due = [berth.depot.queue.next_due_ms(self._target.name, now_ms) for berth in self._berths]
+                due = [berth.depot.queue.next_due_ms(self._target.name, asked_ms) for berth in self._berths]
+                now_ms = self._clocks.now_ms()
                 limit_s = min(((at - now_ms) / SECOND_MS for at in due if at is not None), default=IDLE_S)
             if self._news == seen and not self._stop.is_set():
                 self._lock.wait(min(max(limit_s, 0.0), IDLE_S))

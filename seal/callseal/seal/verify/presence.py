@@ -40,11 +40,12 @@ _REST: Final = "recordings"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vouched:
-    """A recording of which there is a receipt."""
+    """A recording of which there is a receipt; `stored_at` as in `receipts.Stored`."""
 
     id: UUID
     name: str
     data: bytes
+    stored_at: datetime | None = None
 
 
 def verify_presence(
@@ -163,7 +164,7 @@ class _Limited:
 def _received(vouched: Vouched, trust: TrustStore) -> Finding:
     try:
         receipt, chain = open_receipt(vouched.data)
-        trust.check(chain, at=receipt.received_at, role=Role.CUSTODIAN)
+        trust.check(chain, at=receipt.received_at, role=Role.CUSTODIAN, anchored_before=vouched.stored_at)
     except RemoteError as problem:
         return refused(vouched.name, Check.RECEIPT, problem)
     words = f"a custodian received it at {write_time(receipt.received_at)}, and it is gone: deleted"

@@ -2,6 +2,9 @@
 
 A receipt that holds is also an anchor: the recording was there, as it is, when the custodian received it.
 
+A custodian's key that was revoked counts for the receipts that a store had before: by the store's own clock,
+and only where nobody but the store sets it (`Stored.stored_at`).
+
 Conventions: every receipt is judged by itself; one that does not hold proves nothing, and is told.
 """
 
@@ -22,6 +25,15 @@ OTHER_MANIFEST: Final = "the custodian received another manifest than the one he
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """A receipt in a store; `stored_at` is when the store took it, None where nothing proves that."""
+
+    name: str
+    data: bytes
+    stored_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
     """What lies here of a recording: its manifest, and what every file should be.
 
@@ -37,12 +49,12 @@ class Recorded:
 
 
 def check_receipt(
-    name: str, data: bytes, recorded: Recorded, trust: TrustStore
+    name: str, data: bytes, recorded: Recorded, trust: TrustStore, *, stored_at: datetime | None = None
 ) -> tuple[Finding, datetime | None]:
     """Compare a receipt with a recording; return when it was received, if all of it holds."""
     try:
         receipt, chain = open_receipt(data)
-        custodian = trust.check(chain, at=receipt.received_at, role=Role.CUSTODIAN)
+        custodian = trust.check(chain, at=receipt.received_at, role=Role.CUSTODIAN, anchored_before=stored_at)
     except RemoteError as problem:
         return refused(name, Check.RECEIPT, problem), None
     manifest = recorded.manifest
@@ -54,6 +66,11 @@ def check_receipt(
     if wrong is not None:
         return failed(name, Check.RECEIPT, wrong), None
     words = f"received by {custodian.device_id} at {write_time(receipt.received_at)}, as it is here"
+    if custodian.revoked_since is not None and stored_at is not None:
+        words += (
+            f"; revoked since {write_time(custodian.revoked_since)}, and the store had this at"
+            f" {write_time(stored_at)}"
+        )
     return well(name, Check.RECEIPT, words), receipt.received_at
 
 

@@ -49,7 +49,7 @@ from callseal.seal.verify.findings import (
 )
 from callseal.seal.verify.ledger import DeviceLedger, Standing, standing
 from callseal.seal.verify.reading import ObjectReader, fetch, hash_up_to, why
-from callseal.seal.verify.receipts import Recorded, check_receipt
+from callseal.seal.verify.receipts import Recorded, Stored, check_receipt
 
 MAX_LISTED: Final = 10_000
 
@@ -70,8 +70,8 @@ class Evidence(Protocol):
     def ledger(self, device: str) -> DeviceLedger | None:
         """Return the device's ledger, None if it is not at hand."""
 
-    def receipts(self, device: str, recording: UUID) -> Iterable[tuple[str, bytes]]:
-        """Yield the receipts for a recording, each with its name. Raises OSError."""
+    def receipts(self, device: str, recording: UUID) -> Iterable[Stored]:
+        """Yield the receipts for a recording. Raises OSError."""
 
 
 class _Nothing:
@@ -80,7 +80,7 @@ class _Nothing:
     def ledger(self, _device: str) -> None:
         return None
 
-    def receipts(self, _device: str, _recording: UUID) -> tuple[tuple[str, bytes], ...]:
+    def receipts(self, _device: str, _recording: UUID) -> tuple[Stored, ...]:
         return ()
 
 
@@ -238,8 +238,10 @@ class _Verification:
         times: list[datetime] = []
         findings: list[Finding] = []
         try:
-            for name, data in self._evidence.receipts(manifest.device, manifest.id):
-                finding, received_at = check_receipt(name, data, recorded, self._trust)
+            for item in self._evidence.receipts(manifest.device, manifest.id):
+                finding, received_at = check_receipt(
+                    item.name, item.data, recorded, self._trust, stored_at=item.stored_at
+                )
                 findings.append(finding)
                 times += [] if received_at is None else [received_at]
         except OSError as problem:
