@@ -72,7 +72,9 @@ def _sections() -> Iterator[str]:
             continue
         now = [kind for kind in kinds if kind in IMPLEMENTED_SOURCES | IMPLEMENTED_STORES]
         later = ", ".join(f'`"{kind}"`' for kind in kinds if kind not in now)
-        words = [table.description, f"Of a later version, and refused for now: {later}."]
+        words = [table.description]
+        if later:
+            words.append(f"Of a later version, and refused for now: {later}.")
         for kind in now:
             of_kind = [key for key in inside if key.path[1] == kind]
             yield _section(f'{title}, `type = "{kind}"`', words, of_kind)

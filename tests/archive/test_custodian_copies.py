@@ -94,6 +94,31 @@ def test_the_ledger_is_copied_segment_by_segment_as_it_grows(
     assert all(content(second, name) == content(first, name) for name in names(first, "ledger/"))
 
 
+@pytest.mark.parametrize("where", ["first", "next"])
+def test_what_a_thief_put_under_a_segments_name_before_the_device_did_stops_no_copy(
+    custody: Custody, first: VersionedStore, second: VersionedStore, where: str
+) -> None:
+    """Where a store does not refuse a name that is taken; he needs no key, and knows the next name."""
+    writer, device = Writer(organisation()), organisation().device
+    if where == "first":
+        first.push(ledger_name(device, 0), b"junk")
+    writer.start()
+    writer.publish()
+    first.push(ledger_name(device, 0), writer.kept.segments[0])
+    custody.rounds()
+    following = len(writer.entries)
+    if where == "next":
+        first.push(ledger_name(device, following), b"junk")
+    writer.beat(2)
+    writer.publish()
+    first.push(ledger_name(device, following), writer.kept.segments[following])
+
+    custody.rounds()
+
+    there = {name: content(second, name) for name in names(second, "ledger/")}
+    assert there == {ledger_name(device, one): data for one, data in writer.kept.segments.items()}
+
+
 def test_a_lost_memory_goes_on_with_the_ledger_where_the_copy_ends(
     custody: Custody, first: VersionedStore, second: VersionedStore
 ) -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from callseal.archive.continuity import Continuity, DeviceState
 from callseal.archive.fleet import REPLACE_EVERY, FleetWriter, Told, read_fleet, record_of
-from callseal.seal.errors import UntrustedSigner
-from callseal.seal.fleet import MAX_FINDINGS, Counts, FleetError, FleetFinding, FleetRecord, sign_fleet
+from callseal.seal.errors import FleetError, UntrustedSigner
+from callseal.seal.fleet import MAX_FINDINGS, Counts, FleetFinding, FleetRecord, sign_fleet
 from callseal.seal.keys import Role, TrustStore, certify, chain_der, generate_signing_key
 from callseal.seal.verify import Check, Finding, Outcome
 from callseal.store.directory import DirectoryStore

@@ -84,3 +84,15 @@ def wait_for(office: Office, recording: str) -> bool:
             return True
         time.sleep(0.05)
     return False
+
+
+def test_an_agent_without_a_source_does_not_start(callseal: Commands, archive: Archive) -> None:
+    """Settings without one are for who only reads the store; a recorder that records nothing is none."""
+    config = archive.office.config_file
+    text = config.read_text()
+    config.write_text(text[: text.index("[[source]]")] + "[[store]]" + text.partition("[[store]]")[2])
+
+    ran = callseal("agent", "--config", config)
+
+    assert ran.code == 78
+    assert "at least one [[source]] is needed" in ran.err

@@ -115,12 +115,6 @@ def test_a_missing_key_says_what_it_is_for() -> None:
     ]
 
 
-def test_a_file_without_a_source_is_refused() -> None:
-    problems = problems_of(f"schema = 1\n{DEVICE}")
-
-    assert problems == ['source: at least one [[source]] is needed, such as type = "bridge"']
-
-
 def test_a_list_of_tables_written_as_one_table_is_explained() -> None:
     problems = problems_of(f'schema = 1\n{DEVICE}[source]\ntype = "bridge"\n')
 
@@ -176,11 +170,12 @@ def test_a_warning_comes_before_the_disk_counts_as_full() -> None:
     assert problems == ["spool.warn_percent = 95: must be less than full_percent, 90"]
 
 
-def test_the_central_side_needs_no_source() -> None:
-    settings = settings_of('schema = 1\n[device]\nsite = "hq"\n[custodian]\n')
+@pytest.mark.parametrize("more", ["", "[custodian]\n"])
+def test_who_records_nothing_needs_no_source(more: str) -> None:
+    settings = settings_of(f'schema = 1\n[device]\nsite = "hq"\n{more}')
 
-    assert settings.custodian is not None
     assert settings.sources == ()
+    assert (settings.custodian is not None) == bool(more)
 
 
 @pytest.mark.parametrize("transport", ["tcp", "tls"])

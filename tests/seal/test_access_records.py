@@ -20,7 +20,6 @@ from callseal.seal.access import (
     MAX_RECORDINGS,
     MAX_SIZE_BYTES,
     OPEN,
-    AccessError,
     AccessRecord,
     Account,
     check_reason,
@@ -28,6 +27,7 @@ from callseal.seal.access import (
     read,
     write,
 )
+from callseal.seal.errors import AccessError
 from callseal.seal.uuid7 import uuid7
 from support.sealed_recordings import recording_id
 

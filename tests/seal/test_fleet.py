@@ -11,14 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callseal.seal.errors import RemoteError, SealError, SignatureError, UntrustedSigner
+from callseal.seal.errors import FleetError, RemoteError, SealError, SignatureError, UntrustedSigner
 from callseal.seal.fleet import (
     JWS_TYPE,
     MAX_DETAIL,
     MAX_FINDINGS,
     MAX_SITE,
     Counts,
-    FleetError,
     FleetFinding,
     FleetRecord,
     NewestEntry,

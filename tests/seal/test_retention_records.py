@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callseal.seal.errors import RemoteError, SealError, SignatureError
+from callseal.seal.errors import RemoteError, RetentionError, SealError, SignatureError
 from callseal.seal.jws import sign_jws
 from callseal.seal.keys import generate_signing_key
 from callseal.seal.retention import (
@@ -24,7 +24,6 @@ from callseal.seal.retention import (
     DisputeSettled,
     Hold,
     Release,
-    RetentionError,
     RetentionRecord,
     SetClass,
     fold,

@@ -5,8 +5,9 @@ its hashes compared on the way, the manifest last. It is received there as every
 (`custodian`). Sealed bytes pass through a file in `scratch`; nobody here could open them.
 
 A ledger is copied segment by segment from its beginning: each is the device's own by its checkpoint, and the
-size that this tells is the next one's name. So nothing is listed, and what a thief put among them, who has no
-device key, is not taken over. A stamp is copied if it is on the checkpoint at the end of a segment there.
+size that this tells is the next one's name. So nothing is listed, and what a thief put among them, before or
+over them, who has no device key, is not taken over. A stamp is copied if it is on the checkpoint at the end
+of a segment there.
 
 Conventions: doing it again does nothing again; several may do it at once. A StoreError is the target's; the
 source's is SourceFailed. CopyRefused says that what lies in the source is not what it should be.
@@ -24,6 +25,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from callseal.archive.bundles import read_version
 from callseal.archive.errors import CopyRefused, ScratchFailed, SourceFailed
+from callseal.archive.ledger_judging import key_in
+from callseal.archive.ledger_shelf import MAX_VERSIONS, is_signed_in
 from callseal.archive.receipting import Given
 from callseal.seal.durable import Step, no_step
 from callseal.seal.errors import RemoteError
@@ -83,8 +86,10 @@ class Copier:
         if following is None:
             following = self._resume(device)
         copied = 0
-        while (data := self._source_segment(device, following)) is not None:
-            key = key or self._key(device, data if following == 0 else None)
+        while (data := self._source_segment(device, following, key)) is not None:
+            if key is None:
+                key = self._key(device, data if following == 0 else None)
+                data = self._source_segment(device, following, key) or data
             size = _size_of(data, device, following, key)
             self._step("copy segment")
             self._put_bytes(ledger_name(device, following), data)
@@ -102,7 +107,7 @@ class Copier:
         copied = 0
         for size in missing:
             before = [first for first in firsts if first < size]
-            segment = self._segment(self._target, device, before[-1]) if before else None
+            segment = self._segment(self._target, device, before[-1], None) if before else None
             if segment is None:
                 continue  # its segment is still to come
             name = stamp_name(device, size)
@@ -165,32 +170,42 @@ class Copier:
             if there != data:
                 raise CopyRefused(f"{name}: not copied: other bytes stand there") from problem
 
-    def _segment(self, store: Store, device: str, first: int) -> bytes | None:
+    def _segment(self, store: Store, device: str, first: int, key: Ed25519PublicKey | None) -> bytes | None:
+        """Return a segment: the oldest that the device signed, or else the oldest, which is then refused."""
         name = ledger_name(device, first)
-        try:
-            data = read_version(store, name, self._oldest(store, name), MAX_SEGMENT_BYTES)
-        except StoreMissing:
-            return None
-        if len(data) > MAX_SEGMENT_BYTES:
+        oldest: bytes | None = None
+        for version in self._versions(store, name)[:MAX_VERSIONS]:
+            try:
+                data = read_version(store, name, version, MAX_SEGMENT_BYTES)
+            except StoreMissing:
+                continue
+            if _is_of(data, device, first, key):
+                oldest = data
+                break
+            oldest = data if oldest is None else oldest
+        if oldest is not None and len(oldest) > MAX_SEGMENT_BYTES:
             raise CopyRefused(f"{name}: not copied: more than the {MAX_SEGMENT_BYTES} bytes allowed")
-        return data
+        return oldest
 
-    def _source_segment(self, device: str, first: int) -> bytes | None:
+    def _source_segment(self, device: str, first: int, key: Ed25519PublicKey | None = None) -> bytes | None:
         with _source_fails():
-            return self._segment(self._source, device, first)
+            return self._segment(self._source, device, first, key)
+
+    def _versions(self, store: Store, name: str) -> list[str]:
+        if not store.capabilities.versions:
+            return [""]
+        return [item.version for item in store.versions(name) if item.name == name]
 
     def _oldest(self, store: Store, name: str) -> str:
         """Return the version that was there first: the device puts one, and a thief the others."""
-        if not store.capabilities.versions:
-            return ""
-        return next((item.version for item in store.versions(name) if item.name == name), "")
+        return next(iter(self._versions(store, name)), "")
 
     def _resume(self, device: str) -> int:
         """Return where the copy in the target ends."""
         newest = max(_firsts(self._target, device), default=None)
         if newest is None:
             return 0
-        data = self._segment(self._target, device, newest)
+        data = self._segment(self._target, device, newest, None)
         if data is None:
             return 0
         return _size_of(data, device, newest, self._key(device, None))
@@ -227,6 +242,13 @@ def _source_fails() -> Iterator[None]:
         yield
     except StoreError as problem:
         raise SourceFailed(str(problem)) from problem
+
+
+def _is_of(data: bytes, device: str, first: int, key: Ed25519PublicKey | None) -> bool:
+    """Tell whether a segment is the device's; without its key, whether it says which that is."""
+    if key is None:
+        return key_in(device, data) is not None
+    return is_signed_in(data, key, device, first)
 
 
 def _size_of(data: bytes, device: str, first: int, key: Ed25519PublicKey) -> int:

@@ -18,12 +18,11 @@ from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from callseal.seal.errors import RemoteError
+from callseal.seal.errors import RemoteError, RetentionError
 from callseal.seal.jws import MAX_SIZE_BYTES
 from callseal.seal.keys import Role, TrustStore
 from callseal.seal.retention import (
     Decision,
-    RetentionError,
     RetentionRecord,
     State,
     fold,

@@ -42,6 +42,7 @@ class Destinations:
         own = () if site.filled else sites
         self._targets = frozenset(one.name for one in own if one.filled and one.name != site.name)
         self._note = f"targets of {site.name}"
+        self._changed = memory.note(self._note) != self._sum
         self._told: set[tuple[str, str]] = set()
         for one in memory.troubles(site.name):
             if one.trouble.code == Code.NO_SUCH_STORE:
@@ -50,11 +51,12 @@ class Destinations:
     @property
     def changed(self) -> bool:
         """Whether other stores are filled now than when all recordings were looked at."""
-        return self._memory.note(self._note) != self._sum
+        return self._changed
 
     def considered(self) -> None:
         """Note that all recordings were looked at."""
         self._memory.set_note(self._note, self._sum)
+        self._changed = False
 
     def take(self, name: RecordingName, manifest: Manifest) -> None:
         """Want the copies of a recording that was received, and tell of stores that the settings lack."""

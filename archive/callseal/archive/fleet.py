@@ -16,13 +16,12 @@ from typing import Final, Protocol
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from callseal.archive.continuity import DeviceState
-from callseal.seal.errors import RemoteError
+from callseal.seal.errors import FleetError, RemoteError
 from callseal.seal.fleet import (
     MAX_FINDINGS,
     MAX_SIZE_BYTES,
     NO_RECORDINGS,
     Counts,
-    FleetError,
     FleetFinding,
     FleetRecord,
     NewestEntry,

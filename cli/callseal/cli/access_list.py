@@ -22,7 +22,8 @@ from callseal.cli.errors import NotChecked
 from callseal.cli.i18n import _, counted
 from callseal.cli.output import JsonValue
 from callseal.cli.places import Place, StorePlace
-from callseal.seal.access import MAX_SIZE_BYTES, AccessError, AccessRecord, Account, read
+from callseal.seal.access import MAX_SIZE_BYTES, AccessRecord, Account, read
+from callseal.seal.errors import AccessError
 from callseal.seal.timestamp import write_time
 from callseal.seal.uuid7 import time_ms
 from callseal.seal.verify import NOT_CHECKED

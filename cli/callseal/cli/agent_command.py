@@ -8,6 +8,7 @@ from callseal.agent import service
 from callseal.cli import options
 from callseal.cli.commands import add
 from callseal.cli.i18n import _
+from callseal.config.errors import ConfigValueError, Problem
 from callseal.config.load import load
 
 
@@ -21,4 +22,9 @@ def register(app: typer.Typer) -> None:
 
 
 def _agent(*, config: options.Config = None) -> None:
-    raise typer.Exit(service.run(load(config, os.environ)))
+    loaded = load(config, os.environ)
+    if not loaded.settings.sources:
+        # Who only reads a store, or looks after one, has none.
+        words = 'at least one [[source]] is needed, such as type = "bridge"'
+        raise ConfigValueError(Problem(file=str(loaded.path), key="source", value=None, allowed=words))
+    raise typer.Exit(service.run(loaded))

@@ -68,6 +68,15 @@ MEANINGS: Final[Mapping[str, Meaning]] = MappingProxyType(
         "watch-failed": _warning(mark("New recordings are noticed late.")),
         # The custodian.
         "memory-failed": _warning(mark("The custodian can't remember what it has done.")),
+        "custodian-untrusted": _critical(
+            mark("Nobody vouches for the custodian any more: it can give no receipts.")
+        ),
+        "clocks-differ": _critical(
+            mark("The clocks of the custodian and a store differ: no receipts are given.")
+        ),
+        "recording-never-came": _critical(mark("A finished recording never came to any store.")),
+        "store-unknown": _warning(mark("Recordings are meant for a store that the custodian doesn't know.")),
+        "fleet-not-written": _warning(mark("How the devices are can't be written to a store.")),
         "recording-altered": _critical(mark("A stored recording is not what its device sealed.")),
         "recording-bad-signature": _critical(mark("A stored recording has a bad signature.")),
         "recording-untrusted": _critical(mark("Nobody vouches for the device of a stored recording.")),

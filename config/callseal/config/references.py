@@ -36,11 +36,6 @@ def tables(document: Mapping[str, object], name: str) -> Iterator[tuple[int, Map
 
 def contradictions(document: Mapping[str, object]) -> Iterator[Contradiction]:
     """Find all contradictions in a document."""
-    # The central side has a custodian and need not record anything.
-    if document.get("source", []) in ([], ()) and document.get("custodian") is None:
-        yield Contradiction(
-            key="source", value=None, allowed='at least one [[source]] is needed, such as type = "bridge"'
-        )
     for name, key in (("announcement", "name"), ("business", "id"), ("store", "name"), ("source", "listen")):
         yield from _repeated(document, name, key)
     yield from _incomplete_business(document)

@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from callseal.seal.errors import RemoteError
+from callseal.seal.errors import AccessError
 from callseal.seal.fields import MAX_INTEGER, Fields, JsonObject, read_object, write_object
 from callseal.seal.timestamp import to_milliseconds, write_time
 from callseal.seal.uuid7 import time_ms
@@ -51,10 +51,6 @@ _TYPE_PATTERN: Final = re.compile(re.escape(TYPE))
 _ACTION_PATTERN: Final = re.compile(r"[a-z][a-z-]{0,31}")
 _ID_PATTERN: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _KEY_PATTERN: Final = re.compile(r"sha256:[0-9a-f]{64}")
-
-
-class AccessError(RemoteError):
-    """An access record is malformed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,9 @@
     │   ├── LedgerError         12   an entry, a checkpoint or a proof of the ledger is malformed
     │   ├── StampError          12   the time stamp is malformed, altered, or on something else
     │   ├── ReceiptError        12   the custodian's receipt is malformed
+    │   ├── RetentionError      12   a record about keeping a recording is malformed
+    │   ├── AccessError         12   an access record is malformed
+    │   ├── FleetError          12   a fleet record is malformed
     │   ├── SignatureError      13   a signature does not fit
     │   └── UntrustedSigner     14   the signature fits, nobody we trust vouches for its key
     │       └── StampUnchecked  15   no root is known that could vouch for a stamping authority
@@ -105,6 +108,18 @@ class ReceiptError(RemoteError):
 
 class LedgerError(RemoteError):
     """A line, a checkpoint or a proof of the ledger is malformed, or does not fit the rest."""
+
+
+class AccessError(RemoteError):
+    """An access record is malformed."""
+
+
+class RetentionError(RemoteError):
+    """A record about keeping a recording is malformed."""
+
+
+class FleetError(RemoteError):
+    """A fleet record is malformed."""
 
 
 class SignatureError(RemoteError):

@@ -22,7 +22,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from callseal.seal.errors import RemoteError
+from callseal.seal.errors import FleetError
 from callseal.seal.fields import MAX_INTEGER, Fields, JsonObject, JsonValue, read_object
 from callseal.seal.jws import open_jws, sign_jws
 from callseal.seal.timestamp import to_milliseconds, write_time
@@ -47,10 +47,6 @@ _SOFTWARE_PATTERN: Final = re.compile(r"[\x20-\x7e]{1,128}")
 _CODE_PATTERN: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _SITE_PATTERN: Final = re.compile(rf"(?=.*\S){_SIGN}{{1,{MAX_SITE}}}")
 _DETAIL_PATTERN: Final = re.compile(rf"(?=.*\S){_SIGN}{{1,{MAX_DETAIL}}}")
-
-
-class FleetError(RemoteError):
-    """A fleet record is malformed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

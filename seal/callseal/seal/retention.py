@@ -26,7 +26,7 @@ from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from callseal.seal.errors import RemoteError
+from callseal.seal.errors import RetentionError
 from callseal.seal.fields import Fields, JsonObject, read_object
 from callseal.seal.jws import open_jws, sign_jws
 from callseal.seal.timestamp import to_milliseconds, write_time
@@ -55,10 +55,6 @@ _DAY_PATTERN: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _LINE: Final = r"(?=.*\S)[^\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 _REASON_PATTERN: Final = re.compile(rf"{_LINE}{{1,{MAX_REASON}}}")
 _BY_PATTERN: Final = re.compile(rf"{_LINE}{{1,{MAX_BY}}}")
-
-
-class RetentionError(RemoteError):
-    """A record about keeping a recording is malformed."""
 
 
 class Action(StrEnum):
