@@ -83,9 +83,8 @@ class Puts:
         request.context[_HASH] = sha256.hex()
         if self._credentials is None:
             raise NoCredentialsError
-        _Signer(self._credentials.get_frozen_credentials(), _SERVICE, self._client.meta.region_name).add_auth(
-            request
-        )
+        credentials = self._credentials.get_frozen_credentials()  # fetched anew where they are about to end
+        _Signer(credentials, _SERVICE, self._client.meta.region_name).add_auth(request)
         headers: dict[str, Any] = dict(request.headers.items())
         if len(body) > EXPECT_SIZE_BYTES:
             headers["Expect"] = b"100-continue"  # the connection knows it as bytes only
