@@ -4,6 +4,7 @@ Conventions: exit codes are those of the contract (docs: exit codes); `faults` t
 words and a code. A closed pipe (``callseal list | head``) ends the program without a word.
 """
 
+import gc
 import os
 import sys
 from collections.abc import MutableMapping, Sequence
@@ -46,9 +47,20 @@ def run(arguments: Sequence[str], env: MutableMapping[str, str]) -> int:
     return code
 
 
+def _loaded(arguments: Sequence[str]) -> typer.Typer:
+    """Return the application, its command's modules imported: many objects and no garbage to look for."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return application(arguments)
+    finally:
+        if collecting:
+            gc.enable()
+
+
 def _run(arguments: Sequence[str]) -> int:
     try:
-        command = typer.main.get_command(application(arguments))
+        command = typer.main.get_command(_loaded(arguments))
         code = command.main(list(arguments), prog_name=PROGRAM, standalone_mode=False)
     except SystemExit as ended:
         # typer ends the process for a closed pipe by itself, with another code.

@@ -10,6 +10,7 @@ Every reading raises the error class that the caller gave, and nothing else.
 
 import base64
 import binascii
+import contextlib
 import json
 import math
 import re
@@ -90,9 +91,10 @@ class Fields:
     def choice(self, key: str, choices: type[Choice]) -> Choice:
         """Return one of a fixed set of words."""
         value = self._value(key)
-        if not isinstance(value, str) or value not in {choice.value for choice in choices}:
-            raise self.wrong(key, " or ".join(choice.value for choice in choices))
-        return choices(value)
+        if isinstance(value, str):
+            with contextlib.suppress(ValueError):
+                return choices(value)
+        raise self.wrong(key, " or ".join(choice.value for choice in choices))
 
     def integer(self, key: str, *, low: int = 0, high: int = MAX_INTEGER) -> int:
         """Return an integer from `low` to `high`, both allowed."""
