@@ -6,19 +6,23 @@ UTC; `to_ms` rounds down.
 This module touches files.
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from callseal.archive.errors import ScratchFailed
 
 BUSY_S: Final = 30.0
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
+_FILE_MODE: Final = 0o600
+_FOLDER_MODE: Final = 0o700
 _IN_MEMORY: Final = ":memory:"
+_Isolation: TypeAlias = Literal["DEFERRED"] | None
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
@@ -58,27 +62,8 @@ class CacheFile:
 
     def _connect(self) -> sqlite3.Connection:
         if self._path is not None:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        database = sqlite3.connect(
-            _IN_MEMORY if self._path is None else self._path, timeout=BUSY_S, check_same_thread=False
-        )
-        try:
-            database.execute("PRAGMA journal_mode = WAL")
-            database.execute("PRAGMA synchronous = NORMAL")  # what a power cut takes is read again
-            with closing(database.execute("PRAGMA user_version")) as found:
-                self._check_version(int(found.fetchone()[0]))
-            database.executescript(self._schema)
-            database.execute(f"PRAGMA user_version = {self._version}")
-            database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-        except BaseException:
-            database.close()
-            raise
-        return database
-
-    def _check_version(self, version: int) -> None:
-        if version not in {0, self._version}:  # 0: a file that was begun just now
-            words = f"a memory of version {version}, and this program knows {self._version}"
-            raise sqlite3.DatabaseError(words)
+            self._path.parent.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
+        return connect(self._path, version=self._version, schema=self._schema)
 
     @contextmanager
     def _disk(self) -> Iterator[None]:
@@ -87,6 +72,40 @@ class CacheFile:
         except (sqlite3.Error, OSError) as problem:
             where = _IN_MEMORY if self._path is None else self._path
             raise ScratchFailed(f"{where}: the custodian's memory can't be used: {problem}") from problem
+
+
+def connect(
+    path: Path | None, *, version: int, schema: str, isolation_level: _Isolation = "DEFERRED"
+) -> sqlite3.Connection:
+    """Open a cache, in memory without a path, and make its tables; for this account alone to read.
+
+    sqlite3.DatabaseError for a file that is none, or one of another version.
+    """
+    if path is not None:
+        # Made here, so that nobody else can read it even for a moment; what is wrong SQLite tells below.
+        with suppress(OSError):
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, _FILE_MODE))
+    database = sqlite3.connect(
+        _IN_MEMORY if path is None else path,
+        timeout=BUSY_S,
+        isolation_level=isolation_level,
+        check_same_thread=False,
+    )
+    try:
+        with closing(database.execute("PRAGMA user_version")) as row:
+            found = int(row.fetchone()[0])
+        if found not in {0, version}:  # 0: a file that was begun just now
+            words = f"a memory of version {found}, and this program knows {version}"
+            raise sqlite3.DatabaseError(words)  # noqa: TRY301 - closed below, like after all others
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("PRAGMA synchronous = NORMAL")  # what a power cut takes is read again
+        database.executescript(schema)
+        database.execute(f"PRAGMA user_version = {version}")
+        database.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    except BaseException:
+        database.close()
+        raise
+    return database
 
 
 def to_ms(time: datetime) -> int:
