@@ -31,7 +31,7 @@ def _store_up(*words: object) -> "subprocess.CompletedProcess[str]":
 
 def _table(printed: str) -> str:
     """Take the table for the settings out of what was printed."""
-    return "[[store]]" + printed.partition("[[store]]")[2].partition("\n\n")[0] + "\n"
+    return "[[store]]\n" + printed.partition("\n[[store]]\n")[2].partition("\n\n")[0] + "\n"
 
 
 def test_it_stays_gives_each_his_rights_and_goes_when_told_to(
