@@ -1,4 +1,4 @@
-"""What keeping the proofs costs: rounds are bounded, go on where they ended, and tell where they fall behind."""
+"""What keeping the proofs costs: rounds are bounded, go on where they ended, and tell if they fall behind."""
 
 import itertools
 from datetime import timedelta
@@ -13,9 +13,6 @@ from support.protected_central import DAYS, DEVICE, DUE, NOW, PERIODS, RECORD, C
 from support.received import receive
 
 central = protected_central.central
-
-
-# What it costs.
 
 
 def test_days_that_are_known_to_be_protected_cost_no_request(central: Central) -> None:

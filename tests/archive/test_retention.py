@@ -1,84 +1,26 @@
 """Keeping recordings: protections are renewed and extended, holds put on and lifted, and nothing else."""
 
-import hashlib
-import secrets
-import sqlite3
-from collections.abc import Iterable
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Final
-from uuid import UUID
 
 import pytest
-from cryptography import x509
 
 from callseal.archive.keeping import NotReceived
-from callseal.archive.lock_memory import LockMemory, Noted
-from callseal.archive.retention import AGAIN_AFTER, MOST_FAILURES, SURVEY_EVERY, Outcome, Renewal, Retention
-from callseal.archive.term import Periods
-from callseal.config.terms import shipped_terms
+from callseal.archive.retention import AGAIN_AFTER, MOST_FAILURES, SURVEY_EVERY, Outcome
 from callseal.seal.durable import Step
-from callseal.seal.keys import TrustStore
 from callseal.seal.receipt import Receipt
-from callseal.seal.retention import ContractEnd, Decision, Hold, Release, SetClass
-from callseal.seal.revocation import Revocations, revoke
+from callseal.seal.retention import Decision, Hold, Release, SetClass
 from callseal.store.directory import DirectoryStore
 from callseal.store.errors import StoreDenied, StoreUnreachable
 from callseal.store.names import receipt_name, retention_name
+from support import retention_bench
 from support.faulty_store import FaultyStore, Moment
 from support.killed_child import killed_at
 from support.locking_store import LockingStore
-from support.received import OTHERS, custodian, decide, put_receipt, put_recording, receive
-from support.sealed_recordings import STARTED_AT, organisation
+from support.received import custodian, decide, put_receipt, put_recording, receive
+from support.retention_bench import DAYS, END, NOW, OBJECTS, TERM_LONG, ends, held, keeper, outcomes
 
-DAYS: Final = timedelta(days=1)
-NOW: Final = STARTED_AT + timedelta(hours=2)
-PERIODS: Final = Periods(lock=400 * DAYS, renew=60 * DAYS)
-END: Final = ContractEnd(day=date(2030, 6, 30))
-TERM_LONG: Final = datetime(2040, 7, 1, 12, tzinfo=UTC)
-OBJECTS: Final = 4  # audio, call, manifest.sig, manifest.json; then the receipt, then each decision
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> LockingStore:
-    return LockingStore(tmp_path / "store", now=NOW)
-
-
-class RightClock:
-    """A store whose clock is always that of the test."""
-
-    def check(self, now: datetime) -> None:
-        """Find nothing wrong."""
-
-
-def keeper(
-    store: LockingStore | FaultyStore | DirectoryStore,
-    *,
-    memory: LockMemory | None = None,
-    trust: TrustStore | None = None,
-) -> Retention:
-    return Retention(
-        store,
-        trust or organisation().trust,
-        shipped_terms(),
-        periods=PERIODS,
-        now=lambda: NOW,
-        memory=memory,
-        clock=RightClock(),
-    )
-
-
-def outcomes(renewals: Iterable[Renewal]) -> list[Outcome]:
-    return [one.outcome for one in renewals]
-
-
-def ends(retention: Retention, receipt: Receipt) -> set[datetime | None]:
-    """Return the ends of the protections of all that belongs to a recording."""
-    return {until for _object, until in retention.keeping.look(receipt.device, receipt.id).locks}
-
-
-def held(store: LockingStore, retention: Retention, receipt: Receipt) -> set[bool]:
-    return {store.is_held(*one) for one in retention.keeping.look(receipt.device, receipt.id).objects}
+store = retention_bench.store
 
 
 def test_while_a_term_is_open_its_protection_is_renewed_before_it_ends(store: LockingStore) -> None:
@@ -213,57 +155,6 @@ def test_a_recording_that_another_custodian_received_is_found_by_the_next_survey
     done = list(retention.renew(NOW + SURVEY_EVERY))
 
     assert [one.name for one in done] == [receipt.objects[0].name]
-
-
-@pytest.mark.parametrize("damage", ["lost", "junk", "other version"])
-def test_a_memory_that_is_lost_is_read_from_the_store_again(
-    store: LockingStore, tmp_path: Path, damage: str
-) -> None:
-    receipt, manifest = receive(store)
-    first = LockMemory.for_store(tmp_path / "memory", "central")
-    keeper(store, memory=first).received(receipt, manifest)
-    first.close()
-    (path,) = (tmp_path / "memory").glob("*.sqlite3")
-    if damage == "junk":
-        path.write_bytes(secrets.token_bytes(8192))
-    elif damage == "lost":
-        path.unlink()
-    else:
-        path.write_bytes(_of_other_version(tmp_path))
-
-    memory = LockMemory.for_store(tmp_path / "memory", "central")
-    done = list(keeper(store, memory=memory).renew(NOW + 350 * DAYS))
-    memory.close()
-
-    assert outcomes(done) == [Outcome.EXTENDED] * (OBJECTS + 1)
-
-
-def test_a_memory_that_is_kept_outlives_the_process(store: LockingStore, tmp_path: Path) -> None:
-    receipt, manifest = receive(store)
-    first = LockMemory(tmp_path / "memory.sqlite3")
-    keeper(store, memory=first).received(receipt, manifest)
-    first.note_survey(NOW)
-    first.close()
-
-    second = LockMemory(tmp_path / "memory.sqlite3")
-
-    assert second.noted(receipt.device, receipt.id) == Noted(newest_record="", receipts=1)
-    assert second.surveyed_at == NOW
-    assert list(second.due(NOW + 300 * DAYS)) == []
-    assert list(second.due(NOW + 350 * DAYS)) == [(receipt.device, receipt.id)]
-    second.close()
-
-
-def test_all_that_is_due_is_given_out_once_however_many_there_are() -> None:
-    memory = LockMemory()
-    ids = [UUID(int=number) for number in range(2500)]
-    for number, one in enumerate(ids):
-        memory.note("dev-a", one, look_at=NOW - (number % 7) * DAYS, newest_record="")
-
-    found = [one for _device, one in memory.due(NOW)]
-
-    assert sorted(found) == ids
-    memory.close()
 
 
 def test_a_hold_is_put_on_every_object_and_lifted_with_the_last_name(store: LockingStore) -> None:
@@ -437,129 +328,3 @@ def test_a_custodian_that_was_killed_anywhere_is_finished_by_the_next_round(tmp_
 
     # Two decisions put, and for each object a protection and a hold.
     assert steps == 2 + 2 * (OBJECTS + 3)
-
-
-# Attacks: somebody may add to the store, and does.
-
-
-def test_decisions_by_somebody_who_is_not_trusted_decide_nothing_and_are_told(store: LockingStore) -> None:
-    receipt, _manifest = receive(store)
-    decide(store, receipt, Hold(name="case-17"), at=NOW)
-    decide(
-        store,
-        receipt,
-        Release(name="case-17"),
-        SetClass(retention_class="service"),
-        at=NOW + timedelta(minutes=1),
-        signer=custodian(OTHERS),
-    )
-    retention = keeper(store)
-
-    done = list(retention.apply(receipt.device, receipt.id, NOW))
-
-    kept = retention.keeping.look(receipt.device, receipt.id)
-    assert set(kept.decided.state.holds) == {"case-17"}
-    assert kept.term.name == "sales-long"
-    assert [one.exit_code for one in done if one.outcome is Outcome.REFUSED] == [14, 14]
-
-
-def test_a_decision_about_another_recording_put_here_decides_nothing(store: LockingStore) -> None:
-    receipt, _manifest = receive(store, 0)
-    other, _manifest = receive(store, 1)
-    (record,) = decide(store, other, END, at=NOW)
-    data = (store.root / retention_name(other.device, other.id, record.record)).read_bytes()
-    stolen = retention_name(receipt.device, receipt.id, record.record)
-    store.put(stolen, data, hashlib.sha256(data).digest())
-
-    done = list(keeper(store).apply(receipt.device, receipt.id, NOW))
-
-    assert [(one.outcome, one.name, one.exit_code) for one in done] == [(Outcome.REFUSED, stolen, 12)]
-
-
-def test_junk_among_the_decisions_is_told_and_hides_none(store: LockingStore) -> None:
-    receipt, _manifest = receive(store)
-    decide(store, receipt, END, at=NOW)
-    junk = retention_name(receipt.device, receipt.id, receipt.id)
-    store.put(junk, b"{}", hashlib.sha256(b"{}").digest())
-    retention = keeper(store)
-
-    done = list(retention.apply(receipt.device, receipt.id, NOW))
-
-    assert [one.name for one in done if one.outcome is Outcome.REFUSED] == [junk]
-    assert retention.keeping.look(receipt.device, receipt.id).term.until == TERM_LONG
-
-
-def test_more_decisions_than_people_make_are_told_and_nothing_is_done_on_a_part(
-    store: LockingStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    receipt, _manifest = receive(store, 0)
-    other, _manifest = receive(store, 1)
-    monkeypatch.setattr("callseal.archive.decisions.MAX_RECORDS", 3)
-    decide(store, receipt, *[Hold(name="case-17")] * 4, at=NOW)
-    due = NOW + 350 * DAYS
-
-    done = list(keeper(store).renew(due))
-
-    assert [(one.recording, one.exit_code) for one in done if one.problem is not None] == [(receipt.id, 12)]
-    assert {one.recording for one in done if one.outcome is Outcome.EXTENDED} == {other.id}
-
-
-def test_a_forged_receipt_protects_nothing(store: LockingStore) -> None:
-    receipt, _manifest = put_recording(store)
-    put_receipt(store, receipt, custodian(OTHERS))
-
-    done = list(keeper(store).renew(NOW + 350 * DAYS))
-
-    assert [(one.outcome, one.exit_code) for one in done] == [(Outcome.FAILED, 14)]
-    assert store.locked_until(receipt.objects[0].name, receipt.objects[0].version) == (
-        NOW.replace(microsecond=0) + 400 * DAYS
-    )
-
-
-def test_the_receipt_of_another_recording_protects_nothing(store: LockingStore) -> None:
-    receipt, _manifest = put_recording(store, 0)
-    other, _manifest = receive(store, 1)
-    data = (store.root / receipt_name(other.device, other.id)).read_bytes()
-    store.put(receipt_name(receipt.device, receipt.id), data, hashlib.sha256(data).digest())
-
-    done = [one for one in keeper(store).renew(NOW) if one.recording == receipt.id]
-
-    assert [(one.outcome, one.exit_code) for one in done] == [(Outcome.FAILED, 12)]
-
-
-def test_what_a_revoked_custodian_decided_before_that_day_still_counts(store: LockingStore) -> None:
-    owner, signer = organisation(), custodian()
-    receipt, _manifest = receive(store)
-    decide(store, receipt, Hold(name="case-17"), at=NOW)
-
-    def kept_with(since: datetime) -> Retention:
-        return keeper(store, trust=TrustStore([owner.root], _revoked(signer.chain[0], since)))
-
-    known = kept_with(NOW + DAYS).keeping.look(receipt.device, receipt.id)
-
-    assert set(known.decided.state.holds) == {"case-17"}
-    done = list(kept_with(NOW - DAYS).renew(NOW))
-    assert [(one.outcome, one.exit_code) for one in done] == [(Outcome.FAILED, 14)]
-
-
-def _revoked(leaf: bytes, since: datetime) -> Revocations:
-    owner = organisation()
-    made = revoke(
-        owner.root_key,
-        owner.root,
-        [],
-        [x509.load_der_x509_certificate(leaf)],
-        since=since,
-        reason=x509.ReasonFlags.key_compromise,
-        now=NOW + 2 * DAYS,
-    )
-    return Revocations([made])
-
-
-def _of_other_version(folder: Path) -> bytes:
-    path = folder / "later.sqlite3"
-    with sqlite3.connect(path) as database:
-        database.execute("PRAGMA user_version = 99")
-        database.execute("CREATE TABLE recording (something TEXT)")
-    database.close()
-    return path.read_bytes()

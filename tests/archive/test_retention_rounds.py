@@ -13,9 +13,6 @@ from support.received import receive
 central = protected_central.central
 
 
-# Recordings, round by round.
-
-
 def test_a_first_survey_of_many_recordings_is_spread_over_rounds(
     central: Central, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,9 +16,6 @@ from support.received import decide, receive
 central = protected_central.central
 
 
-# Clocks.
-
-
 @pytest.mark.parametrize("wrong", [TOLERANCE + DAYS, -TOLERANCE - DAYS, 3650 * DAYS])
 def test_a_clock_that_differs_from_the_stores_protects_nothing(central: Central, wrong: timedelta) -> None:
     receive(central.store)

@@ -1,4 +1,4 @@
-"""A store that protects, and a custodian that renews what lies in it; their clocks stand where a test sets them.
+"""A store that protects, and a custodian that renews what lies in it; a test sets their clocks.
 
 A test file takes the fixture by name: `central = protected_central.central`.
 """
@@ -26,23 +26,14 @@ from support.sealed_recordings import STARTED_AT, organisation
 from support.versioned_store import CAPABILITIES, VersionedStore
 
 DAYS: Final = timedelta(days=1)
-
 NOW: Final = STARTED_AT + timedelta(hours=2)
-
 PERIODS: Final = Periods(lock=400 * DAYS, renew=60 * DAYS)
-
 DUE: Final = NOW + 350 * DAYS
-
 END: Final = ContractEnd(day=date(2030, 6, 30))
-
 TERM_LONG: Final = datetime(2040, 7, 1, 12, tzinfo=UTC)
-
 DEVICE: Final = organisation().device
-
 OTHER: Final = "dev-aaaaaaaaaaaa"
-
 RECORD: Final = UUID("019a9b7c-0000-7000-8000-000000000001")
-
 LOCKING: Final = dataclasses.replace(CAPABILITIES, lock=True)
 
 
