@@ -80,7 +80,7 @@ def test_every_key_has_words_for_people(key: Key) -> None:
 
 
 def test_the_examples_that_are_switched_off_are_valid_settings() -> None:
-    later = [f"source[{number}].type" for number in (2, 3, 4)]
+    later = [f"source[{number}].type" for number in (3, 4)]
     text = re.sub(r"^#(?=\S)", "", FILLED, flags=re.MULTILINE)
 
     problems = problems_of(text)

@@ -127,9 +127,11 @@ def test_a_list_of_tables_written_as_one_table_is_explained() -> None:
         ('type = "siprecc"', 'must be "bridge" or "siprec" or "soundcard" or "folder"'),
         ("type = 3", 'must be "bridge" or "siprec" or "soundcard" or "folder"'),
         ("", 'missing: must be "bridge" or "siprec" or "soundcard" or "folder"'),
-        ('type = "siprec"', 'not available in this version yet; must be "bridge"'),
-        ('type = "soundcard"', 'not available in this version yet; must be "bridge"'),
-        ('type = "folder"\npath = "in"', 'not available in this version yet; must be "bridge"'),
+        ('type = "soundcard"', 'not available in this version yet; must be "bridge" or "siprec"'),
+        (
+            'type = "folder"\npath = "in"',
+            'not available in this version yet; must be "bridge" or "siprec"',
+        ),
     ],
 )
 def test_a_source_that_there_is_not_is_refused_with_those_there_are(table: str, allowed: str) -> None:
@@ -353,3 +355,36 @@ def test_every_error_belongs_to_the_exit_code_for_configuration() -> None:
 
     assert {kind.exit_code for kind in kinds} == {78}
     assert all(kind.permanent for kind in kinds)
+
+
+SIPREC = '[[source]]\ntype = "siprec"\n'
+
+
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
+        ('tls_listen = "127.0.0.1:5071"\ncertificate_file = "a.pem"', "certificate_key_file: missing"),
+        ('tls_listen = "127.0.0.1:5071"\ncertificate_key_file = "a.key"', "certificate_file: missing"),
+        ('peer_ca_file = "ca.pem"', 'peer_ca_file = "ca.pem": has no effect without tls_listen'),
+        ('peer_names = ["sbc.example.com"]', "has no effect without tls_listen"),
+        ('listen = "192.0.2.10:5070"', "peers: missing: listen can be reached from other machines"),
+        (
+            'tls_listen = "192.0.2.10:5071"\ncertificate_file = "a"\ncertificate_key_file = "b"',
+            "peers: missing: tls_listen can be reached",
+        ),
+        ('rtp_ports = "20000-20399"\nmax_calls = 101', "holds 400 ports, but max_calls = 101 needs 404"),
+        ('peers = ["192.0.2.1/24"]', "must be an IP address or a network"),
+        ('media_address = "gateway"', "must be an IP address"),
+        ('inside = ["+86 10"]', 'must be a number with "*" for any digits'),
+    ],
+)
+def test_a_recording_server_that_could_not_serve_is_refused(keys: str, problem: str) -> None:
+    problems = problems_of(f"{LEAST}{SIPREC}{keys}\n")
+
+    assert any(problem in found for found in problems), problems
+
+
+def test_a_recording_server_on_loopback_needs_nothing_else() -> None:
+    settings = settings_of(LEAST + SIPREC)
+
+    assert settings.is_banked()

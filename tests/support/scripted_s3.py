@@ -157,6 +157,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("ETag", answer.tag)
         length_bytes = len(answer.body) if answer.length_bytes is None else answer.length_bytes
         self.send_header("Content-Length", str(length_bytes))
+        if answer.is_early:
+            # Said as well as done: else the client's next request may go out on a connection that is closing.
+            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(answer.body)
 

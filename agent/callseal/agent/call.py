@@ -22,7 +22,7 @@ CUSTOMER: Final = 1
 CELL_MS: Final = 10
 """Length of a cell of `Block.present`."""
 
-Direction = Literal["inbound", "outbound"]
+Direction = Literal["inbound", "outbound", "internal", "unknown"]
 Side = Literal["agent", "customer"]
 SIDES: Final[tuple[Side, Side]] = ("agent", "customer")
 """Sides in the order of the channels."""
@@ -40,6 +40,21 @@ class Party:
     """The display name as signalled."""
 
 
+Relation = Literal["continues", "same-conversation", "same-call"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """Another recording that belongs to this one.
+
+    "continues": this one goes on where that one was cut off. "same-conversation": an earlier or later leg, before
+    or after a transfer. "same-call": other parties of the same call at the same time.
+    """
+
+    relation: Relation
+    recording: UUID
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
     """Who speaks with whom, since when, and what the settings' rules say of it."""
@@ -54,6 +69,17 @@ class Call:
     retention_class: str = ""
     announcements: tuple[str, ...] = ()
     """Names of the announcements that the rules ask for."""
+    announced_by: Literal["agent", "gateway"] = "agent"
+    """Who plays them: what a gateway plays is not followed sample by sample as it plays."""
+    others: tuple[Party, ...] = ()
+    """Who else takes part."""
+    is_mixed: bool = False
+    """Whether both channels hold the same, all parties together: the source had them in one stream."""
+    conversation: str = ""
+    """What the telephone system calls the conversation that this call is a part of; empty without one."""
+    links: tuple[Link, ...] = ()
+    attributes: tuple[tuple[str, str], ...] = ()
+    """What the telephone system said besides, by names of its maker's: ("oracle:ucid", "…")."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +101,11 @@ class Block:
     """Shape (recordings, samples, 2): G.711 codes or linear samples, as the recording's format says."""
     present: NDArray[np.bool_]
     """Shape (recordings, 2, cells): which cells of `CELL_MS` were really received."""
+    tentative_samples: int = 0
+    """How many of the last samples may still change: they come again, in the next block, and are only kept safe.
+
+    A late packet may yet find its place in them. `present` tells nothing of them.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +147,127 @@ class MediaLost:
     detail: str
 
 
-Event = Answered | Disclosure | DisclosureFailed | MediaLost
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """A stretch of one channel for which nothing came; the recording is silent there."""
+
+    channel: int
+    start_samples: int
+    end_samples: int
+    expected: bool
+    """Whether the other side had said so: on hold, or silence that it suppresses."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Digit:
+    """A key was pressed (RFC 4733): where and for how long, never which."""
+
+    channel: int
+    position_samples: int
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A side's sound was switched off or on again by the telephone system."""
+
+    channel: int
+    position_samples: int
+    held: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodecChanged:
+    """A stream went on in another coding than it began in; what came was converted."""
+
+    channel: int
+    position_samples: int
+    codec: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamReport:
+    """What came in one stream, in packets; told once, when the stream has ended."""
+
+    channel: int
+    label: str
+    codec: str
+    encrypted: bool
+    packets: int
+    placed: int
+    """Packets whose sound is in the recording."""
+    lost: int
+    """Sequence numbers that never came."""
+    duplicates: int
+    reordered: int
+    late: int
+    """Came too late to be placed."""
+    comfort_noise: int
+    digits: int
+    restarts: int
+    """How often the stream began anew: another SSRC, or a jump of its clock."""
+    slips: int
+    """Corrections by which it was kept in step with the wall clock."""
+    strangers: int
+    """Datagrams from another source than the one that was learned; they were not recorded."""
+    malformed: int
+    unauthentic: int
+    """SRTP packets whose authentication failed, or that were replayed."""
+    unreceived_samples: int
+    """Samples of the recording for which this stream brought nothing."""
+    dropped_by_kernel: int
+    """Datagrams that the socket had no room for."""
+    remote_jitter_ms: float | None = None
+    """From the sender's last RTCP report, None without one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """Something that signalling brought, kept as it came: an INVITE, a document of metadata."""
+
+    at: datetime
+    kind: Literal["sip-message", "rs-metadata"]
+    content_type: str
+    body: bytes
+    is_cut: bool = False
+    """Whether it was longer than is kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartiesChanged:
+    """Who takes part changed during the call: a transfer, somebody who joined or left."""
+
+    position_samples: int
+    agent: Party
+    customer: Party
+    others: tuple[Party, ...] = ()
+    conversation: str = ""
+    attributes: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Linked:
+    """It turned out that another recording belongs to this one."""
+
+    link: Link
+
+
+Event = (
+    Answered
+    | Disclosure
+    | DisclosureFailed
+    | MediaLost
+    | Gap
+    | Digit
+    | Held
+    | CodecChanged
+    | StreamReport
+    | Document
+    | PartiesChanged
+    | Linked
+)
+NOW: Final = -1
+"""A position for who does not know how far the recording has come: who does puts in the right one."""
 
 
 class Ending(Enum):

@@ -6,6 +6,7 @@ value is refused ("must be …") and in which the docs name what may stand there
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, TypeAlias, TypeVar
 from urllib.parse import urlsplit
@@ -25,6 +26,7 @@ __all__ = [
     "Bucket",
     "ClockTime",
     "Digits",
+    "DnsName",
     "Flag",
     "HttpUrl",
     "Id",
@@ -32,9 +34,12 @@ __all__ = [
     "Label",
     "Language",
     "Listen",
+    "Network",
     "NumberGlob",
     "OptionalBucket",
     "OptionalId",
+    "OptionalIp",
+    "OptionalListen",
     "OptionalPath",
     "OptionalSipUri",
     "PathName",
@@ -69,6 +74,20 @@ def _text(value: object) -> str:
     if not value.isprintable():
         raise ValueError("must hold no control characters")
     return value
+
+
+def _network(value: str) -> str:
+    try:
+        return str(ip_network(value))
+    except ValueError:
+        raise ValueError("must be an IP address or a network; behind its prefix all bits are zero") from None
+
+
+def _optional_ip(value: str) -> str:
+    try:
+        return str(ip_address(value)) if value else ""
+    except ValueError:
+        raise ValueError("must be an IP address") from None
 
 
 def _path(value: object) -> Path:
@@ -232,6 +251,30 @@ Listen: TypeAlias = Annotated[
     PlainValidator(_reader(ListenAddress, ListenAddress.parse)),
     PlainSerializer(str),
     Allowed('an IP address and a port such as "127.0.0.1:5060"'),
+]
+OptionalListen: TypeAlias = Annotated[
+    ListenAddress | None,
+    PlainValidator(_optional(_reader(ListenAddress, ListenAddress.parse))),
+    PlainSerializer(_optional_text),
+    Allowed('an IP address and a port such as "192.0.2.10:5061", or "" for none'),
+]
+Network: TypeAlias = Annotated[
+    str,
+    AfterValidator(_network),
+    Allowed('an IP address or a network such as "192.0.2.0/24"'),
+]
+OptionalIp: TypeAlias = Annotated[
+    str,
+    AfterValidator(_optional_ip),
+    Allowed('an IP address such as "192.0.2.10", or "" for none'),
+]
+DnsName: TypeAlias = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"\A(\*\.)?[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*\z",
+        max_length=253,
+    ),
+    Allowed('a name such as "sbc.example.com" or "*.example.com"'),
 ]
 Ports: TypeAlias = Annotated[
     PortRange,

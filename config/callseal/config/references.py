@@ -7,10 +7,14 @@ wrong values are reported together. What has the wrong type is passed over here:
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from callseal.config.address import PORTS_PER_CALL, ListenAddress, PortRange
 from callseal.config.announcement import BUILTIN_VOICES
 from callseal.config.business import BUILTIN
 
-__all__ = ["Contradiction", "contradictions", "tables"]
+__all__ = ["DEFAULT_SIPREC_CALLS", "DEFAULT_SIPREC_PORTS", "Contradiction", "contradictions", "tables"]
+
+DEFAULT_SIPREC_PORTS = "20000-29999"
+DEFAULT_SIPREC_CALLS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +45,65 @@ def contradictions(document: Mapping[str, object]) -> Iterator[Contradiction]:
     yield from _incomplete_business(document)
     yield from _unknown_names(document)
     yield from _stores(document)
+    for number, table in tables(document, "source"):
+        if table.get("type") == "siprec":
+            yield from _siprec(f"source[{number}]", table)
+
+
+def _siprec(place: str, table: Mapping[str, object]) -> Iterator[Contradiction]:
+    """Find what keeps gateways from being heard, or lets in whom nobody asked."""
+    with_tls = table.get("tls_listen", "") != ""
+    for key in ("certificate_file", "certificate_key_file"):
+        if with_tls and table.get(key, "") == "":
+            yield Contradiction(key=f"{place}.{key}", value=None, allowed="missing: tls_listen needs it")
+    for key in ("peer_ca_file", "peer_names"):
+        if not with_tls and table.get(key, "") not in ("", [], ()):
+            yield Contradiction(
+                key=f"{place}.{key}", value=table[key], allowed="has no effect without tls_listen"
+            )
+    if table.get("peer_names", "") not in ("", [], ()) and table.get("peer_ca_file", "") == "":
+        yield Contradiction(
+            key=f"{place}.peer_ca_file",
+            value=None,
+            allowed="missing: peer_names are compared with certificates that it vouches for",
+        )
+    if not table.get("peers"):
+        for key in ("listen", "tls_listen"):
+            address = _listen_address(table.get(key))
+            if address is not None and not address.is_loopback:
+                yield Contradiction(
+                    key=f"{place}.peers",
+                    value=None,
+                    allowed=f"missing: {key} can be reached from other machines, so say which may send",
+                )
+                break
+    yield from _siprec_ports(place, table)
+
+
+def _siprec_ports(place: str, table: Mapping[str, object]) -> Iterator[Contradiction]:
+    text, calls = table.get("rtp_ports", DEFAULT_SIPREC_PORTS), table.get("max_calls", DEFAULT_SIPREC_CALLS)
+    if not isinstance(text, str) or not isinstance(calls, int):
+        return
+    try:
+        ports = PortRange.parse(text)
+    except ValueError:
+        return
+    wanted = calls * PORTS_PER_CALL
+    if len(ports) < wanted:
+        yield Contradiction(
+            key=f"{place}.rtp_ports",
+            value=text,
+            allowed=f"holds {len(ports)} ports, but max_calls = {calls} needs {wanted}: four a call",
+        )
+
+
+def _listen_address(value: object) -> ListenAddress | None:
+    if not isinstance(value, str):
+        return None
+    try:
+        return ListenAddress.parse(value)
+    except ValueError:
+        return None
 
 
 def _repeated(document: Mapping[str, object], name: str, key: str) -> Iterator[Contradiction]:

@@ -26,13 +26,17 @@ from callseal.config.kinds import (
     TABLE,
     AudioFile,
     Digits,
+    DnsName,
     Flag,
     Id,
     Label,
     Language,
     Listen,
+    Network,
     NumberGlob,
     OptionalId,
+    OptionalIp,
+    OptionalListen,
     OptionalPath,
     OptionalSipUri,
     PathName,
@@ -43,7 +47,7 @@ from callseal.config.kinds import (
     SipAddress,
     Whole,
 )
-from callseal.config.references import contradictions
+from callseal.config.references import DEFAULT_SIPREC_CALLS, DEFAULT_SIPREC_PORTS, contradictions
 
 __all__ = [
     "CROSS_CHECK",
@@ -79,7 +83,7 @@ __all__ = [
 ]
 
 SCHEMA = 1
-IMPLEMENTED_SOURCES = frozenset({"bridge"})
+IMPLEMENTED_SOURCES = frozenset({"bridge", "siprec"})
 IMPLEMENTED_STORES = frozenset({"directory", "s3"})
 IMPLEMENTED_TRANSPORTS = frozenset({"udp"})
 
@@ -248,7 +252,57 @@ class SiprecSource(BaseModel):
     type: Literal["siprec"] = Field(description="The kind of source.")
     listen: Listen = Field(
         default=ListenAddress(host="127.0.0.1", port=5070),
-        description="Where the gateway finds the recorder.",
+        description="Where the gateway finds the recorder, by UDP and TCP.",
+    )
+    tls_listen: OptionalListen = Field(
+        default=None, description="Where it finds the recorder by TLS 1.3; empty: nowhere."
+    )
+    certificate_file: OptionalPath = Field(
+        default=None, description="The recorder's own certificate for TLS, with its chain; PEM."
+    )
+    certificate_key_file: OptionalPath = Field(default=None, description="Its private key; PEM.")
+    peer_ca_file: OptionalPath = Field(
+        default=None,
+        description="Who signs the gateways' certificates; with it only gateways that have one are let in.",
+    )
+    peer_names: tuple[DnsName, ...] = Field(
+        default=(),
+        max_length=64,
+        description="Names that a gateway's certificate must have one of; none: any.",
+    )
+    peers: tuple[Network, ...] = Field(
+        default=(),
+        max_length=256,
+        description="Addresses and networks that gateways may send from; loopback alone when empty.",
+    )
+    media_address: OptionalIp = Field(
+        default="", description="The address for sound that gateways are told; empty: that of `listen`."
+    )
+    rtp_ports: Ports = Field(
+        default=PortRange.parse(DEFAULT_SIPREC_PORTS),
+        description="UDP ports for the sound of calls, four a call of two streams.",
+    )
+    max_calls: Whole = Field(default=DEFAULT_SIPREC_CALLS, ge=1, le=20000, description="Calls at a time.")
+    max_streams: Whole = Field(
+        default=8, ge=1, le=32, description="Streams of one call; what is beyond is refused in the answer."
+    )
+    more_parties: Literal["mix", "link"] = Field(
+        default="mix",
+        description='More than two streams: "mix" them into the two channels, or "link" further recordings.',
+    )
+    inside: tuple[NumberGlob, ...] = Field(
+        default=(),
+        max_length=256,
+        description="Numbers of this house, which tell the agent from the customer; extensions when empty.",
+    )
+    workers: Whole = Field(
+        default=1, ge=1, le=64, description="Processes that take the sound, each with a share of the ports."
+    )
+    drain_s: Real = Field(
+        default=30.0,
+        ge=0.0,
+        le=7200.0,
+        description="How long running calls may go on when the agent is stopped.",
     )
 
 

@@ -71,6 +71,11 @@ _ALL: Final = (
         "录音告知未播放完整。",
     ),
     _reason("disclosure-missing", "No recording announcement was played.", "未播放录音告知。"),
+    _reason(
+        "disclosure-not-checked",
+        "Whether the announcement was played was not checked: the gateway plays it.",
+        "录音告知由网关播放，尚未核验。",
+    ),
     # How it sounds.
     _reason("too-quiet-agent", "The agent is too quiet.", "坐席声音过小。"),
     _reason("too-quiet-customer", "The customer is too quiet.", "客户声音过小。"),
@@ -88,9 +93,35 @@ _ALL: Final = (
         "通话桥接程序正在停止，不接新呼叫。",
     ),
     _reason("bridge-silent", "The call bridge does not answer.", "通话桥接程序无响应。"),
+    _reason("siprec-starting", "The recording server has not started to listen.", "录音服务器尚未开始监听。"),
+    _reason(
+        "siprec-stopping",
+        "The recording server takes no new calls: it is stopping.",
+        "录音服务器正在停止，不接新呼叫。",
+    ),
+    _reason(
+        "siprec-full",
+        "The recording server has as many calls as it may have.",
+        "录音服务器已达到最大通话数。",
+    ),
+    _reason("media-down", "The process that takes the sound does not answer.", "语音接收进程无响应。"),
     # What was lost.
     _reason("media-lost", "Part of the sound did not arrive.", "部分语音数据丢失。"),
     _reason("no-media", "No sound arrived at all.", "未收到任何语音数据。"),
+    _reason("no-media-agent", "No sound arrived from the agent's side.", "未收到坐席侧语音数据。"),
+    _reason("no-media-customer", "No sound arrived from the customer's side.", "未收到客户侧语音数据。"),
+    _reason("one-stream", "Both sides came in one stream and can't be told apart.", "双方语音合为一路，无法区分。"),
+    _reason(
+        "session-expired",
+        "The gateway stopped confirming the call; the recording was ended.",
+        "网关不再确认通话，录音已结束。",
+    ),
+    _reason(
+        "drain-limit",
+        "The recorder was stopped while the call was running.",
+        "通话进行中录音服务停止。",
+    ),
+    _reason("media-died", "The process that takes the sound ended during the call.", "语音接收进程在通话中退出。"),
     _reason("write-failed", "The disk refused to take the recording.", "录音写盘失败。"),
     _reason("bridge-died", "The call bridge ended during the call.", "通话桥接程序在通话中退出。"),
     _reason(
@@ -111,7 +142,7 @@ _ALL: Final = (
     ),
 )
 
-FAILURES: Final = frozenset({"write-failed", "no-media", "bridge-died"})
+FAILURES: Final = frozenset({"write-failed", "no-media", "bridge-died", "media-died"})
 """Reasons by which a call without sound should have been recorded: it is `failed`, and not `exempt`."""
 
 REASONS: Final[Mapping[str, Reason]] = MappingProxyType({reason.code: reason for reason in _ALL})

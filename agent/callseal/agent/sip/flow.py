@@ -1,0 +1,30 @@
+"""Where a message came from and where its answer goes."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Transport(Enum):
+    """How messages travel; the value is what a Via says (RFC 3261 section 20.42)."""
+
+    UDP = "UDP"
+    TCP = "TCP"
+    TLS = "TLS"
+
+    @property
+    def is_reliable(self) -> bool:
+        """Whether nothing has to be sent twice (RFC 3261 section 17)."""
+        return self is not Transport.UDP
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flow:
+    """One way to one peer: a connection, or a pair of UDP addresses."""
+
+    transport: Transport
+    local: tuple[str, int]
+    remote: tuple[str, int]
+    connection: int = 0
+    """Which connection, of those that this process has had; 0 for UDP."""
+    names: tuple[str, ...] = ()
+    """What the peer's certificate, which was verified, calls it; empty without mutual TLS."""

@@ -1,0 +1,1 @@
+"""The SIPREC source: a Session Recording Server beside a gateway."""
