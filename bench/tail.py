@@ -171,7 +171,7 @@ def pieces(recipients: Sequence[Recipient]) -> Way:
 
 def whole(recipients: Sequence[Recipient]) -> Way:
     def way(folder: Path, sync: bool) -> int:  # noqa: FBT001 - a way's shape
-        writer = SealedFile(folder / "audio.age", recipients, preallocate=sync)
+        writer = SealedFile(folder / "audio.age", recipients, banked=not sync)
         piece = os.urandom(BYTES_A_SECOND // 10)
         for tenth in range(CALL_S * 10):
             writer.write(piece)

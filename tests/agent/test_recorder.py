@@ -14,7 +14,7 @@ from callseal.agent.call import (
     Recorder,
 )
 from callseal.agent.errors import RecorderError
-from callseal.agent.recorder import MAX_GAP_S
+from callseal.agent.rows import MAX_GAP_S
 from callseal.codecs import au, g711
 from callseal.codecs.au import Encoding
 from callseal.seal.age import HybridIdentity, X25519Identity, fingerprint

@@ -201,8 +201,8 @@ def test_a_tail_that_was_cut_off_gives_the_slots_that_are_whole(tmp_path: Path) 
     assert counts == [0, 1, 1, 2, 2, 3, 3]
 
 
-def slot(number: int, chunk: int) -> Slot:
-    return Slot(number=number, chunk=chunk, age_file=b"")
+def slot(number: int, chunk: int, size_bytes: int = 100) -> Slot:
+    return Slot(number=number, chunk=chunk, age_file=b"", size_bytes=size_bytes)
 
 
 @pytest.mark.parametrize(
@@ -223,8 +223,8 @@ def test_the_slot_chosen_is_the_newest_that_goes_on_where_the_sealed_file_ends(
     assert (None if chosen is None else chosen.number) == number
 
 
-def test_without_preallocation_the_file_is_as_long_as_what_was_put(tmp_path: Path) -> None:
-    tail = TailFile(tmp_path, RECIPIENTS, preallocate=False)
+def test_in_a_bank_the_file_is_as_long_as_what_was_put(tmp_path: Path) -> None:
+    tail = TailFile(tmp_path, RECIPIENTS, banked=True)
     empty = (tmp_path / "tail").stat().st_size
 
     written = tail.put(0, b"x")

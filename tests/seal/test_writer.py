@@ -191,7 +191,7 @@ def test_what_the_disk_never_confirmed_is_given_out_for_another_disk(
 
 def test_what_was_only_staged_is_not_yet_confirmed(tmp_path: Path) -> None:
     plaintext = os.urandom(2 * CHUNK_SIZE_BYTES + 1)
-    writer = SealedFile(tmp_path / "audio.age", RECIPIENTS, preallocate=False)
+    writer = SealedFile(tmp_path / "audio.age", RECIPIENTS, banked=True)
     writer.write(plaintext)
 
     writer.stage()
@@ -219,14 +219,14 @@ def test_news_of_an_older_sync_takes_nothing_back(tmp_path: Path) -> None:
     assert (rescue.start_bytes, rescue.plaintext) == (3 * CHUNK_SIZE_BYTES, plaintext[-1:])
 
 
-@pytest.mark.parametrize("preallocate", [True, False])
+@pytest.mark.parametrize("banked", [True, False])
 @pytest.mark.parametrize("size_bytes", [1, 4000, CHUNK_SIZE_BYTES - 1, CHUNK_SIZE_BYTES])
 def test_after_each_flush_everything_so_far_can_be_opened(
     tmp_path: Path,
     size_bytes: int,
-    preallocate: bool,  # noqa: FBT001 - a parameter of the test
+    banked: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
-    writer = SealedFile(tmp_path / "audio.age", RECIPIENTS, preallocate=preallocate)
+    writer = SealedFile(tmp_path / "audio.age", RECIPIENTS, banked=banked)
     plaintext = b""
 
     for number in range(6):

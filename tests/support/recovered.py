@@ -49,10 +49,13 @@ def open_unfinished(folder: Path, identity: Identity) -> bytes:
     tail, key = folder / "tail", folder / "tail-key.age"
     if not (tail.exists() and key.exists()):
         return plaintext
+    passphrase = _passphrase(key.read_bytes(), identity)
+    found = [plaintext]
     for slot in read_slots(tail.read_bytes()):
-        if slot.chunk * CHUNK_SIZE_BYTES == len(plaintext):
-            return plaintext + opened_whole(slot.age_file, _passphrase(key.read_bytes(), identity))
-    return plaintext
+        if slot.chunk * CHUNK_SIZE_BYTES <= len(plaintext):
+            before = plaintext[: slot.chunk * CHUNK_SIZE_BYTES]
+            found.append(before + opened_whole(slot.age_file, passphrase))
+    return max(found, key=len)
 
 
 def open_finished(folder: Path, manifest: Manifest, identity: Identity) -> bytes:

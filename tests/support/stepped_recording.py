@@ -222,7 +222,7 @@ def _begin(
     ledger.note(Kind.OPENED, recording=RECORDING)
     bundle = spool.begin(RECORDING, step=step)
     bundle.put_state(STATE, step=step)
-    writer = SealedFile(bundle.audio_path, RECIPIENTS, preallocate=not banked, step=step)
+    writer = SealedFile(bundle.audio_path, RECIPIENTS, banked=banked, step=step)
     writer.write(HEADER)
     seal_bytes(bundle.vcon_path, b"begun", RECIPIENTS, step=step)
     return bundle, writer

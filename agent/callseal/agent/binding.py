@@ -12,10 +12,10 @@ from datetime import datetime
 from typing import Final
 
 from callseal.agent import metadata
-from callseal.agent.call import Call, EndReason
+from callseal.agent.call import AudioFormat, Call, EndReason
 from callseal.agent.checks import Limits, Verdict
 from callseal.agent.chronicle import Chronicle
-from callseal.agent.recording import Recording
+from callseal.agent.recording import CHANNELS, Recording
 from callseal.seal.age import Recipient, fingerprint
 from callseal.seal.device import DeviceSigner
 from callseal.seal.manifest import Direction, Manifest, ManifestObject, Origin, Result, object_name
@@ -26,6 +26,8 @@ from callseal.seal.writer import SealedObject, seal_bytes
 
 AUDIO: Final = "audio"
 CALL: Final = "call"
+TENTATIVE_S: Final = 3
+"""The most sound in a bank that may still change: a second, how late it is closed, how seldom one looks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,15 @@ class Policy:
     software: str
     banked: bool = False
     """Whether all recordings are synced at once, by who calls `staged` and `synced`, not each by itself."""
+    tentative_s: float | None = None
+    """How much sound may still change as it is handed in; None: none at a desk, `TENTATIVE_S` in a bank."""
+
+    def ahead_bytes(self, form: AudioFormat) -> int:
+        """Return how many bytes of the inner file that are."""
+        seconds = self.tentative_s
+        if seconds is None:
+            seconds = TENTATIVE_S if self.banked else 0
+        return round(seconds * form.rate_hz) * form.encoding.sample_bytes * CHANNELS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +81,8 @@ class Binder:
         self._policy = policy
         self._ledger = ledger
         self._now = now
+        # A post-quantum recipient has two thousand characters: at each call that would be most of the work.
+        self._fingerprints = tuple(map(fingerprint, recipients))
 
     def put_state(
         self, entry: Recording, purpose: Purpose = Purpose.RECORD, reasons: Sequence[str] = ()
@@ -92,7 +105,7 @@ class Binder:
                 retention_class=call.retention_class or None,
                 # What a crash leaves is at best degraded.
                 stores=self._policy.stores(call, Result.DEGRADED),
-                recipients=self._fingerprints(),
+                recipients=self._fingerprints,
                 software=self._policy.software,
                 purpose=purpose,
                 reasons=tuple(reasons),
@@ -100,9 +113,9 @@ class Binder:
             )
         )
 
-    def save_metadata(self, entry: Recording) -> None:
-        """Seal what is known so far, in place of what was known before."""
-        self._seal_vcon(entry, self._facts(entry))
+    def save_metadata(self, entry: Recording, *, sync: bool = True) -> None:
+        """Seal what is known so far, in place of what was known; `sync` as in `durable.replace_file`."""
+        self._seal_vcon(entry, self._facts(entry), sync=sync)
 
     def describe(self, entry: Recording, found: Outcome) -> SealedObject:
         """Seal what the recording came to, in place of what was known before."""
@@ -153,6 +166,7 @@ class Binder:
             site=self._policy.site,
             call=entry.call,
             events=entry.own_events(),
+            unlisted=entry.events.unlisted,
             audio=audio,
             end=None,
             result="",
@@ -161,9 +175,9 @@ class Binder:
             continues=entry.continues,
         )
 
-    def _seal_vcon(self, entry: Recording, facts: metadata.Facts) -> SealedObject:
+    def _seal_vcon(self, entry: Recording, facts: metadata.Facts, *, sync: bool = True) -> SealedObject:
         signed = sign_vcon(metadata.describe(facts), self._signer.key, self._signer.chain)
-        return seal_bytes(entry.bundle.vcon_path, signed, self._recipients)
+        return seal_bytes(entry.bundle.vcon_path, signed, self._recipients, sync=sync)
 
     def _manifest(self, entry: Recording, found: Outcome, objects: tuple[ManifestObject, ...]) -> Manifest:
         call, form = entry.call, entry.format
@@ -184,15 +198,12 @@ class Binder:
             stores=self._policy.stores(call, found.result),
             result=found.result,
             reasons=found.reasons,
-            recipients=self._fingerprints(),
+            recipients=self._fingerprints,
             objects=objects,
             ledger=self._ledger.place,
             software=self._policy.software,
             x5c=self._signer.chain,
         )
-
-    def _fingerprints(self) -> tuple[str, ...]:
-        return tuple(fingerprint(recipient) for recipient in self._recipients)
 
 
 def _object(kind: str, sealed: SealedObject) -> ManifestObject:

@@ -5,7 +5,7 @@ first sample. Wall-clock times are aware datetimes in UTC. Numbers are E.164 whe
 knows them, else as dialled (an extension).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -47,8 +47,8 @@ Relation = Literal["continues", "same-conversation", "same-call"]
 class Link:
     """Another recording that belongs to this one.
 
-    "continues": this one goes on where that one was cut off. "same-conversation": an earlier or later leg, before
-    or after a transfer. "same-call": other parties of the same call at the same time.
+    "continues": this one goes on where that one was cut off. "same-conversation": an earlier or later leg,
+    before or after a transfer. "same-call": other parties of the same call at the same time.
     """
 
     relation: Relation
@@ -74,7 +74,7 @@ class Call:
     others: tuple[Party, ...] = ()
     """Who else takes part."""
     is_mixed: bool = False
-    """Whether both channels hold the same, all parties together: the source had them in one stream."""
+    """Whether both channels hold the same: the source had all parties in one stream."""
     conversation: str = ""
     """What the telephone system calls the conversation that this call is a part of; empty without one."""
     links: tuple[Link, ...] = ()
@@ -102,7 +102,8 @@ class Block:
     present: NDArray[np.bool_]
     """Shape (recordings, 2, cells): which cells of `CELL_MS` were really received."""
     tentative_samples: int = 0
-    """How many of the last samples may still change: they come again, in the next block, and are only kept safe.
+    """How many of the last samples may still change: they come again in the next block, and are kept safe.
+
 
     A late packet may yet find its place in them. `present` tells nothing of them.
     """
@@ -348,4 +349,8 @@ class Source(Protocol):
 
     def readiness(self) -> Readiness:
         """Say whether a call would be taken and recorded right now."""
+        ...
+
+    def counters(self) -> Mapping[str, int]:
+        """Give what is counted, by name, for the status."""
         ...

@@ -1,15 +1,18 @@
 """A recording's metadata: from the agent's own terms to the vCon that is signed and sealed. Pure.
 
-Parties stand in the order agent, customer, recorder: the first two are the channels. What the recorder
-found out stands in attachments ("disclosure") and analyses ("call", "checks") with JSON bodies.
+Parties stand in the order agent, customer, recorder, then whoever else: the first two are the channels. What
+the recorder found out stands in attachments ("disclosure") and analyses ("call", "checks", "streams") with
+JSON bodies; what signalling brought is attached as it came ("sip-message", "rs-metadata").
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from callseal.agent import streams
 from callseal.agent.call import (
     AGENT,
     CUSTOMER,
@@ -17,21 +20,38 @@ from callseal.agent.call import (
     Call,
     Disclosure,
     DisclosureFailed,
+    Document,
     Ending,
     EndReason,
     Event,
+    Link,
+    Linked,
     MediaLost,
-    Party,
+    PartiesChanged,
 )
 from callseal.agent.checks import Channel, Verdict
+from callseal.agent.roll import RECORDER, Roll
+from callseal.codecs.level import Second
 from callseal.seal import vcon
 from callseal.seal.fields import JsonObject, JsonValue
+from callseal.seal.jws import encode
 from callseal.seal.state import Continues
 from callseal.seal.timestamp import write_time
 
-_RECORDER: Final = 2
 CALL_SCHEMA: Final = "callseal-call/1"
 CHECKS_SCHEMA: Final = "callseal-checks/1"
+MAX_MEDIATYPE_CHARS: Final = 255
+"""RFC 6838 section 4.2 allows each half 127."""
+
+_MEDIATYPE: Final = re.compile(r"[\x20-\x7e]+")
+_UNFIT: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+"""Control characters that no text has; JSON would write each of them in six."""
+_UNLISTED: Final[Mapping[type[Event], str]] = {
+    Document: "documents",
+    PartiesChanged: "parties_changed",
+    Linked: "links",
+    MediaLost: "media_lost",
+}
 _DISPOSITIONS: Final = {
     Ending.BUSY: vcon.Disposition.BUSY,
     Ending.CANCELLED: vcon.Disposition.HUNG_UP,
@@ -73,31 +93,20 @@ class Facts:
     verdict: Verdict | None
     continues: Continues | None = None
     """The recording that this one goes on from, after a disk failed."""
+    unlisted: Mapping[type[Event], int] = field(default_factory=dict)
+    """How many events of a kind there were besides."""
 
 
 def describe(facts: Facts) -> vcon.Vcon:
     """Give the vCon of what is known."""
-    call = facts.call
+    roll = Roll(facts.call, facts.events, f"callseal {facts.device}")
     return vcon.Vcon(
         uuid=facts.recording,
         created_at=facts.created_at,
-        parties=(
-            _party(call.agent),
-            _party(call.customer),
-            vcon.Party(name=f"callseal {facts.device}"),
-        ),
+        parties=roll.parties,
         dialog=(_dialog(facts),),
-        analysis=_analyses(facts),
+        analysis=_analyses(facts, roll),
         attachments=_attachments(facts),
-    )
-
-
-def _party(party: Party) -> vcon.Party:
-    number = party.number
-    return vcon.Party(
-        tel=number if number.startswith("+") else None,
-        sip=party.uri or (f"sip:{number}" if number and not number.startswith("+") else None),
-        name=party.name or None,
     )
 
 
@@ -135,7 +144,7 @@ def _dialog(facts: Facts) -> vcon.Dialog:
     )
 
 
-def _analyses(facts: Facts) -> tuple[vcon.Analysis, ...]:
+def _analyses(facts: Facts, roll: Roll) -> tuple[vcon.Analysis, ...]:
     call, end = facts.call, facts.end
     body: JsonObject = {
         "direction": call.direction,
@@ -167,10 +176,49 @@ def _analyses(facts: Facts) -> tuple[vcon.Analysis, ...]:
         elif isinstance(event, MediaLost):
             lost.append({"from_sample": event.position_samples, "detail": event.detail})
     body["media_lost"] = lost
+    body |= _circumstances(facts, roll)
     found = [vcon.Analysis(type="call", schema=CALL_SCHEMA, body=body)]
     if facts.audio is not None:
         found.append(vcon.Analysis(type="checks", schema=CHECKS_SCHEMA, body=_checks(facts.verdict)))
-    return tuple(found)
+    arrived = streams.analysis(facts.events, facts.unlisted)
+    return (*found, arrived) if arrived is not None else tuple(found)
+
+
+def _circumstances(facts: Facts, roll: Roll) -> JsonObject:
+    """Tell what the telephone system said of the call besides; what it did not say is left out."""
+    call = facts.call
+    changes = [event for event in facts.events if isinstance(event, PartiesChanged)]
+    said = [*call.attributes, *(pair for change in changes for pair in change.attributes)]
+    links = [*call.links, *(event.link for event in facts.events if isinstance(event, Linked))]
+    conversations = [call.conversation, *(change.conversation for change in changes)]
+    conversation = next(filter(None, reversed(conversations)), "")
+    body: JsonObject = {}
+    if conversation:
+        body["conversation"] = conversation
+    if links:
+        body["links"] = [_link(link) for link in dict.fromkeys(links)]
+    if call.is_mixed:
+        body["is_mixed"] = True
+    if said:
+        body["attributes"] = dict(said)
+    if call.announced_by != "agent":
+        body["announced_by"] = call.announced_by
+    if call.others:
+        body["others"] = roll.numbers(call.others)
+    if changes:
+        body["parties_changed"] = roll.changes()
+    unlisted: JsonObject = {
+        name: facts.unlisted[kind] for kind, name in _UNLISTED.items() if facts.unlisted.get(kind)
+    }
+    if roll.unlisted:
+        unlisted["parties"] = roll.unlisted
+    if unlisted:
+        body["unlisted"] = unlisted
+    return body
+
+
+def _link(link: Link) -> JsonObject:
+    return {"relation": link.relation, "id": str(link.recording)}
 
 
 def _checks(verdict: Verdict | None) -> JsonObject:
@@ -185,7 +233,7 @@ def _checks(verdict: Verdict | None) -> JsonObject:
 
 def _channel(channel: Channel) -> JsonObject:
     seconds = channel.seconds
-    return {
+    body: JsonObject = {
         "side": channel.side,
         "judged_s": round(channel.judged_s, 2),
         "level_dbov": round(channel.level_dbov, 2),
@@ -198,6 +246,9 @@ def _channel(channel: Channel) -> JsonObject:
             "digital_silence": [second.is_digital_silence for second in seconds],
         },
     }
+    if len(seconds) > 1 and seconds[0].samples < seconds[1].samples:
+        body["first_second_samples"] = seconds[0].samples
+    return body
 
 
 def _attachments(facts: Facts) -> tuple[vcon.Attachment, ...]:
@@ -216,7 +267,29 @@ def _attachments(facts: Facts) -> tuple[vcon.Attachment, ...]:
             }
         elif isinstance(event, DisclosureFailed):
             body = {"announcement": None, "complete": False, "failure": event.detail}
+        elif isinstance(event, Document):
+            found.append(_document(event))
+            continue
         else:
             continue
-        found.append(vcon.Attachment(purpose="disclosure", start=start, party=_RECORDER, body=body))
+        found.append(vcon.Attachment(purpose="disclosure", start=start, party=RECORDER, body=body))
     return tuple(found)
+
+
+def _document(document: Document) -> vcon.Attachment:
+    """Attach what signalling brought, to the byte: as a text where it is one."""
+    try:
+        text = document.body.decode()
+    except UnicodeDecodeError:
+        text = "\0"
+    readable = _UNFIT.search(text) is None
+    mediatype = document.content_type[:MAX_MEDIATYPE_CHARS]
+    return vcon.Attachment(
+        purpose=document.kind,
+        start=document.at,
+        party=RECORDER,
+        body=text if readable else encode(document.body),
+        mediatype=mediatype if _MEDIATYPE.fullmatch(mediatype) else "application/octet-stream",
+        encoding="none" if readable else "base64url",
+        is_cut=document.is_cut,
+    )

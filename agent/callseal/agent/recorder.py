@@ -6,44 +6,48 @@ next spool, with what the first disk never confirmed. Where there is none, the c
 there, and what was safe is recovered at the next start. Only `open` and `exempt` raise SpoolError, where no
 spool takes the recording at all.
 
+What is known of a call is sealed anew when it changes: at a desk at once, at a gateway a moment later, with
+whatever else has come by then, and not more often than every few seconds.
+
 Conventions: a source calls from one thread, the service's clock from another; the methods wait for each
 other.
 """
 
 import contextlib
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-import numpy as np
 import structlog
 
+from callseal.agent import results
 from callseal.agent.binding import Binder, Outcome, Policy
 from callseal.agent.call import (
-    Answered,
     AudioFormat,
     Block,
     Call,
-    Disclosure,
-    DisclosureFailed,
+    CodecChanged,
+    Digit,
     EndReason,
     Event,
-    MediaLost,
+    Gap,
+    Held,
+    StreamReport,
 )
-from callseal.agent.checks import Verdict, judge
 from callseal.agent.chronicle import Chronicle
 from callseal.agent.errors import RecorderError
 from callseal.agent.recording import (
-    CHANNELS,
-    Frames,
     Recording,
     frames_before,
+    frames_of,
     inner_header,
-    new_meters,
+    new_meter,
     silence,
 )
+from callseal.agent.rows import Rows, refusal
 from callseal.agent.serial import serial
 from callseal.agent.spools import Spools
 from callseal.codecs import au
@@ -56,11 +60,18 @@ from callseal.seal.reasons import FAILURES
 from callseal.seal.spool import Spool
 from callseal.seal.state import Purpose
 from callseal.seal.uuid7 import uuid7
-from callseal.seal.writer import Rescue, SealedFile, SealedObject, Staged
+from callseal.seal.writer import Buffer, Rescue, SealedFile, SealedObject, Staged
 
-MAX_GAP_S: Final = 3600
-"""The longest jump ahead that is filled with silence; a longer one is a source's mistake."""
+SOON_S: Final = 0.5
+"""At a gateway: how long news of a call wait for what comes with them, an answer and documents for one."""
+AGAIN_S: Final = 3.0
+"""At a gateway: how long after one sealing of what is known the next one comes at the earliest."""
+LATER_S: Final = 30.0
+"""How long such news wait as come all the time, and of which the sound itself tells most."""
+MAX_DESCRIBED: Final = 100
+"""Calls whose news are sealed in one tick, 50 ms of work: a source must not wait longer."""
 
+_PASSING: Final = (Gap, Digit, Held, CodecChanged, StreamReport)
 _DISK_CHANGED: Final = "disk-changed"
 _WRITE_FAILED: Final = "write-failed"
 
@@ -106,39 +117,48 @@ class SpoolRecorder:
         """Begin a recording; its bundle stands in the spool when this returns."""
         entry = self._begin(call, format)
         self._open[entry.id] = entry
-        self._save_metadata(entry)
+        if self._policy.banked:
+            self._describe_within(entry, SOON_S)
+        else:
+            self._save_metadata(entry)
         log.info("recording.opened", recording=str(entry.id), direction=call.direction)
         return entry.id
 
     @serial
     def write(self, block: Block) -> None:
-        """Take audio; a jump ahead becomes silence, a step back or another format raises RecorderError."""
-        for index, recording in enumerate(block.recordings):
-            entry = self._entry(recording)
-            if entry.format is None:
-                raise RecorderError(f"recording {recording} has no audio")
-            gap = int(block.start_samples[index]) - entry.samples
-            if not 0 <= gap <= MAX_GAP_S * entry.format.rate_hz:
-                raise RecorderError(
-                    f"recording {recording}: audio for sample {int(block.start_samples[index])}, "
-                    f"but {entry.samples} is the next"
-                )
-            wanted = np.int16 if entry.format.encoding.law is None else np.uint8
-            if block.payload.dtype != wanted:
-                raise RecorderError(
-                    f"recording {recording}: samples are {block.payload.dtype}, "
-                    f"its format has {wanted.__name__}"
-                )
-            if gap:
-                self._append(entry, silence(entry.format, gap))
-            self._append(entry, block.payload[index])
+        """Take audio; a jump ahead becomes silence, a step back or another format raises RecorderError.
+
+        What is wrong with one recording harms no other: the rest of the block is taken, and then it raises.
+        """
+        rows, now_s = Rows(block, self._open), self._monotonic()
+        levels, inner = rows.levels(), rows.inner()
+        end_bytes = inner.shape[1] // max(1, block.payload.shape[1]) * rows.final_samples
+        for index, entry in rows.entries:
+            if gap := rows.gaps[index]:
+                self._take_silence(entry, gap)
+            level = levels.get(index)
+            if level is not None:
+                entry.take_second(level)
+            else:
+                entry.measure(rows.frames(index))
+            row = inner[index].data
+            entry.ahead = bytes(row[end_bytes:])
+            self._append(entry, row[:end_bytes])
+            self._flush_if_due(entry, now_s)
+        if rows.refused:
+            raise refusal(rows.refused)
 
     @serial
     def event(self, recording: UUID, event: Event) -> None:
         """Note what happened in the call."""
         entry = self._entry(recording)
-        entry.events.append(event)
-        self._save_metadata(entry)
+        entry.events.add(event)
+        if isinstance(event, _PASSING):
+            self._describe_within(entry, LATER_S)
+        elif self._policy.banked:
+            self._describe_within(entry, SOON_S)
+        else:
+            self._save_metadata(entry)
 
     @serial
     def close(self, recording: UUID, end: EndReason) -> None:
@@ -146,22 +166,16 @@ class SpoolRecorder:
         entry = self._entry(recording)
         del self._open[recording]
         audio = self._finish_audio(entry)
-        verdict = _judge(entry, self._policy)
-        reasons = list(end.reasons)
-        reasons += _disclosure_faults(entry)
-        reasons += list(verdict.reasons) if verdict is not None else []
-        if any(isinstance(event, MediaLost) for event in entry.events):
-            reasons.append("media-lost")
-        if entry.continues is not None:
-            reasons.insert(0, _DISK_CHANGED)
+        events = entry.own_events()
+        verdict = None
+        if entry.format is not None and entry.meter is not None:
+            verdict = results.check(entry.meter.finish(), events, entry.format, self._policy.limits)
+        reasons = results.reasons_of(entry.call, events, end, verdict, continues=entry.continues is not None)
         if audio is None:
             self._lost(entry, end, (_WRITE_FAILED, *reasons))
             return
-        harmless = [reason for reason in reasons if reason.startswith("unanswered-")]
-        result = Result.OK if len(harmless) == len(reasons) else Result.DEGRADED
-        found = Outcome(
-            end=end, result=result, reasons=tuple(dict.fromkeys(reasons)), audio=audio, verdict=verdict
-        )
+        result = results.result_of(reasons)
+        found = Outcome(end=end, result=result, reasons=reasons, audio=audio, verdict=verdict)
         self._complete(entry, found)
 
     @serial
@@ -171,7 +185,8 @@ class SpoolRecorder:
         One that should have been recorded, by its reasons, is `failed` and not `exempt`.
         """
         entry = self._begin(call, None, reasons=end.reasons)
-        entry.events += events
+        for event in events:
+            entry.events.add(event)
         result = Result.FAILED if FAILURES & set(end.reasons) else Result.EXEMPT
         self._complete(entry, Outcome(end=end, result=result, reasons=end.reasons))
         return entry.id
@@ -196,7 +211,7 @@ class SpoolRecorder:
             self._incomplete(entry, "its sound could not be destroyed; that is done at the next start")
             self._finished(Result.FAILED)
             return
-        entry.format, entry.samples, entry.first_sample = None, 0, 0
+        entry.format, entry.samples, entry.first_sample, entry.ahead = None, 0, 0, b""
         self._complete(entry, Outcome(end=end, result=Result.EXEMPT, reasons=end.reasons))
 
     def _destroy(self, entry: Recording, end: EndReason) -> None:
@@ -217,8 +232,12 @@ class SpoolRecorder:
     @serial
     def tick(self) -> None:
         """Make safe what waits for it; called several times a second, as a source may fall silent."""
+        now_s = self._monotonic()
         for entry in list(self._open.values()):
-            self._flush_if_due(entry)
+            self._flush_if_due(entry, now_s)
+        due = [entry for entry in self._open.values() if entry.describe_at_s <= now_s]
+        for entry in due[:MAX_DESCRIBED]:
+            self._save_metadata(entry)
 
     @serial
     def staged(self, spool: Spool) -> Mapping[SealedFile, Staged]:
@@ -294,9 +313,12 @@ class SpoolRecorder:
         )
         self._binder.put_state(entry, Purpose.RECORD if form else Purpose.DISCARD, reasons)
         if form is not None:
-            entry.meters = new_meters(form)
+            entry.meter = new_meter(form)
             entry.writer = SealedFile(
-                entry.bundle.audio_path, self._recipients, preallocate=not self._policy.banked
+                entry.bundle.audio_path,
+                self._recipients,
+                banked=self._policy.banked,
+                ahead_bytes=self._policy.ahead_bytes(form),
             )
             entry.writer.write(inner_header(form))
         return entry
@@ -309,32 +331,43 @@ class SpoolRecorder:
 
     # --- sound --------------------------------------------------------------------------------------
 
-    def _append(self, entry: Recording, frames: Frames) -> None:
-        entry.measure(frames)
-        if entry.writer is None or entry.broken:
+    def _take_silence(self, entry: Recording, samples: int) -> None:
+        if entry.format is not None:
+            frames = silence(entry.format, samples)
+            entry.measure(frames)
+            entry.ahead = b""
+            self._append(entry, au.to_bytes(frames))
+
+    def _append(self, entry: Recording, inner: Buffer) -> None:
+        """Write on in a recording's inner file; what is ahead is known already."""
+        if entry.writer is None or entry.broken or not len(inner):
             return
         try:
-            entry.writer.write(au.to_bytes(frames))
+            entry.writer.write(inner)
         except SpoolError as error:
             self._disk_failed(entry, error)
-            return
-        self._flush_if_due(entry)
 
-    def _flush_if_due(self, entry: Recording) -> None:
-        now_s = self._monotonic()
-        if entry.writer is None or entry.broken or now_s - entry.flushed_s < self._policy.flush_s:
+    def _flush_if_due(self, entry: Recording, now_s: float) -> None:
+        if now_s - entry.flushed_s < self._policy.flush_s or entry.writer is None or entry.broken:
             return
         entry.flushed_s = now_s
         try:
             if self._policy.banked:
-                self._staged[entry.writer] = entry.spool, entry.writer.stage()
+                self._staged[entry.writer] = entry.spool, entry.writer.stage(entry.ahead)
             else:
-                entry.writer.flush()
+                entry.writer.flush(entry.ahead)
         except SpoolError as error:
             self._disk_failed(entry, error)
 
     def _finish_audio(self, entry: Recording) -> SealedObject | None:
-        """Close the sealed file; where its disk refuses, another one is tried once."""
+        """Close the sealed file; where its disk refuses, another one is tried once.
+
+        What might have changed still, and has not come again, is as it is now.
+        """
+        if entry.ahead and entry.format is not None:
+            last, entry.ahead = entry.ahead, b""
+            entry.measure(frames_of(entry.format, last))
+            self._append(entry, last)
         for _ in self._spools.all:
             if entry.writer is None or entry.broken:
                 return None
@@ -378,15 +411,15 @@ class SpoolRecorder:
         first = entry.first_sample + frames_before(form, rescue.start_bytes)
         fresh = self._begin_in(spool, recording, entry.call, form, going_on=entry, first_sample=first)
         inner = rescue.plaintext[au.HEADER_BYTES :] if rescue.start_bytes == 0 else rescue.plaintext
-        header = au.AuHeader(encoding=form.encoding, rate_hz=form.rate_hz, channels=CHANNELS)
-        fresh.measure(au.to_frames(inner, header))
+        fresh.measure_first(frames_of(form, inner))
         fresh.events = entry.events
         with contextlib.ExitStack() as undo:
             if fresh.writer is not None:
                 undo.callback(fresh.writer.abandon)
                 fresh.writer.write(inner)
-                fresh.writer.flush()
+                fresh.writer.flush(entry.ahead)
             self._binder.save_metadata(fresh)
+            fresh.described = True
             undo.pop_all()
         self._note_failed(entry.id, (_WRITE_FAILED,))
         log.warning("recording.goes-on", recording=str(entry.id), as_=str(fresh.id), spool=str(spool.root))
@@ -413,11 +446,18 @@ class SpoolRecorder:
 
     # --- words and papers ---------------------------------------------------------------------------
 
+    def _describe_within(self, entry: Recording, seconds: float) -> None:
+        at_s = max(self._monotonic() + seconds, entry.described_s + AGAIN_S)
+        entry.describe_at_s = min(entry.describe_at_s, at_s)
+
     def _save_metadata(self, entry: Recording) -> None:
+        entry.describe_at_s, entry.described_s = math.inf, self._monotonic()
         if entry.broken:
             return
         try:
-            self._binder.save_metadata(entry)
+            # A power cut may take what is first written at a gateway, as it takes the sound of that moment.
+            self._binder.save_metadata(entry, sync=entry.described or not self._policy.banked)
+            entry.described = True
         except SealError as error:
             if isinstance(error, SpoolError) and next(self._spools.usable(other_than=entry.spool), None):
                 self._disk_failed(entry, error)
@@ -443,37 +483,3 @@ class SpoolRecorder:
     def _incomplete(self, entry: Recording, words: str) -> None:
         log.error("recording.incomplete", recording=str(entry.id), detail=words)
         self._alarm(_WRITE_FAILED, f"recording {entry.id}: {words}")
-
-
-def _judge(entry: Recording, policy: Policy) -> Verdict | None:
-    if entry.format is None:
-        return None
-    events = entry.own_events()
-    answered = next((e.position_samples for e in events if isinstance(e, Answered)), None)
-    announced = [
-        (max(0, event.start_samples), max(0, event.end_samples))
-        for event in events
-        if isinstance(event, Disclosure) and event.start_samples is not None and event.end_samples is not None
-    ]
-    return judge(
-        [meter.finish() for meter in entry.meters],
-        rate_hz=entry.format.rate_hz,
-        answered_samples=None if answered is None else max(0, answered),
-        announced=announced,
-        limits=policy.limits,
-    )
-
-
-def _disclosure_faults(entry: Recording) -> list[str]:
-    """Say what is wrong with the announcements of an answered call that owed some."""
-    answered = any(isinstance(event, Answered) for event in entry.events)
-    if not answered or not entry.call.announcements:
-        return []
-    if any(isinstance(event, DisclosureFailed) for event in entry.events):
-        return ["disclosure-failed"]
-    heard = [event for event in entry.events if isinstance(event, Disclosure)]
-    whole = {event.name for event in heard if event.complete and len(event.heard_by) == CHANNELS}
-    if whole >= set(entry.call.announcements):
-        return []
-    begun = any(event.start_samples is not None for event in heard)
-    return ["disclosure-incomplete" if begun else "disclosure-missing"]

@@ -4,26 +4,24 @@ A call whose disk fails goes on as another recording. Its sources know nothing o
 give count from the call's first sample, those in a recording from its own. `first_sample` is the difference.
 """
 
-import dataclasses
+import math
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Final
 from uuid import UUID
 
 import numpy as np
-from numpy.typing import NDArray
 
-from callseal.agent.call import Answered, AudioFormat, Call, Disclosure, Event, MediaLost
+from callseal.agent.call import Answered, AudioFormat, Call, Event
+from callseal.agent.happenings import Happenings, moved
 from callseal.codecs import au, g711
-from callseal.codecs.level import LevelMeter, clip_threshold
+from callseal.codecs.level import Frames, Gauge, LevelMeter, clip_threshold
 from callseal.seal.spool import OpenBundle, Spool
 from callseal.seal.state import Continues
 from callseal.seal.writer import SealedFile
 
 CHANNELS: Final = 2
-
-Frames = NDArray[np.uint8] | NDArray[np.int16]
-"""Shape (samples, 2): G.711 codes or linear samples."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,7 +35,7 @@ class Recording:
     opened_at: datetime
     format: AudioFormat | None = None
     writer: SealedFile | None = None
-    meters: tuple[LevelMeter, ...] = ()
+    meter: LevelMeter | None = None
     samples: int = 0
     """How many samples of the call have come."""
     first_sample: int = 0
@@ -45,9 +43,16 @@ class Recording:
     continues: Continues | None = None
     earlier: tuple[UUID, ...] = ()
     """The recordings of this call's beginning, on disks that failed."""
+    ahead: bytes = field(default=b"", repr=False)
+    """What came last and may still change: bytes of the inner file behind all that has been written of it."""
     flushed_s: float = 0.0
-    events: list[Event] = field(default_factory=list)
+    events: Happenings = field(default_factory=Happenings)
     broken: bool = False
+    described: bool = False
+    """Whether its metadata lie on the disk already, of some moment."""
+    describe_at_s: float = math.inf
+    """When they are to be written anew, by the monotonic clock."""
+    described_s: float = -math.inf
 
     @property
     def own_samples(self) -> int:
@@ -76,7 +81,7 @@ class Recording:
 
     def own_events(self) -> tuple[Event, ...]:
         """Return the events with positions in this recording; what was before its beginning is negative."""
-        return tuple(_moved(event, -self.first_sample) for event in self.events)
+        return tuple(moved(event, -self.first_sample) for event in self.events)
 
     def go_on_as(self, fresh: "Recording") -> None:
         """Become the recording that goes on with the call, keeping what the call itself brought."""
@@ -86,25 +91,52 @@ class Recording:
         self.bundle = fresh.bundle
         self.opened_at = fresh.opened_at
         self.writer = fresh.writer
-        self.meters = fresh.meters
+        self.meter = fresh.meter
         self.samples = fresh.samples
         self.first_sample = fresh.first_sample
         self.continues = fresh.continues
         self.broken = False
+        self.described = fresh.described
 
     def measure(self, frames: Frames) -> None:
-        """Count samples of the call, and measure them."""
-        law = None if self.format is None else self.format.encoding.law
-        samples = frames if law is None else g711.decode(frames.astype(np.uint8, copy=False), law)
-        for channel, meter in enumerate(self.meters):
-            meter.feed(samples[:, channel].astype(np.int16, copy=False))
+        """Count samples of the call, and measure them; shape (samples, 2)."""
+        if self.meter is not None:
+            self.meter.feed(frames)
         self.samples += frames.shape[0]
 
+    def measure_first(self, frames: Frames) -> None:
+        """Measure what this recording begins with: its last second is whole, its first may be shorter."""
+        if self.meter is not None and self.format is not None:
+            shorter = frames.shape[0] % self.format.rate_hz
+            self.meter.feed(frames[:shorter])
+            self.meter.end_second()
+            self.meter.feed(frames[shorter:])
+        self.samples += frames.shape[0]
 
-def new_meters(form: AudioFormat) -> tuple[LevelMeter, ...]:
-    """Return a meter for each channel."""
-    clip_at = clip_threshold(_largest(form.encoding.law))
-    return tuple(LevelMeter(form.rate_hz, clip_at) for _ in range(CHANNELS))
+    def take_second(self, level: bytes) -> None:
+        """Count a second of the call that was measured already."""
+        if self.meter is None or self.format is None:
+            return
+        # Whole seconds come from now on: what came before them is a second of its own, a shorter one.
+        self.meter.end_second()
+        self.meter.take(level)
+        self.samples += self.format.rate_hz
+
+    @property
+    def takes_seconds(self) -> bool:
+        """Whether a second's sound that comes now is a second of its own."""
+        return self.meter is not None and (not self.meter.waits or not self.meter.seconds)
+
+
+@cache
+def gauge_of(law: g711.Law | None) -> Gauge:
+    """Return what measures recordings of this law, or linear ones."""
+    return Gauge(law, clip_threshold(_largest(law)))
+
+
+def new_meter(form: AudioFormat) -> LevelMeter:
+    """Return what measures one recording."""
+    return LevelMeter(form.rate_hz, gauge_of(form.encoding.law), CHANNELS)
 
 
 def silence(form: AudioFormat, samples: int) -> Frames:
@@ -126,6 +158,12 @@ def frames_before(form: AudioFormat, inner_bytes: int) -> int:
     return max(0, inner_bytes - au.HEADER_BYTES) // header.frame_bytes
 
 
+def frames_of(form: AudioFormat, inner: bytes) -> Frames:
+    """Return the whole frames in bytes of an inner file behind its header, shape (samples, 2)."""
+    header = au.AuHeader(encoding=form.encoding, rate_hz=form.rate_hz, channels=CHANNELS)
+    return au.to_frames(inner, header)
+
+
 def _largest(law: g711.Law | None) -> int:
     """Give the largest magnitude that a party's coding can express.
 
@@ -133,16 +171,3 @@ def _largest(law: g711.Law | None) -> int:
     """
     laws = tuple(g711.Law) if law is None else (law,)
     return min(int(g711.decode(np.arange(256, dtype=np.uint8), each).max()) for each in laws)
-
-
-def _moved(event: Event, by: int) -> Event:
-    if isinstance(event, Answered | MediaLost):
-        return dataclasses.replace(event, position_samples=event.position_samples + by)
-    if isinstance(event, Disclosure):
-        start, end = event.start_samples, event.end_samples
-        return dataclasses.replace(
-            event,
-            start_samples=None if start is None else start + by,
-            end_samples=None if end is None else end + by,
-        )
-    return event

@@ -1,8 +1,9 @@
 """The agent as a service: puts the parts together, starts them in order, stops them in reverse.
 
 Start: protect memory, read keys and announcements, take the spool, sweep up what a dead agent left, begin
-to record. SIGTERM or SIGINT: no new calls, running ones may finish for `DRAIN_S`; a second signal ends
-them. Whatever fails before the sources run is raised to the caller with its exit code.
+to record. SIGTERM or SIGINT: no new calls, running ones may finish for `DRAIN_S`, at a gateway as long as the
+settings say; a second signal ends them. Whatever fails before the sources run is raised to the caller with
+its exit code.
 """
 
 import asyncio
@@ -20,25 +21,19 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from callseal.agent import announcement, identity, memory
+from callseal.agent import identity, memory, wiring
 from callseal.agent.alarms import Alarms
 from callseal.agent.announcement import Programme
 from callseal.agent.binding import Policy
 from callseal.agent.checks import Limits
 from callseal.agent.chronicle import Chronicle
 from callseal.agent.errors import AgentError
-from callseal.agent.numbering import Numbering
 from callseal.agent.recorder import SpoolRecorder
-from callseal.agent.sources.bridge import reach
-from callseal.agent.sources.bridge.routing import Desk, announcement_key
-from callseal.agent.sources.bridge.source import RATE_HZ, BridgeSource, Listen, Room
 from callseal.agent.spools import AtHand, Spools, take
-from callseal.agent.tagging import Tagging
 from callseal.config import logs
-from callseal.config.announcement import read_announcement
 from callseal.config.load import Loaded
-from callseal.config.settings import BridgeSource as BridgeSettings
 from callseal.config.settings import Settings
+from callseal.config.settings import SiprecSource as SiprecSettings
 from callseal.seal import status
 from callseal.seal.age import Recipient
 from callseal.seal.bank import Bank
@@ -61,8 +56,6 @@ DRAIN_S: Final = 30.0
 STATUS_EVERY_S: Final = 1.0
 TICK_EVERY_S: Final = 0.25
 """How often the recorder looks what must be made safe: well below any flush interval."""
-PBX_RESPONSE_S: Final = 6.0
-"""How long the telephone system may say nothing at all before the caller gets 503."""
 _MEBIBYTE: Final = 1024 * 1024
 _TWO_READERS: Final = 2
 _BUG: Final = 1
@@ -80,24 +73,6 @@ def software() -> str:
     return f"callseal/{version('callseal')}"
 
 
-def programmes(settings: Settings) -> dict[str, Programme]:
-    """Read all announcements and prepare those sequences that calls can ask for.
-
-    Raises AnnouncementError (of this part or of `config`): a file is missing or holds no sound.
-    """
-    known = {
-        item.name: announcement.read(
-            item.name, item.language, str(item.file), read_announcement(item.file), RATE_HZ
-        )
-        for item in settings.announcements
-    }
-    every = tuple(known)
-    wanted = {every} | {
-        every if rule.announcements is None else tuple(rule.announcements) for rule in settings.rules
-    }
-    return {announcement_key(names): announcement.prepare(names, known, RATE_HZ) for names in wanted if names}
-
-
 def run(loaded: Loaded) -> int:
     """Run the agent in the foreground until it is told to stop; gives the exit code."""
     settings = loaded.settings
@@ -105,7 +80,7 @@ def run(loaded: Loaded) -> int:
     unprotected = memory.protect()
     recipients = read_recipients(settings.seal.recipients_file)
     signer, untrusted = identity.load(settings.device.key_file, settings.device.certificate_file, now())
-    ready_to_play = programmes(settings)
+    ready_to_play = wiring.programmes(settings)
     with contextlib.ExitStack() as locks:
         at_hand = take(settings.spool.folders(), locks)
         service = _Service(
@@ -227,10 +202,15 @@ class _Service:
             alarm=self.alarms.raise_,
             finished=self._count,
         )
-        self._sources: tuple[Source, ...] = tuple(
-            self._bridge(source, settings, ready_to_play)
-            for source in settings.sources
-            if isinstance(source, BridgeSettings)
+        self._drain_s = max(
+            [DRAIN_S] + [one.drain_s for one in settings.sources if isinstance(one, SiprecSettings)]
+        )
+        self._sources: tuple[Source, ...] = wiring.sources(
+            settings,
+            ready_to_play,
+            wiring.Surroundings(
+                spools=self._spools, alarm=self.alarms.raise_, now=now, random=secrets.token_bytes
+            ),
         )
 
     def begin(self, settings_sha256: bytes) -> None:
@@ -302,10 +282,10 @@ class _Service:
         return code
 
     async def _drain(self, stop: asyncio.Event) -> None:
-        log.info("agent.draining", limit_s=DRAIN_S)
+        log.info("agent.draining", limit_s=self._drain_s)
         self._stopping = True
         stop.clear()
-        drains = asyncio.gather(*(source.drain(DRAIN_S) for source in self._sources))
+        drains = asyncio.gather(*(source.drain(self._drain_s) for source in self._sources))
         again = asyncio.create_task(stop.wait())
         await asyncio.wait((drains, again), return_when=asyncio.FIRST_COMPLETED)
         if again.done():
@@ -386,7 +366,7 @@ class _Service:
             state=state,
             reasons=tuple(dict.fromkeys(reasons)),
             alarms=self.alarms.standing(),
-            counters={f"recordings_{name}": count for name, count in list(self._results.items())},
+            counters=self._counters(),
             version=version("callseal"),
         )
         try:
@@ -395,45 +375,11 @@ class _Service:
             # The status itself can't be written: the journal is what is left to say it in.
             log.error("status.failed", detail=str(error))  # noqa: TRY400
 
+    def _counters(self) -> dict[str, int]:
+        counted = {f"recordings_{name}": count for name, count in list(self._results.items())}
+        for source in self._sources:
+            counted |= source.counters()
+        return counted
+
     def _count(self, result: Result) -> None:
         self._results[result.value] += 1
-
-    # --- sources ------------------------------------------------------------------------------------
-
-    def _bridge(
-        self, source: BridgeSettings, settings: Settings, ready_to_play: dict[str, Programme]
-    ) -> BridgeSource:
-        numbering = Numbering(
-            region=settings.numbers.region,
-            outside_prefix=settings.numbers.outside_prefix,
-            emergency=settings.numbers.emergency,
-        )
-        pbx = source.pbx
-        desk = Desk(
-            pbx_hosts=reach.addresses(pbx.bare_host, pbx.port),
-            pbx_port=pbx.port,
-            pbx_target=f"{pbx.host}:{pbx.port}",
-            phone="" if source.phone is None else str(source.phone),
-            agent=source.agent,
-            on_failure=settings.disclosure.on_failure,
-            hold_talk=settings.disclosure.hold_talk,
-            ring_timeout_s=source.ring_timeout_s,
-            response_timeout_s=PBX_RESPONSE_S,
-        )
-        listen = Listen(
-            host=source.listen.host,
-            port=source.listen.port,
-            rtp_port=source.rtp_ports.first,
-            rtp_ports=source.rtp_ports.last - source.rtp_ports.first + 1,
-            max_calls=source.max_calls,
-        )
-        room = Room(why_not=self._spools.why_not, on_full=settings.spool.on_full, alarm=self.alarms.raise_)
-        return BridgeSource(
-            listen=listen,
-            desk=desk,
-            numbering=numbering,
-            tagging=Tagging.of(settings, numbering),
-            programmes=ready_to_play,
-            room=room,
-            now=now,
-        )

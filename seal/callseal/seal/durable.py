@@ -42,9 +42,10 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def create_file(path: Path, data: bytes, *, step: Step = no_step) -> None:
+def create_file(path: Path, data: bytes, *, sync: bool = True, step: Step = no_step) -> None:
     """Write a new file and its bytes; the caller syncs the folder, once for many files.
 
+    Without `sync` the file too is for the caller to bring to the disk.
     Raises FileExistsError where the name is taken; a file that could not be written whole is removed again.
     """
     step(f"create {path.name}")
@@ -52,8 +53,9 @@ def create_file(path: Path, data: bytes, *, step: Step = no_step) -> None:
     try:
         step(f"write {path.name}")
         write_all(descriptor, data)
-        step(f"sync {path.name}")
-        os.fsync(descriptor)
+        if sync:
+            step(f"sync {path.name}")
+            os.fsync(descriptor)
     except OSError:
         path.unlink(missing_ok=True)
         raise
@@ -61,17 +63,21 @@ def create_file(path: Path, data: bytes, *, step: Step = no_step) -> None:
         os.close(descriptor)
 
 
-def replace_file(path: Path, data: bytes, *, step: Step = no_step) -> None:
+def replace_file(path: Path, data: bytes, *, sync: bool = True, step: Step = no_step) -> None:
     """Write `data` under the name `path`, whole or not at all, in place of what may be there.
 
-    One writer at a time: a temporary file that a killed writer left behind is overwritten.
+    Without `sync` it is not on the disk when this returns, and a power cut may leave an empty file: for a
+    name that was free, and a caller that syncs a whole bank soon. One writer at a time: a temporary file that
+    a killed writer left behind is overwritten.
     """
     temporary = path.with_name(path.name + TEMPORARY_SUFFIX)
     if os.path.lexists(temporary):
         step(f"remove {temporary.name}")
         temporary.unlink()
-    create_file(temporary, data, step=step)
+    create_file(temporary, data, sync=sync, step=step)
     step(f"rename {temporary.name}")
     temporary.replace(path)
+    if not sync:
+        return
     step(f"sync folder of {path.name}")
     sync_folder(path.parent)

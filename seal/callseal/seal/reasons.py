@@ -110,7 +110,9 @@ _ALL: Final = (
     _reason("no-media", "No sound arrived at all.", "未收到任何语音数据。"),
     _reason("no-media-agent", "No sound arrived from the agent's side.", "未收到坐席侧语音数据。"),
     _reason("no-media-customer", "No sound arrived from the customer's side.", "未收到客户侧语音数据。"),
-    _reason("one-stream", "Both sides came in one stream and can't be told apart.", "双方语音合为一路，无法区分。"),
+    _reason(
+        "one-stream", "Both sides came in one stream and can't be told apart.", "双方语音合为一路，无法区分。"
+    ),
     _reason(
         "session-expired",
         "The gateway stopped confirming the call; the recording was ended.",
@@ -121,7 +123,9 @@ _ALL: Final = (
         "The recorder was stopped while the call was running.",
         "通话进行中录音服务停止。",
     ),
-    _reason("media-died", "The process that takes the sound ended during the call.", "语音接收进程在通话中退出。"),
+    _reason(
+        "media-died", "The process that takes the sound ended during the call.", "语音接收进程在通话中退出。"
+    ),
     _reason("write-failed", "The disk refused to take the recording.", "录音写盘失败。"),
     _reason("bridge-died", "The call bridge ended during the call.", "通话桥接程序在通话中退出。"),
     _reason(
@@ -144,6 +148,19 @@ _ALL: Final = (
 
 FAILURES: Final = frozenset({"write-failed", "no-media", "bridge-died", "media-died"})
 """Reasons by which a call without sound should have been recorded: it is `failed`, and not `exempt`."""
+
+HARMLESS: Final = frozenset(
+    {
+        "unanswered-busy",
+        "unanswered-cancelled",
+        "unanswered-rejected",
+        "unanswered-unreachable",
+        "unanswered-timeout",
+        "disclosure-not-checked",
+        "one-stream",
+    }
+)
+"""Reasons that say how a recording came about, and nothing against it: with these alone it is `ok`."""
 
 REASONS: Final[Mapping[str, Reason]] = MappingProxyType({reason.code: reason for reason in _ALL})
 

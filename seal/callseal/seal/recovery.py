@@ -7,12 +7,14 @@
     audio.age, tail             ── cut, cut out ──▶ degraded: recovered (failed, where there is no sound)
     opened in the ledger, nothing there ─────▶ failed: recovered
 
-Nothing is decrypted: the sealed file is cut behind its last whole chunk, and the newest whole slot of the
-tail that goes on from there becomes an object of its own. A recording that has no metadata yet gets a vCon
-that says so. Every step may be the last: run again, recovery carries on and doubles nothing.
+Nothing is decrypted: the sealed file is cut behind its last whole chunk, and the whole slot of the tail by
+which it goes on farthest becomes an object of its own; where that slot begins earlier, the file is cut there.
+A recording that has no metadata yet gets a vCon that says so. Every step may be the last: run again, recovery
+carries on and doubles nothing.
 
 Conventions: called at an agent's start, before the first call, with the spool locked and the ledger open.
-What can't be recovered for now stays where it is and is told, and stops no other recording.
+What can't be recovered for now stays where it is and is told, and stops no other recording. A file without a
+single byte counts as none: a power cut leaves it of what was not yet on the disk, where a bank is synced.
 """
 
 import hashlib
@@ -21,7 +23,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 from typing import Final, Protocol
 from uuid import UUID
@@ -60,13 +61,12 @@ from callseal.seal.spool import (
     Spool,
 )
 from callseal.seal.state import MAX_SIZE_BYTES, STATE_NAME, Purpose, RecordingState, parse_state
-from callseal.seal.tail import SLOT_SIZE_BYTES, SLOTS, Slot, choose_slot, read_slots
+from callseal.seal.tail import MAX_TAIL_BYTES, Slot, choose_slot, read_slots
 from callseal.seal.vcon import Dialog, DialogType, Party, Vcon, sign_vcon
 from callseal.seal.writer import seal_bytes
 
 RECOVERED: Final = "recovered"
 _NONCE_SIZE_BYTES: Final = 16
-_TAG_SIZE_BYTES: Final = 16
 _BLOCK_SIZE_BYTES: Final = 1024 * 1024
 _FRAME_SIZE_BYTES: Final = {1: 2, 27: 2, 3: 4}
 _AU_HEADER_SIZE_BYTES: Final = au.HEADER_BYTES
@@ -271,7 +271,7 @@ class Recovery:
             objects = []
         if state.continues is not None:
             reasons = (*reasons, "disk-changed")
-        if not (bundle.path / VCON_NAME).exists():
+        if not _holds_anything(bundle.path / VCON_NAME):
             self._seal_bare_vcon(bundle, state)
         objects.append(self._described(bundle.path / VCON_NAME, "call"))
         sound = samples > 0 and state.rate_hz is not None
@@ -302,7 +302,7 @@ class Recovery:
 
     def _state(self, bundle: OpenBundle) -> RecordingState:
         data = bundle.read(STATE_NAME, MAX_SIZE_BYTES)
-        if data is not None:
+        if data:
             state = parse_state(data)
             if state.id == bundle.id:
                 return state
@@ -332,7 +332,7 @@ class Recovery:
         if not path.exists():
             return [], 0
         chunks = self._cut(path)
-        if chunks is None and not (bundle.path / TAIL_NAME).exists():
+        if chunks is None and not (_holds_anything(path) and (bundle.path / TAIL_NAME).exists()):
             # The agent died while it made the file; the tail follows, and only then any sound.
             self._step(f"remove {path.name}")
             path.unlink()
@@ -342,20 +342,25 @@ class Recovery:
             # without it, but that is not for this program to decide.
             spool.quarantine_file(path, step=self._step)
             return [], 0
-        objects = [self._described(path, "audio")]
-        size_bytes = chunks * CHUNK_SIZE_BYTES
         slot = self._slot(bundle, chunks)
         key = bundle.path / TAIL_KEY_NAME
-        if slot is not None and key.exists():
-            tail = bundle.path / TAIL_OBJECT_NAME
-            durable.replace_file(tail, slot.age_file, step=self._step)
-            offset = slot.chunk * CHUNK_SIZE_BYTES
-            objects += [self._described(tail, "tail", offset=offset), self._described(key, "tailkey")]
-            size_bytes = offset + _plaintext_size_bytes(slot.age_file)
-        return objects, size_bytes
+        if slot is None or not _holds_anything(key):
+            return [self._described(path, "audio")], chunks * CHUNK_SIZE_BYTES
+        if slot.chunk < chunks:
+            # What was kept ahead reaches farther than what came to stay: it is whole, and on the disk.
+            self._cut(path, slot.chunk)
+        objects = [self._described(path, "audio")]
+        tail = bundle.path / TAIL_OBJECT_NAME
+        durable.replace_file(tail, slot.age_file, step=self._step)
+        offset = slot.chunk * CHUNK_SIZE_BYTES
+        objects += [self._described(tail, "tail", offset=offset), self._described(key, "tailkey")]
+        return objects, slot.end_bytes
 
-    def _cut(self, path: Path) -> int | None:
-        """Cut a sealed file behind its last whole chunk and return how many it has; None without a header."""
+    def _cut(self, path: Path, most_chunks: int | None = None) -> int | None:
+        """Cut a sealed file behind its last whole chunk and return how many it has; None without a header.
+
+        Of more than `most_chunks` so many are left.
+        """
         with path.open("r+b") as file:
             # What a killed agent handed to the kernel is brought to the disk; what the kernel holds and could
             # not bring there must not be taken for the file's content: it is read again from the disk.
@@ -370,6 +375,8 @@ class Recovery:
             if size_bytes < payload_start:
                 return None
             chunks = (size_bytes - payload_start) // SEALED_CHUNK_SIZE_BYTES
+            if most_chunks is not None:
+                chunks = min(chunks, most_chunks)
             end = payload_start + chunks * SEALED_CHUNK_SIZE_BYTES
             if end != size_bytes:
                 self._step("cut audio")
@@ -386,7 +393,7 @@ class Recovery:
             self._step("sync tail")
             os.fsync(file.fileno())
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-            return choose_slot(read_slots(file.read(SLOTS * SLOT_SIZE_BYTES)), chunks)
+            return choose_slot(read_slots(file.read(MAX_TAIL_BYTES)), chunks)
 
     def _seal_bare_vcon(self, bundle: OpenBundle, state: RecordingState) -> None:
         vcon = Vcon(
@@ -441,7 +448,5 @@ def _is_there(folder: Path, item: ManifestObject) -> bool:
     return False
 
 
-def _plaintext_size_bytes(age_file: bytes) -> int:
-    """Return how much plaintext an age file of one chunk holds."""
-    header = read_header(BytesIO(age_file))
-    return max(0, len(age_file) - len(header.raw) - _NONCE_SIZE_BYTES - _TAG_SIZE_BYTES)
+def _holds_anything(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0

@@ -3,8 +3,8 @@
 ::
 
     slot 0   header 64 bytes, age file | zeros
-    slot 1   …                           of SLOT_SIZE_BYTES each; an age file holds the whole chunk so far
-    slot 2   …
+    slot 1   …                           of whole pages each; an age file holds the whole chunk so far,
+    slot 2   …                           and what may still change of the sound behind it
 
 A chunk in the sealed file can't be written before it is full, since its nonce may be used once, and waiting
 for it would cost up to 4 s of a call. So the beginning of the chunk is sealed again and again, each time as a
@@ -18,7 +18,8 @@ the passphrase is in this process's memory, as is the file key of the sealed fil
 Conventions: integers are big-endian; writings are numbered from 1. The slot that was last known to be on the
 disk is never written over before another one is, nor is the newest: a torn writing costs what was said since
 the one before, and no more. A slot's header is public, says nothing about the call, and lets recovery choose
-without any key.
+without any key. Slots begin at whole pages, and are as large as who writes needs them: a reader looks at
+every page.
 
 Source: docs/format.md; docs/adr/007.
 """
@@ -30,20 +31,37 @@ import secrets
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from callseal.seal import durable
-from callseal.seal.age import CHUNK_SIZE_BYTES, Encryptor, Recipient, ScryptRecipient
+from callseal.seal.age import (
+    CHUNK_SIZE_BYTES,
+    SEALED_CHUNK_SIZE_BYTES,
+    Encryptor,
+    Recipient,
+    ScryptRecipient,
+    read_header,
+)
+from callseal.seal.age.payload import PAYLOAD_NONCE_SIZE_BYTES, TAG_SIZE_BYTES
 from callseal.seal.durable import Step, no_step
-from callseal.seal.errors import KeyFileError
+from callseal.seal.errors import KeyFileError, RemoteError
 from callseal.seal.secret import Secret
 from callseal.seal.spool import TAIL_KEY_NAME, TAIL_NAME
 
 SLOTS: Final = 3
-SLOT_SIZE_BYTES: Final = 17 * 4096
-"""A full chunk, sealed, with both headers, in whole pages: slots share none, so one torn harms no other."""
+PAGE_SIZE_BYTES: Final = 4096
+"""Slots are whole pages: they share none, so one torn harms no other."""
+SLOT_SIZE_BYTES: Final = 17 * PAGE_SIZE_BYTES
+"""A full chunk, sealed, with both headers; more where something is to be kept ahead of it."""
+MAX_AHEAD_BYTES: Final = 1024 * 1024
+"""The most that is kept ahead: 5 s of the widest sound that there is."""
+MAX_TAIL_BYTES: Final = 4 * 1024 * 1024
+"""No tail is larger; a reader reads no more."""
 
+_OVERHEAD_BYTES: Final = 512
+"""More than both headers and the tags of the chunks ahead take, up to their limit."""
 _MAGIC: Final = b"csltail1"
 _HEADER: Final = struct.Struct(">8sQQQ")
 _HASH_SIZE_BYTES: Final = 32
@@ -52,14 +70,22 @@ _WORK_FACTOR: Final = 1
 _PASSPHRASE_SIZE_BYTES: Final = 32
 _NOTHING: Final = -1
 
+Buffer: TypeAlias = bytes | bytearray | memoryview
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
-    """A whole slot: `age_file` holds the beginning of chunk number `chunk`."""
+    """A whole slot: `age_file` holds `size_bytes` of plaintext, from the beginning of chunk `chunk` on."""
 
     number: int
     chunk: int
     age_file: bytes
+    size_bytes: int
+
+    @property
+    def end_bytes(self) -> int:
+        """Where in the whole plaintext it ends."""
+        return self.chunk * CHUNK_SIZE_BYTES + self.size_bytes
 
 
 class TailFile:
@@ -73,13 +99,15 @@ class TailFile:
         folder: Path,
         recipients: Sequence[Recipient],
         *,
-        preallocate: bool = True,
+        banked: bool = False,
+        ahead_bytes: int = 0,
         step: Step = no_step,
     ) -> None:
         """Make both files, durable when this returns but for the entry in the folder, which the caller syncs.
 
-        With `preallocate` later writings change no metadata of the file, which makes each ``fdatasync``
-        cheap; without it the file grows as it is used, for who syncs a whole bank at once.
+        The file is written to its full size, so that later writings change no metadata of it, which makes
+        each ``fdatasync`` cheap. `banked`: nothing is durable yet and the file grows as it is used, for who
+        syncs a whole bank at once. There is room for `ahead_bytes` besides a chunk.
         """
         self._path = folder / TAIL_NAME
         self._key_path = folder / TAIL_KEY_NAME
@@ -89,36 +117,45 @@ class TailFile:
         self._newest = 0
         self._durable = 0
         self._slots = [_NOTHING] * SLOTS
-        key = _seal(recipients, passphrase.reveal_bytes() + b"\n")
-        durable.create_file(self._key_path, key, step=step)
+        pages = -(-min(ahead_bytes, MAX_AHEAD_BYTES) // PAGE_SIZE_BYTES)
+        self._slot_bytes = SLOT_SIZE_BYTES + pages * PAGE_SIZE_BYTES
+        key = b"".join(_seal(recipients, passphrase.reveal_bytes() + b"\n"))
+        durable.create_file(self._key_path, key, sync=not banked, step=step)
         step("create tail")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         self._descriptor = os.open(self._path, flags, durable.FILE_MODE)
-        if preallocate:
+        if not banked:
             try:
                 step("write tail")
-                durable.write_all(self._descriptor, bytes(SLOTS * SLOT_SIZE_BYTES))
+                durable.write_all(self._descriptor, bytes(SLOTS * self._slot_bytes))
                 step("sync tail")
                 os.fsync(self._descriptor)
             except OSError:
                 self.release()
                 raise
 
-    def put(self, chunk: int, plaintext: bytes | bytearray | memoryview) -> int:
-        """Seal the beginning of chunk number `chunk` into a slot, and return how many bytes were written."""
-        age_file = _seal([self._recipient], plaintext)
+    def put(self, chunk: int, plaintext: Buffer, ahead: Buffer = b"") -> int:
+        """Seal the beginning of a chunk, and what is `ahead` of it, into a slot; return the bytes written.
+
+        What there is no room for is left out, the end of `ahead` first.
+        """
+        room = self._slot_bytes - _OVERHEAD_BYTES - len(plaintext)
+        age_file = _seal([self._recipient], plaintext, memoryview(ahead)[:room])
         number = self._newest + 1
-        head = _HEADER.pack(_MAGIC, number, chunk, len(age_file))
-        data = b"".join((head, hashlib.sha256(head + age_file).digest(), age_file))
+        head = _HEADER.pack(_MAGIC, number, chunk, sum(map(len, age_file)))
+        digest = hashlib.sha256(head)
+        for part in age_file:
+            digest.update(part)
         keep = {self._newest, self._durable}
         slot = min(
             (index for index, held in enumerate(self._slots) if held not in keep), key=self._slots.__getitem__
         )
         self._slots[slot] = _NOTHING
         self._step("write tail")
+        data = b"".join((head, digest.digest(), *age_file))
         written = 0
         while written < len(data):
-            written += os.pwrite(self._descriptor, data[written:], slot * SLOT_SIZE_BYTES + written)
+            written += os.pwrite(self._descriptor, data[written:], slot * self._slot_bytes + written)
         self._slots[slot] = self._newest = number
         return written
 
@@ -155,28 +192,36 @@ class TailFile:
 def read_slots(data: bytes) -> tuple[Slot, ...]:
     """Return the whole slots in the bytes of a tail, newest first; torn and empty ones are passed over."""
     found = []
-    for start in range(0, min(len(data), SLOTS * SLOT_SIZE_BYTES), SLOT_SIZE_BYTES):
-        part = data[start : start + SLOT_SIZE_BYTES]
-        if len(part) < _AGE_START:
+    for start in range(0, min(len(data), MAX_TAIL_BYTES), PAGE_SIZE_BYTES):
+        if not data.startswith(_MAGIC, start) or len(data) < start + _AGE_START:
             continue
-        magic, number, chunk, size_bytes = _HEADER.unpack_from(part)
-        age_file = part[_AGE_START : _AGE_START + size_bytes]
-        digest = part[_HEADER.size : _AGE_START]
-        if magic == _MAGIC and hashlib.sha256(part[: _HEADER.size] + age_file).digest() == digest:
-            found.append(Slot(number=number, chunk=chunk, age_file=age_file))
+        _, number, chunk, size_bytes = _HEADER.unpack_from(data, start)
+        head = data[start : start + _HEADER.size]
+        digest = data[start + _HEADER.size : start + _AGE_START]
+        age_file = data[start + _AGE_START : start + _AGE_START + size_bytes]
+        if hashlib.sha256(head + age_file).digest() != digest:
+            continue
+        # One that was made by nobody of ours may be no age file at all.
+        with contextlib.suppress(RemoteError):
+            plaintext_bytes = _plaintext_size_bytes(age_file)
+            found.append(Slot(number=number, chunk=chunk, age_file=age_file, size_bytes=plaintext_bytes))
     return tuple(sorted(found, key=lambda slot: slot.number, reverse=True))
 
 
 def choose_slot(slots: Sequence[Slot], chunks: int) -> Slot | None:
-    """Return the slot that goes on where a sealed file of that many whole chunks ends, the newest of them.
+    """Return the slot by which a sealed file of that many whole chunks goes on farthest; None if by none.
 
-    A slot of an earlier chunk holds nothing that the file has not. One of a later chunk can only be there if
-    a disk lost what it had promised to keep: it is better than nothing, and its place is known.
+    Of several the newest: it has what came late. A slot of an earlier chunk may reach beyond the file, by
+    what was kept ahead of it: then the file is to be cut where the slot begins. One of a later chunk can only
+    be there if a disk lost what it had promised to keep: it is better than nothing, and its place is known.
     """
-    fitting = [slot for slot in slots if slot.chunk == chunks] or [
-        slot for slot in slots if slot.chunk > chunks
+    end_bytes = chunks * CHUNK_SIZE_BYTES
+    fitting = [
+        slot for slot in slots if slot.chunk == chunks or (slot.chunk < chunks and slot.end_bytes > end_bytes)
     ]
-    return fitting[0] if fitting else None
+    if fitting:
+        return max(fitting, key=lambda slot: (slot.end_bytes, slot.number))
+    return max((slot for slot in slots if slot.chunk > chunks), key=lambda slot: slot.number, default=None)
 
 
 def open_passphrase(plaintext: bytes) -> Secret:
@@ -190,6 +235,14 @@ def open_passphrase(plaintext: bytes) -> Secret:
     return Secret(text)
 
 
-def _seal(recipients: Sequence[Recipient], plaintext: bytes | bytearray | memoryview) -> bytes:
+def _seal(recipients: Sequence[Recipient], *plaintext: Buffer) -> list[bytes]:
+    """Return an age file, in pieces: they are large, and need not be copied together."""
     encryptor = Encryptor(recipients)
-    return b"".join((encryptor.header(), encryptor.update(plaintext), encryptor.finish()))
+    return [encryptor.header(), *map(encryptor.update, plaintext), encryptor.finish()]
+
+
+def _plaintext_size_bytes(age_file: bytes) -> int:
+    """Return how much plaintext an age file holds; RemoteError if it is none."""
+    payload_bytes = len(age_file) - len(read_header(BytesIO(age_file)).raw) - PAYLOAD_NONCE_SIZE_BYTES
+    chunks = -(-payload_bytes // SEALED_CHUNK_SIZE_BYTES)
+    return max(0, payload_bytes - chunks * TAG_SIZE_BYTES)

@@ -18,6 +18,7 @@ Conventions, where the draft leaves a choice or we deviate:
 - Announcements, checks, result and tags are attachments and analyses with a JSON body, `encoding` ``json``
   (the value itself, not a text of it). They come from the recorder, which is a party of its own: the draft
   wants the contributor among the parties, and it is none of the two who spoke.
+- What signalling brought is kept as it came, in attachments too: a text as it stands, the rest in base64url.
 - JWS as in `jws`: EdDSA where the draft's SHOULD is RS256, and `x5c` in the protected header where the
   draft says unprotected, since what is not signed can be altered (see there).
 
@@ -29,7 +30,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal
 from uuid import UUID
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -157,25 +158,33 @@ class Analysis:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attachment:
-    """Something that belongs to a dialog (section 4.4): announcement facts, tags."""
+    """Something that belongs to a dialog (section 4.4): announcement facts, tags, documents as they came.
+
+    `encoding` as in section 2.3: "json" for a value, "none" for a text, "base64url" for bytes, which the body
+    then holds as such a text.
+    """
 
     purpose: str
     start: datetime
     party: int
     body: JsonValue
     dialog: int = 0
+    mediatype: str = MEDIATYPE_JSON
+    encoding: Literal["json", "none", "base64url"] = "json"
+    is_cut: bool = False
+    """Whether the body is only the beginning of what there was; written as `cut`, where it is so."""
 
     def to_json(self) -> JsonObject:
         """Return the Attachment Object."""
-        return {
-            "purpose": self.purpose,
-            "start": write_time(self.start),
-            "party": self.party,
-            "dialog": self.dialog,
-            "mediatype": MEDIATYPE_JSON,
-            "encoding": "json",
-            "body": self.body,
-        }
+        return _without_none(
+            purpose=self.purpose,
+            start=write_time(self.start),
+            party=self.party,
+            dialog=self.dialog,
+            mediatype=self.mediatype,
+            encoding=self.encoding,
+            cut=self.is_cut or None,
+        ) | {"body": self.body}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,8 @@
 
 Plaintext stays in memory, less than one 64 KiB chunk of it; what is written is never written again. The
 writer hashes as it goes, both what it is given and what it writes, so that closing costs no second reading.
-The chunk that is not yet full is kept safe by the tail, which lies in files of its own.
+The chunk that is not yet full is kept safe by the tail, which lies in files of its own, and with it what is
+`ahead`: plaintext that may still change, and that will be written once it can't.
 
 Two ways to safety. `flush` brings everything to the disk, for a desk. `stage` hands it to the kernel, which
 the death of this process can't harm; a bank of recordings is then synced at once (`bank`), and `synced` told.
@@ -82,12 +83,15 @@ class SealedFile:
         path: Path,
         recipients: Sequence[Recipient],
         *,
-        preallocate: bool = True,
+        banked: bool = False,
+        ahead_bytes: int = 0,
         step: Step = no_step,
     ) -> None:
-        """Make the file and its tail, durable when this returns; `preallocate` as in `tail.TailFile`.
+        """Make the file and its tail, durable when this returns.
 
-        `step` hears the name of each writing and sync before it is done. SpoolError if the disk refuses.
+        `banked`: they are so once the whole bank is synced, see `stage`. `ahead_bytes`: the most that is ever
+        to be kept ahead; there is room for that in the tail. `step` hears the name of each writing and sync
+        before it is done. SpoolError if the disk refuses.
         """
         self._path = path
         self._step = step
@@ -96,7 +100,7 @@ class SealedFile:
         self._plaintext_sha512 = hashlib.sha512()
         self._size_bytes = 0
         self._plaintext_size_bytes = 0
-        self._staged_bytes = 0
+        self._staged: tuple[int, bytes] = (0, b"")
         self._synced_chunks = 0
         self._unsynced_from = 0
         self._unsynced = bytearray()
@@ -108,11 +112,13 @@ class SealedFile:
             step("create sealed file")
             self._descriptor = os.open(path, flags, durable.FILE_MODE)
             self._append(header)
-            step("sync sealed file")
-            os.fsync(self._descriptor)
-            self._tail = TailFile(path.parent, recipients, preallocate=preallocate, step=step)
-            step("sync folder of sealed file")
-            durable.sync_folder(path.parent)
+            if not banked:
+                step("sync sealed file")
+                os.fsync(self._descriptor)
+            self._tail = TailFile(path.parent, recipients, banked=banked, ahead_bytes=ahead_bytes, step=step)
+            if not banked:
+                step("sync folder of sealed file")
+                durable.sync_folder(path.parent)
         except OSError as problem:
             raise self._died(problem) from problem
 
@@ -136,22 +142,27 @@ class SealedFile:
         self._alive()
         view = memoryview(data).cast("B")
         self._plaintext_sha512.update(view)
+        first = self._encryptor.chunk
+        held_bytes = self._plaintext_size_bytes - first * CHUNK_SIZE_BYTES
         self._plaintext_size_bytes += view.nbytes
-        first, held_bytes = self._encryptor.chunk, len(self._encryptor.held)
-        if held_bytes + view.nbytes > CHUNK_SIZE_BYTES:
-            self._unsynced += self._encryptor.held
+        if held_bytes + view.nbytes <= CHUNK_SIZE_BYTES:
+            self._encryptor.update(view)
+            return
+        self._unsynced += self._encryptor.held
         sealed = self._encryptor.update(view)
-        if sealed:
-            chunk_bytes = (self._encryptor.chunk - first) * CHUNK_SIZE_BYTES
-            self._unsynced += view[: chunk_bytes - held_bytes]
-            self._limit_unsynced()
+        chunk_bytes = (self._encryptor.chunk - first) * CHUNK_SIZE_BYTES
+        self._unsynced += view[: chunk_bytes - held_bytes]
+        self._limit_unsynced()
         try:
             self._append(sealed)
         except OSError as problem:
             raise self._died(problem) from problem
 
-    def flush(self) -> None:
-        """Bring all that has been written to the disk. SpoolError if the disk refuses or refused."""
+    def flush(self, ahead: Buffer = b"") -> None:
+        """Bring all that has been written to the disk, and what is `ahead` of it.
+
+        SpoolError if the disk refuses or refused.
+        """
         descriptor = self._alive()
         try:
             # A slot of the tail that begins a chunk is of no use without all the chunks before it.
@@ -159,20 +170,20 @@ class SealedFile:
                 self._step("sync sealed file")
                 os.fdatasync(descriptor)
                 self._note_synced(self._encryptor.chunk)
-            self._stage()
+            self._stage(ahead)
             if self._tail is not None and self._tail.dirty:
                 self._tail.sync()
         except OSError as problem:
             raise self._died(problem) from problem
 
-    def stage(self) -> Staged:
-        """Hand all that has been written to the kernel, and return how far that is.
+    def stage(self, ahead: Buffer = b"") -> Staged:
+        """Hand all that has been written to the kernel, and what is `ahead` of it; return how far that is.
 
         Safe from the death of this process, not from a power cut; SpoolError if the disk refuses or refused.
         """
         self._alive()
         try:
-            self._stage()
+            self._stage(ahead)
         except OSError as problem:
             raise self._died(problem) from problem
         return Staged(chunks=self._encryptor.chunk, writing=0 if self._tail is None else self._tail.newest)
@@ -220,10 +231,11 @@ class SealedFile:
         """Let go of the file without finishing it: for a recording that is being discarded."""
         self._release()
 
-    def _stage(self) -> None:
-        if self._tail is not None and self._staged_bytes != self._plaintext_size_bytes:
-            self._tail.put(self._encryptor.chunk, self._encryptor.held)
-            self._staged_bytes = self._plaintext_size_bytes
+    def _stage(self, ahead: Buffer) -> None:
+        news = self._plaintext_size_bytes, bytes(ahead)
+        if self._tail is not None and self._staged != news:
+            self._tail.put(self._encryptor.chunk, self._encryptor.held, news[1])
+            self._staged = news
 
     def _note_synced(self, chunks: int) -> None:
         more = max(0, chunks - self._unsynced_from)
@@ -264,17 +276,17 @@ class SealedFile:
 
 
 def seal_bytes(
-    path: Path, data: bytes, recipients: Sequence[Recipient], *, step: Step = no_step
+    path: Path, data: bytes, recipients: Sequence[Recipient], *, sync: bool = True, step: Step = no_step
 ) -> SealedObject:
     """Seal `data` into the file `path`, whole or not at all, in place of what may be there.
 
     For the vCon, which is sealed anew at every change, each time with a new file key: age.md forbids one key
-    for two files. SpoolError if the disk refuses.
+    for two files. `sync` as in `durable.replace_file`. SpoolError if the disk refuses.
     """
     encryptor = Encryptor(recipients)
     sealed = b"".join((encryptor.header(), encryptor.update(data), encryptor.finish()))
     try:
-        durable.replace_file(path, sealed, step=step)
+        durable.replace_file(path, sealed, sync=sync, step=step)
     except OSError as problem:
         raise SpoolError(f"{path}: the disk refused: {problem.strerror}") from problem
     return SealedObject(

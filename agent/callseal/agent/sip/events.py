@@ -33,6 +33,8 @@ class How(Enum):
     """The peer never confirmed our answer to its INVITE (RFC 3261 section 13.3.1.4)."""
     EXPIRED = "expired"
     """The session was not refreshed in time (RFC 4028 section 10)."""
+    UNANSWERED = "unanswered"
+    """The application did not answer a new INVITE in time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +72,11 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """A dialog is over. Comes once for each dialog that was accepted, and for each INVITE that was cancelled."""
+    """A dialog is over.
+
+    Comes once for each dialog that was accepted, and for each new INVITE that was taken back or left
+    unanswered.
+    """
 
     dialog: DialogId
     how: How

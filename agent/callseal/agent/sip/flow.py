@@ -28,3 +28,14 @@ class Flow:
     """Which connection, of those that this process has had; 0 for UDP."""
     names: tuple[str, ...] = ()
     """What the peer's certificate, which was verified, calls it; empty without mutual TLS."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """A message to be sent."""
+
+    data: bytes
+    flow: Flow
+    destination: tuple[str, int]
+    """Where a datagram goes. On a connection: whom to connect to if the flow's connection is gone; an answer
+    may then be dropped."""

@@ -134,6 +134,10 @@ class BridgeSource:
             reasons.append(no_room)
         return Readiness(ready=not reasons, why_not=tuple(reasons))
 
+    def counters(self) -> Mapping[str, int]:
+        """Give what is counted, for the status."""
+        return {"bridge_calls": len(self._lines)}
+
     async def run(self, recorder: Recorder) -> None:
         """Take calls until drained."""
         what = missing()

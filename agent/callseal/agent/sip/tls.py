@@ -1,0 +1,150 @@
+"""The recorder's own certificate, and whose certificates it takes: TLS 1.3 from files that may change.
+
+Conventions: files are PEM; the certificate's file holds its chain after it. A context is built whole from
+all files and then takes the place of the one before it: connections keep the one that they began with.
+Sessions are not resumed, so what a change of files takes away is gone with the next connection.
+
+Source: RFC 8446; RFC 5922 section 7.1 (names of a SIP peer).
+"""
+
+import ssl
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+
+from callseal.agent.errors import SourceError
+
+MAX_NAMES: Final = 64
+"""Names of one certificate that are looked at; real ones have a handful."""
+MAX_NAME_CHARS: Final = 255  # the longest domain name (RFC 1035 section 2.3.4)
+
+_Stamp = tuple[int, int, int]
+_SIP_SCHEME: Final = "sip:"
+_UNREADABLE: Final = (
+    ValueError,
+    x509.InvalidVersion,
+    x509.ExtensionNotFound,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+
+
+class ServerTls:
+    """How the recorder shows itself by TLS; `context` is for the next connection, and that one alone."""
+
+    def __init__(self, certificate_file: Path, key_file: Path, peer_ca_file: Path | None = None) -> None:
+        """Read the files; SourceError in words where one is missing, broken or does not fit the others.
+
+        With `peer_ca_file` a peer must show a certificate that one of these authorities signed.
+        """
+        self._certificate_file = certificate_file
+        self._key_file = key_file
+        self._peer_ca_file = peer_ca_file
+        self._stamps = self._look()
+        self._context, self._expires = self._load()
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        """The context of the files as they were last read without a fault."""
+        return self._context
+
+    @property
+    def expires(self) -> datetime:
+        """When the certificate that is shown runs out; aware, UTC."""
+        return self._expires
+
+    @property
+    def is_mutual(self) -> bool:
+        """Whether peers must show a certificate."""
+        return self._peer_ca_file is not None
+
+    def reload_if_changed(self) -> bool:
+        """Read the files again if one has changed, and say whether a new context took the old one's place.
+
+        SourceError if they are of no use now: the old context stays, and the same files are not tried again.
+        """
+        stamps = self._look()
+        if stamps == self._stamps:
+            return False
+        self._stamps = stamps
+        self._context, self._expires = self._load()
+        return True
+
+    def _look(self) -> tuple[_Stamp | None, ...]:
+        """Return what tells one state of the files from another; None for a file that can't be seen."""
+        files = (self._certificate_file, self._key_file, self._peer_ca_file)
+        return tuple(_stamp(file) for file in files if file is not None)
+
+    def _load(self) -> tuple[ssl.SSLContext, datetime]:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.num_tickets = 0
+        expires = _expiry(self._certificate_file)
+        _read(self._key_file)
+        try:
+            # A key that asks for a passphrase would wait at a terminal that a service does not have.
+            context.load_cert_chain(self._certificate_file, self._key_file, password=lambda: "")
+        except (OSError, ValueError) as problem:
+            raise SourceError(
+                f"{self._key_file}: must be the key of {self._certificate_file}, PEM without a passphrase"
+            ) from problem
+        if self._peer_ca_file is not None:
+            _read(self._peer_ca_file)
+            try:
+                context.load_verify_locations(self._peer_ca_file)
+            except (OSError, ValueError) as problem:
+                raise SourceError(f"{self._peer_ca_file}: must hold certificates, PEM") from problem
+            context.verify_mode = ssl.CERT_REQUIRED
+        return context, expires
+
+
+def peer_names(certificate: bytes | None) -> tuple[str, ...]:
+    """Return the names in a verified certificate (DER): domains, addresses, "sip:" URIs without a user.
+
+    Empty for no certificate, and for one that can't be read: who is not understood has no name.
+    """
+    if certificate is None:
+        return ()
+    try:
+        extensions = x509.load_der_x509_certificate(certificate).extensions
+        names = extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except _UNREADABLE:
+        return ()
+    found = [_name(name) for name in list(names)[:MAX_NAMES]]
+    return tuple(name for name in found if name and len(name) <= MAX_NAME_CHARS)
+
+
+def _name(name: x509.GeneralName) -> str:
+    """Return a name as text; empty for a kind that names no host."""
+    if isinstance(name, x509.DNSName):
+        return name.value
+    if isinstance(name, x509.IPAddress):
+        return str(name.value)
+    if isinstance(name, x509.UniformResourceIdentifier) and name.value.lower().startswith(_SIP_SCHEME):
+        host = name.value[len(_SIP_SCHEME) :]
+        return "" if "@" in host else _SIP_SCHEME + host
+    return ""
+
+
+def _expiry(path: Path) -> datetime:
+    try:
+        return x509.load_pem_x509_certificate(_read(path)).not_valid_after_utc
+    except ValueError as problem:
+        raise SourceError(f"{path}: must hold a certificate, PEM") from problem
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as problem:
+        raise SourceError(f"{path}: cannot be read: {problem.strerror}") from problem
+
+
+def _stamp(path: Path) -> _Stamp | None:
+    try:
+        seen = path.stat()
+    except OSError:
+        return None
+    return seen.st_mtime_ns, seen.st_ino, seen.st_size

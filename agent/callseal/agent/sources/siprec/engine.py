@@ -1,0 +1,271 @@
+"""The media engine: one thread that takes the sound of all calls on a slow tick.
+
+A recorder has no latency to save, so sound may lie in the sockets for a while. Every `TICK_S` the thread reads
+all of it, a bank of calls at a time, places it and hands it on. Between the ticks it does what the event loop
+asks. The recorder is called from this thread alone.
+
+Shell: a thread and its queue; what it does is the `Studio`'s. Commands and their answers are values that could
+as well travel to a process of its own.
+"""
+
+import asyncio
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final, cast
+from uuid import UUID
+
+import structlog
+
+from callseal.agent.call import EndReason, Event, Recorder
+from callseal.agent.errors import AgentError, SourceError
+from callseal.agent.sources.siprec.commands import (
+    AddPorts,
+    Change,
+    Close,
+    Command,
+    Note,
+    Open,
+    Release,
+    Reserve,
+)
+from callseal.agent.sources.siprec.descriptors import raise_limit
+from callseal.agent.sources.siprec.plans import RecordingPlan, Reservation, StreamPlan
+from callseal.agent.sources.siprec.ports import PortTurns
+from callseal.agent.sources.siprec.statistics import Statistics
+from callseal.agent.sources.siprec.studio import Studio
+from callseal.seal.errors import SealError
+
+TICK_S: Final = 0.37
+"""Shorter costs more system calls, longer costs more sound when the process dies: two ticks make one writing.
+
+No multiple of the packets' usual lengths: a drift between the packets is seen then, too (`timeline`)."""
+COMMANDS_PER_TICK: Final = 32
+"""Carried out between two ticks also when the thread has fallen behind, so that calls can still end."""
+SILENT_S: Final = 10.0
+"""A thread that has not ticked for so long does not answer."""
+STOP_LIMIT_S: Final = 30.0
+FILE_LIMIT: Final = "file-limit"
+MEDIA_FAULT: Final = "media-fault"
+
+log = structlog.get_logger("callseal.siprec.media")
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    command: Command
+    answer: "Future[object]"
+
+
+@dataclass(frozen=True, slots=True)
+class _Stop:
+    """The last job: ends what still runs for this reason."""
+
+    end: EndReason
+
+
+class Engine:
+    """A `MediaEngine` in a thread.
+
+    A command that was given is carried out even when who waits for it is cancelled. Recordings begin at a
+    second's boundary of their bank, up to 2 s before they are opened, in silence, so that all calls of a bank
+    share one grid.
+    """
+
+    def __init__(
+        self,
+        *,
+        address: str,
+        first_port: int,
+        last_port: int,
+        max_calls: int,
+        now: Callable[[], datetime],
+        alarm: Callable[[str, str], None],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Sound comes to `address` and the even ports of the range; `alarm` takes a code and words."""
+        self._address = address
+        self._ports = PortTurns(first_port, last_port)
+        self._max_calls = max_calls
+        self._now = now
+        self._alarm = alarm
+        self._monotonic = monotonic
+        self._jobs: queue.SimpleQueue[_Job | _Stop] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._is_over = False
+        self._ticked_s = monotonic()
+        self._statistics = Statistics()
+        self.capacity = max_calls
+        """Calls at a time: what was asked for, or what this process may open files for."""
+
+    def start(self, recorder: Recorder) -> None:
+        """Begin to take sound for this recorder."""
+        self.capacity = raise_limit(self._max_calls)
+        if self.capacity < self._max_calls:
+            self._alarm(
+                FILE_LIMIT,
+                f"this process may open files for {self.capacity} calls at a time, not for the "
+                f"{self._max_calls} of the settings: raise LimitNOFILE of the service",
+            )
+        studio = Studio(
+            recorder=recorder,
+            address=self._address,
+            ports=self._ports,
+            now=self._now,
+            monotonic=self._monotonic,
+            fault=self._fault,
+        )
+        self._ticked_s = self._monotonic()
+        self._thread = threading.Thread(target=self._run, args=(studio,), name="siprec-media", daemon=True)
+        self._thread.start()
+
+    async def stop(self, end: EndReason) -> None:
+        """End the recordings that still run, for this reason, give back all ports and end the thread."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        self._jobs.put(_Stop(end))
+        await asyncio.to_thread(thread.join, STOP_LIMIT_S)
+        if thread.is_alive():
+            raise SourceError(f"the media thread did not end within {STOP_LIMIT_S:g} s")
+
+    @property
+    def silent_s(self) -> float:
+        """For how long the thread has not ticked; more than `SILENT_S`: it does not answer."""
+        return self._monotonic() - self._ticked_s
+
+    @property
+    def statistics(self) -> Statistics:
+        """Say how the thread is doing."""
+        return self._statistics
+
+    # --- what the event loop asks -------------------------------------------------------------------------
+
+    async def reserve(self, streams: int) -> Reservation:
+        """Bind ports for that many streams; PortsExhausted where there are not as many."""
+        answer = self._give(Reserve(streams=streams))
+        try:
+            return cast("Reservation", await _answered(answer))
+        except asyncio.CancelledError:
+            answer.add_done_callback(self._release_unused)
+            raise
+
+    async def release(self, reservation: int) -> None:
+        """Give back the ports of a call that came to nothing."""
+        await _answered(self._give(Release(reservation=reservation)))
+
+    async def open(self, reservation: int, plans: tuple[RecordingPlan, ...]) -> tuple[UUID, ...]:
+        """Begin the recordings of a call: all or, with SpoolError or SourceError, none."""
+        answer = self._give(Open(reservation=reservation, plans=plans))
+        return cast("tuple[UUID, ...]", await _answered(answer))
+
+    async def add_ports(self, reservation: int, streams: int) -> Reservation:
+        """Bind ports for that many more streams of a call; gives the new ones only."""
+        answer = self._give(AddPorts(reservation=reservation, streams=streams))
+        return cast("Reservation", await _answered(answer))
+
+    async def change(self, recording: UUID, streams: tuple[StreamPlan, ...]) -> None:
+        """Take other streams, formats or keys for a recording from now on; the ports stay as they are."""
+        await _answered(self._give(Change(recording=recording, streams=streams)))
+
+    async def note(self, recording: UUID, event: Event) -> None:
+        """Note what happened; a position of `NOW` is where the clock stands in the recording."""
+        await _answered(self._give(Note(recording=recording, event=event)))
+
+    async def close(self, reservation: int, end: EndReason) -> None:
+        """End all recordings of a call: what has arrived is written, the ports are given back."""
+        await _answered(self._give(Close(reservation=reservation, end=end)))
+
+    def _give(self, command: Command) -> "Future[object]":
+        answer: Future[object] = Future()
+        if self._thread is None or self._is_over:
+            raise SourceError("the media engine does not run")
+        self._jobs.put(_Job(command, answer))
+        return answer
+
+    def _release_unused(self, answer: "Future[object]") -> None:
+        if answer.exception() is None:
+            reservation = cast("Reservation", answer.result())
+            self._jobs.put(_Job(Release(reservation=reservation.id), Future()))
+
+    # --- the thread ---------------------------------------------------------------------------------------
+
+    def _run(self, studio: Studio) -> None:
+        try:
+            self._work(studio)
+        except BaseException:
+            log.exception("media.ended")
+            self._alarm(MEDIA_FAULT, "the thread that takes the sound has ended by a mistake of its own")
+            raise
+        finally:
+            self._is_over = True
+            self._refuse_jobs()
+
+    def _work(self, studio: Studio) -> None:
+        due_s = self._monotonic()
+        while True:
+            # What is due comes first: after a stall seconds have to be closed before a call that ends.
+            patience_s = due_s - self._monotonic()
+            job = self._next_job(patience_s) if patience_s > 0 else None
+            if isinstance(job, _Stop):
+                studio.shut(job.end)
+                return
+            if job is not None:
+                self._carry_out(studio, job)
+            if self._monotonic() < due_s:
+                continue
+            self._tick(studio, due_s)
+            due_s = max(due_s + TICK_S, self._monotonic())
+            for _ in range(COMMANDS_PER_TICK):
+                job = self._next_job(0)
+                if isinstance(job, _Stop):
+                    studio.shut(job.end)
+                    return
+                if job is None:
+                    break
+                self._carry_out(studio, job)
+
+    def _next_job(self, patience_s: float) -> _Job | _Stop | None:
+        try:
+            return self._jobs.get(block=patience_s > 0, timeout=max(patience_s, 0))
+        except queue.Empty:
+            return None
+
+    def _tick(self, studio: Studio, due_s: float) -> None:
+        begun_s = self._monotonic()
+        studio.tick()
+        self._ticked_s = self._monotonic()
+        self._statistics = replace(
+            studio.statistics(),
+            ticks=self._statistics.ticks + 1,
+            busy_s=time.thread_time(),
+            behind_s=max(begun_s - due_s, 0.0),
+            longest_s=max(self._statistics.longest_s, self._ticked_s - begun_s),
+        )
+
+    def _carry_out(self, studio: Studio, job: _Job) -> None:
+        try:
+            job.answer.set_result(studio.execute(job.command))
+        except (AgentError, SealError) as problem:
+            job.answer.set_exception(problem)
+        except Exception as problem:  # a mistake of ours in one command must not end all recordings
+            self._fault(type(job.command).__name__, problem)
+            job.answer.set_exception(SourceError("the media engine could not do what it was asked"))
+
+    def _fault(self, where: str, problem: Exception) -> None:
+        """Say that something of ours went wrong, and go on."""
+        log.error("media.fault", where=where, exc_info=problem)
+        self._alarm(MEDIA_FAULT, f"the media thread made a mistake ({where}); the log has the details")
+
+    def _refuse_jobs(self) -> None:
+        while (job := self._next_job(0)) is not None:
+            if isinstance(job, _Job):
+                job.answer.set_exception(SourceError("the media engine has ended"))
+
+
+async def _answered(answer: "Future[object]") -> object:
+    return await asyncio.shield(asyncio.wrap_future(answer))

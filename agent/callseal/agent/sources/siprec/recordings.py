@@ -1,0 +1,165 @@
+"""The recordings of calls: begun, changed, told of, and ended through the media engine.
+
+Shell: runs in the event loop; whoever calls holds the call's lock. Raises SourceError and SpoolError where a
+recording can't be begun.
+"""
+
+import asyncio
+import dataclasses
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+import structlog
+
+from callseal.agent.call import NOW, Answered, Ending, EndReason, Link, Linked
+from callseal.agent.sip.events import DialogId
+from callseal.agent.sources.siprec.describing import (
+    House,
+    arrangement_of,
+    decide,
+    describe,
+    keys_of,
+    present,
+)
+from callseal.agent.sources.siprec.notes import Notes
+from callseal.agent.sources.siprec.plans import MediaEngine, RecordingPlan
+from callseal.agent.sources.siprec.talk import Talk
+
+DRAIN_LIMIT: Final = "drain-limit"
+"""The reason of a call that was cut off because the agent stops."""
+_NO_MEDIA: Final = "no-media"
+
+log = structlog.get_logger("callseal.siprec")
+
+
+class Recordings:
+    """What becomes of calls on the disk."""
+
+    def __init__(
+        self, *, house: House, engine: MediaEngine, notes: Notes, now: Callable[[], datetime]
+    ) -> None:
+        self._house = house
+        self._engine = engine
+        self._notes = notes
+        self._now = now
+
+    async def begin(self, talk: Talk) -> None:
+        """Begin the recordings of a call, unless they have begun, must not, or there is nothing to record."""
+        if talk.recordings or talk.is_over or talk.reservation is None or not talk.streams:
+            return
+        plans = self._plans(talk)
+        if not plans:
+            return
+        talk.recordings = await self._engine.open(talk.reservation, plans)
+        first = talk.recordings[0]
+        for recording in talk.recordings:
+            await self._engine.note(recording, Answered(at=talk.started_at, position_samples=NOW))
+        for other in talk.recordings[1:]:
+            await self._engine.note(other, Linked(link=Link(relation="same-call", recording=first)))
+            await self._engine.note(first, Linked(link=Link(relation="same-call", recording=other)))
+        talk.told = present(talk, self._house)
+        await self._tell_documents(talk)
+        await self._remember(talk)
+
+    async def follow(self, talk: Talk) -> None:
+        """Record what was agreed by now, and note who takes part by now."""
+        if not talk.recordings or talk.reservation is None:
+            return
+        decision = decide(talk, self._house)
+        if decision.reason:
+            await self._destroy(talk, decision.reason)
+            return
+        talk.arrangement = arrangement_of(talk, self._house)
+        for recording, streams in zip(talk.recordings, talk.arrangement.recordings, strict=False):
+            await self._engine.change(recording, streams)
+        plans = self._plans(talk)[len(talk.recordings) :]
+        if plans:
+            await self._add(talk, talk.reservation, plans)
+        await self.tell(talk)
+
+    async def tell(self, talk: Talk) -> None:
+        """Note what was said since, and who takes part, if that is new."""
+        if not talk.recordings:
+            return
+        await self._tell_documents(talk)
+        here = present(talk, self._house)
+        if here == talk.told:
+            return
+        talk.told = here
+        for recording in talk.recordings:
+            await self._engine.note(recording, here)
+        await self._remember(talk)
+
+    async def end(self, talk: Talk, reason: str) -> None:
+        """End the recordings of a call; one that was never recorded leaves its trace."""
+        talk.is_over = True
+        if talk.reservation is None:
+            return
+        ending = Ending.SOURCE_DIED if reason == DRAIN_LIMIT else Ending.HANGUP
+        end = EndReason(ending=ending, at=self._now(), reasons=(reason,) if reason else ())
+        if talk.recordings:
+            await self._engine.close(talk.reservation, end)
+            return
+        end = dataclasses.replace(end, reasons=(talk.refused or _NO_MEDIA, *end.reasons))
+        decision = decide(talk, self._house)
+        await self._engine.trace(describe(talk, self._house, decision, (), is_mixed=False), end)
+        await self._engine.release(talk.reservation)
+
+    async def forget(self, dialog: DialogId) -> None:
+        """Note that a dialog is over."""
+        try:
+            await asyncio.to_thread(self._notes.ended, dialog)
+        except OSError as error:
+            log.error("siprec.note.failed", detail=error.strerror)  # noqa: TRY400 - it only goes stale
+
+    # --- inside ---------------------------------------------------------------------------------------
+
+    def _plans(self, talk: Talk) -> tuple[RecordingPlan, ...]:
+        """Return what is to be recorded of a call; nothing where a rule forbids it."""
+        decision = decide(talk, self._house)
+        if decision.reason:
+            talk.refused = decision.reason
+            return ()
+        talk.arrangement = arrangement_of(talk, self._house)
+        before = self._notes.of_conversation(keys_of(talk), self._now().timestamp())
+        earlier = tuple(one for one in before if one not in talk.recordings)
+        call = describe(talk, self._house, decision, earlier, is_mixed=talk.arrangement.is_mixed)
+        return talk.arrangement.plans(call)
+
+    async def _add(self, talk: Talk, reservation: int, plans: tuple[RecordingPlan, ...]) -> None:
+        """Begin further recordings of a call, for who joined it."""
+        first = talk.recordings[0]
+        fresh = await self._engine.open(reservation, plans)
+        for recording in fresh:
+            await self._engine.note(recording, Answered(at=self._now(), position_samples=NOW))
+            await self._engine.note(recording, Linked(link=Link(relation="same-call", recording=first)))
+            await self._engine.note(first, Linked(link=Link(relation="same-call", recording=recording)))
+        talk.recordings += fresh
+        await self._remember(talk)
+
+    async def _destroy(self, talk: Talk, reason: str) -> None:
+        """Destroy what was recorded of a call that turns out to be one that must not be."""
+        if talk.reservation is None:
+            return
+        talk.refused = reason
+        end = EndReason(ending=Ending.HANGUP, at=self._now(), reasons=(reason,))
+        await self._engine.discard(talk.reservation, end)
+        talk.recordings = ()
+        talk.is_over = True
+
+    async def _tell_documents(self, talk: Talk) -> None:
+        documents, talk.documents = talk.documents, []
+        for document in documents:
+            await self._engine.note(talk.recordings[0], document)
+
+    async def _remember(self, talk: Talk) -> None:
+        """Leave a note for a process that may have to go on with this call."""
+        keys = keys_of(talk)
+        try:
+            for dialog in tuple(talk.sessions):
+                await asyncio.to_thread(
+                    self._notes.begun, dialog, talk.recordings, keys, self._now().timestamp()
+                )
+        except OSError as error:
+            log.error("siprec.note.failed", detail=error.strerror)  # noqa: TRY400 - the recording goes on

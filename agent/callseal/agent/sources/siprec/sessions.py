@@ -1,0 +1,417 @@
+"""The recording sessions that gateways have here: what SIP tells becomes recordings, and answers.
+
+Shell: runs in the event loop, a task an event; what concerns one call waits in line, so that a re-INVITE that
+comes right behind its INVITE finds it done. Nothing that a gateway says of a call makes this refuse it: what
+can't be understood is noted, and the sound is recorded. Refused is only what can't be recorded at all.
+
+Source: RFC 7866 sections 6 to 8; RFC 3264.
+"""
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Coroutine
+from datetime import datetime
+from typing import Final, Protocol
+
+import structlog
+
+from callseal.agent.errors import SdpError, SourceError
+from callseal.agent.sdp.answer import accepted, answer, offer
+from callseal.agent.sdp.origin import OwnSession
+from callseal.agent.sdp.parsing import parse_session
+from callseal.agent.sdp.policy import recordable
+from callseal.agent.sdp.session import Direction as Flowing
+from callseal.agent.sdp.session import Session as Description
+from callseal.agent.sdp.writing import CONTENT_TYPE, bytes_of
+from callseal.agent.sip.events import Acknowledged, Asked, DialogId, Ended, Event, How, Invited
+from callseal.agent.sip.headers import Fields
+from callseal.agent.siprec.built_in_bridge import BuiltInBridge, bridge_of
+from callseal.agent.sources.siprec.bodies import body_of
+from callseal.agent.sources.siprec.describing import House, decide, take_in
+from callseal.agent.sources.siprec.notes import Notes
+from callseal.agent.sources.siprec.plans import MediaEngine
+from callseal.agent.sources.siprec.recordings import DRAIN_LIMIT, Recordings
+from callseal.agent.sources.siprec.talk import RecordingSession, Talk
+from callseal.seal.errors import SpoolError
+
+METADATA_WAIT_S: Final = 1.0
+"""How long a recording waits for who takes part, where the INVITE did not say: some gateways tell it in an
+UPDATE right behind. The sound of that time waits in the kernel."""
+RETRY_AFTER_S: Final = 10
+DEFAULT_STREAMS: Final = 2
+"""Offered where the INVITE neither has an offer nor says how many streams there are."""
+
+_SESSION_ID_BYTES: Final = 7
+"""A session id has to be a number below 2⁶³ for some (RFC 3264 section 5)."""
+_BAD_REQUEST: Final = (400, "Bad Request")
+_GONE: Final = (481, "Call/Transaction Does Not Exist")
+_NOT_ACCEPTABLE: Final = (488, "Not Acceptable Here")
+_OUR_FAULT: Final = (500, "Server Internal Error")
+_UNAVAILABLE: Final = (503, "Service Unavailable")
+
+log = structlog.get_logger("callseal.siprec")
+
+
+class Answering(Protocol):
+    """What answers a gateway: `SipServer`."""
+
+    def accept(
+        self, transaction: int, *, body: bytes = b"", content_type: str = "", headers: Fields = ()
+    ) -> bool:
+        """Answer 200; False where nobody waits for it any more."""
+
+    def reject(self, transaction: int, status: int, reason: str, *, headers: Fields = ()) -> bool:
+        """Answer with a failure; False where nobody waits for it any more."""
+
+    def hang_up(self, dialog: DialogId, *, reason: str = "") -> None:
+        """Send a BYE."""
+
+
+class Sessions:
+    """All calls that gateways copy to this server at the moment."""
+
+    def __init__(
+        self,
+        *,
+        house: House,
+        sip: Answering,
+        engine: MediaEngine,
+        notes: Notes,
+        why_not: Callable[[], str | None],
+        now: Callable[[], datetime],
+        random: Callable[[int], bytes],
+        bug: Callable[[BaseException], None],
+    ) -> None:
+        """`why_not` gives the code that says why no recording can be kept now; `bug` hears of our faults."""
+        self._house = house
+        self._engine = engine
+        self._notes = notes
+        self._recordings = Recordings(house=house, engine=engine, notes=notes, now=now)
+        self._why_not = why_not
+        self._now = now
+        self._random = random
+        self._bug = bug
+        self._sip = sip
+        self._sessions: dict[DialogId, RecordingSession] = {}
+        self._halves: dict[tuple[str, str, str], Talk] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.refused = 0
+        self.taken = 0
+
+    @property
+    def running(self) -> int:
+        """How many recording sessions there are."""
+        return len(self._sessions)
+
+    # --- what SIP tells -------------------------------------------------------------------------------
+
+    def take(self, event: Event) -> None:
+        """Begin to do what an event asks for; what belongs to one call is done in its order."""
+        if isinstance(event, Invited) and (event.is_new or event.is_orphan):
+            self._begin(event)
+            return
+        session = self._sessions.get(event.dialog)
+        if session is None:
+            if isinstance(event, Invited | Asked):
+                self._sip.reject(event.transaction, *_GONE)
+            return
+        self._spawn(self._follow(session, event), event)
+
+    async def drain(self, limit_s: float) -> None:
+        """Wait until all calls are over, and end what still runs after `limit_s`."""
+        try:
+            async with asyncio.timeout(limit_s):
+                await self._idle.wait()
+        except TimeoutError:
+            for session in list(self._sessions.values()):
+                self._sip.hang_up(session.dialog, reason="the recording server stops")
+                self._spawn(self._cut_off(session), None)
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    def _spawn(self, work: Coroutine[None, None, None], event: Event | None) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._guarded(work, event))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _guarded(self, work: Coroutine[None, None, None], event: Event | None) -> None:
+        """Turn a fault of ours into an answer and an alarm: it must not take other calls with it."""
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001 - told by `bug`
+            self._bug(error)
+            if isinstance(event, Invited | Asked):
+                self._sip.reject(event.transaction, *_OUR_FAULT)
+
+    async def _follow(self, session: RecordingSession, event: Event) -> None:
+        async with session.talk.lock:
+            match event:
+                case Invited():
+                    await self._reinvited(session, event)
+                case Asked():
+                    await self._asked(session, event)
+                case Acknowledged():
+                    await self._acknowledged(session, event)
+                case Ended():
+                    await self._end(session, "session-expired" if event.how is How.EXPIRED else "")
+
+    # --- a call begins --------------------------------------------------------------------------------
+
+    def _begin(self, event: Invited) -> None:
+        why_not = self._refusal()
+        if why_not:
+            self.refused += 1
+            log.warning("siprec.refused", reason=why_not)
+            headers = (("retry-after", str(RETRY_AFTER_S)),)
+            self._sip.reject(event.transaction, *_UNAVAILABLE, headers=headers)
+            return
+        half = bridge_of(event.request)
+        talk = self._talk_of(half)
+        if talk is None:
+            talk = Talk(started_at=self._now(), invite=event.request, bridge=half)
+            if half is not None:
+                self._halves[half.key] = talk
+        session = RecordingSession(
+            dialog=event.dialog,
+            talk=talk,
+            own=OwnSession(session_id=self._session_id()),
+            channel=None if half is None else half.channel,
+        )
+        talk.sessions[event.dialog] = session
+        self._sessions[event.dialog] = session
+        self._idle.clear()
+        self.taken += 1
+        self._spawn(self._invited(session, event, half), event)
+
+    def _talk_of(self, half: BuiltInBridge | None) -> Talk | None:
+        talk = None if half is None else self._halves.get(half.key)
+        return None if talk is None or talk.is_over else talk
+
+    def _refusal(self) -> str:
+        """Give the code that says why no call is taken now; empty where one is."""
+        if len(self._sessions) >= self._house.max_calls:
+            return "siprec-full"
+        return self._why_not() or ""
+
+    async def _invited(self, session: RecordingSession, event: Invited, half: BuiltInBridge | None) -> None:
+        talk = session.talk
+        async with talk.lock:
+            if event.is_orphan:
+                talk.continues = self._notes.left_behind(event.dialog)
+            body = take_in(talk, event.request, self._house, self._now())
+            try:
+                if body.sdp is not None:
+                    await self._agree(session, event, parse_session(body.sdp))
+                elif body.problem:
+                    await self._drop(session, event, _BAD_REQUEST, body.problem)
+                else:
+                    await self._offer(session, event, DEFAULT_STREAMS if half is None else 1)
+            except SdpError as error:
+                await self._drop(session, event, _BAD_REQUEST, str(error))
+            except _Refused as error:
+                await self._drop(session, event, error.answer, str(error))
+            except (SourceError, SpoolError) as error:
+                await self._drop(session, event, _UNAVAILABLE, str(error))
+
+    async def _agree(self, session: RecordingSession, event: Invited, theirs: Description) -> None:
+        """Answer an offer, having begun to record what it promises where it is known whose call it is."""
+        talk = session.talk
+        wanted = recordable(theirs, self._house.policy)
+        if not wanted:
+            raise _Refused(_NOT_ACCEPTABLE, "no stream of sound that can be recorded")
+        await self._find_ports(session, wanted)
+        decision = decide(talk, self._house)
+        text = self._answer(session, event, _quiet(theirs) if decision.reason else theirs)
+        if talk.recordings:
+            await self._recordings.follow(talk)
+        elif talk.is_described:
+            await self._recordings.begin(talk)
+        self._sip.accept(event.transaction, body=text, content_type=CONTENT_TYPE)
+        self._begin_later(talk)
+
+    async def _offer(self, session: RecordingSession, event: Invited, streams: int) -> None:
+        """Offer what we would take: the INVITE leaves that to us."""
+        known = session.talk.conversation.streams
+        streams = min(len(session.ports) or len(known) or streams, self._house.policy.max_streams)
+        await self._find_ports(session, tuple(range(streams)))
+        session.own_offer = offer(
+            ports=tuple(session.ports.values()),
+            address=self._house.media_address(event.flow.local[0]),
+            own=session.own,
+            policy=self._house.policy,
+            labels=tuple(stream.label for stream in known),
+        )
+        session.own = session.own.after(session.own_offer)
+        self._sip.accept(event.transaction, body=bytes_of(session.own_offer), content_type=CONTENT_TYPE)
+
+    async def _acknowledged(self, session: RecordingSession, event: Acknowledged) -> None:
+        """Take the answer to our offer, if it is one."""
+        ours, session.own_offer = session.own_offer, None
+        if ours is None:
+            return
+        text = body_of(event.request).sdp
+        try:
+            agreed = () if text is None else accepted(ours, parse_session(text), self._house.policy)
+        except SdpError:
+            agreed = ()
+        if not agreed:
+            log.warning("siprec.no-answer", detail="the answer to our offer is missing or can't be read")
+        session.streams = agreed
+        await self._recordings.follow(session.talk)
+        self._begin_later(session.talk)
+
+    async def _find_ports(self, session: RecordingSession, wanted: tuple[int, ...]) -> None:
+        """See that each of these m-lines has a port of ours; PortsExhausted where there are none left."""
+        missing = [index for index in wanted if index not in session.ports]
+        if not missing:
+            return
+        talk = session.talk
+        if talk.reservation is None:
+            reserved = await self._engine.reserve(len(missing))
+            talk.reservation = reserved.id
+        else:
+            reserved = await self._engine.add_ports(talk.reservation, len(missing))
+        session.ports.update(zip(missing, reserved.ports, strict=True))
+
+    def _answer(self, session: RecordingSession, event: Invited | Asked, theirs: Description) -> bytes:
+        agreed = answer(
+            theirs,
+            ports=session.ports,
+            address=self._house.media_address(event.flow.local[0]),
+            own=session.own,
+            policy=self._house.policy,
+            random=self._random,
+        )
+        session.own = session.own.after(agreed.session)
+        session.streams = agreed.streams
+        return bytes_of(agreed.session)
+
+    def _begin_later(self, talk: Talk) -> None:
+        """Begin to record soon, where it has not begun: whoever has something to add may say it first."""
+        if talk.recordings or talk.opening is not None or talk.is_over or not talk.streams:
+            return
+        talk.opening = self._spawn(self._wait_and_begin(talk), None)
+
+    async def _wait_and_begin(self, talk: Talk) -> None:
+        await asyncio.sleep(METADATA_WAIT_S)
+        async with talk.lock:
+            try:
+                await self._recordings.begin(talk)
+            except (SourceError, SpoolError) as error:
+                log.error("siprec.open.failed", detail=str(error))  # noqa: TRY400 - the recorder has told of it
+                for session in list(talk.sessions.values()):
+                    self._sip.hang_up(session.dialog, reason="the call can't be recorded")
+                    await self._end(session, "write-failed")
+
+    # --- while it runs --------------------------------------------------------------------------------
+
+    async def _reinvited(self, session: RecordingSession, event: Invited) -> None:
+        body = take_in(session.talk, event.request, self._house, self._now())
+        try:
+            if body.sdp is None:
+                await self._offer(session, event, DEFAULT_STREAMS)
+                await self._recordings.tell(session.talk)
+            else:
+                await self._take_offer(session, event, parse_session(body.sdp))
+        except (SdpError, SourceError) as error:
+            # The session goes on as it was agreed before (RFC 3261 section 14.2).
+            log.warning("siprec.offer.refused", detail=str(error))
+            self._sip.reject(event.transaction, *_NOT_ACCEPTABLE)
+
+    async def _asked(self, session: RecordingSession, event: Asked) -> None:
+        body = take_in(session.talk, event.request, self._house, self._now())
+        if body.sdp is not None:
+            try:
+                await self._take_offer(session, event, parse_session(body.sdp))
+            except (SdpError, SourceError) as error:
+                log.warning("siprec.offer.refused", detail=str(error))
+                self._sip.reject(event.transaction, *_NOT_ACCEPTABLE)
+            return
+        # Whatever an INFO or UPDATE tells, the answer is yes: it is noted, and the sound goes on.
+        self._sip.accept(event.transaction)
+        await self._go_on(session.talk)
+
+    async def _take_offer(
+        self, session: RecordingSession, event: Invited | Asked, theirs: Description
+    ) -> None:
+        talk = session.talk
+        await self._find_ports(session, recordable(theirs, self._house.policy))
+        decision = decide(talk, self._house)
+        text = self._answer(session, event, _quiet(theirs) if decision.reason else theirs)
+        await self._go_on(talk)
+        self._sip.accept(event.transaction, body=text, content_type=CONTENT_TYPE)
+        self._begin_later(talk)
+
+    async def _go_on(self, talk: Talk) -> None:
+        """Record by what is known now."""
+        if talk.recordings:
+            await self._recordings.follow(talk)
+        elif talk.is_described:
+            await self._try_to_begin(talk)
+
+    async def _try_to_begin(self, talk: Talk) -> None:
+        try:
+            await self._recordings.begin(talk)
+        except (SourceError, SpoolError) as error:
+            log.error("siprec.open.failed", detail=str(error))  # noqa: TRY400 - the recorder has told of it
+
+    # --- the end --------------------------------------------------------------------------------------
+
+    async def _cut_off(self, session: RecordingSession) -> None:
+        async with session.talk.lock:
+            await self._end(session, DRAIN_LIMIT)
+
+    async def _end(self, session: RecordingSession, reason: str) -> None:
+        if self._sessions.get(session.dialog) is not session:
+            return
+        talk = session.talk
+        if len(talk.sessions) == 1:
+            # A call may be over before its recording began: its sound waits at the ports.
+            await self._try_to_begin(talk)
+        self._forget(session)
+        await self._recordings.forget(session.dialog)
+        if not talk.sessions:
+            await self._recordings.end(talk, reason)
+
+    async def _drop(
+        self, session: RecordingSession, event: Invited, status: tuple[int, str], why: str
+    ) -> None:
+        """Refuse an INVITE, and forget that it came."""
+        self.refused += 1
+        log.warning("siprec.refused", status=status[0], detail=why)
+        headers = (("retry-after", str(RETRY_AFTER_S)),) if status is _UNAVAILABLE else ()
+        self._sip.reject(event.transaction, *status, headers=headers)
+        self._forget(session)
+        talk = session.talk
+        if talk.reservation is not None and not talk.sessions:
+            talk.is_over = True
+            await self._engine.release(talk.reservation)
+
+    def _forget(self, session: RecordingSession) -> None:
+        talk = session.talk
+        del self._sessions[session.dialog], talk.sessions[session.dialog]
+        if not talk.sessions:
+            for key in [key for key, half in self._halves.items() if half is talk]:
+                del self._halves[key]
+        if not self._sessions:
+            self._idle.set()
+
+    def _session_id(self) -> int:
+        return int.from_bytes(self._random(_SESSION_ID_BYTES), "big")
+
+
+class _Refused(Exception):  # noqa: N818 - ends one INVITE, no fault
+    """An INVITE can't be taken; `answer` is status and reason."""
+
+    def __init__(self, answer: tuple[int, str], why: str) -> None:
+        super().__init__(why)
+        self.answer = answer
+
+
+def _quiet(theirs: Description) -> Description:
+    """Return an offer as if nothing were sent: what must not be recorded is not asked for either."""
+    media = tuple(dataclasses.replace(one, direction=Flowing.INACTIVE) for one in theirs.media)
+    return dataclasses.replace(theirs, media=media)

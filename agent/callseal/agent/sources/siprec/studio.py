@@ -1,0 +1,262 @@
+"""All that the media thread owns: the ports of calls, and the racks in which their recordings run.
+
+Not for several threads. A rack in which something goes wrong is told of as a fault and does not take the
+others with it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final, assert_never
+from uuid import UUID
+
+from callseal.agent.call import Ending, EndReason, Recorder
+from callseal.agent.errors import SourceError
+from callseal.agent.sources.siprec.commands import (
+    AddPorts,
+    Change,
+    Close,
+    Command,
+    Note,
+    Open,
+    Release,
+    Reserve,
+)
+from callseal.agent.sources.siprec.plans import RecordingPlan, Reservation, StreamPlan
+from callseal.agent.sources.siprec.ports import PortTurns
+from callseal.agent.sources.siprec.rack import Rack
+from callseal.agent.sources.siprec.scratch import Scratch
+from callseal.agent.sources.siprec.sockets import Inbox, SocketPair, bind_pair, family_of
+from callseal.agent.sources.siprec.statistics import Statistics
+
+MAX_STREAMS: Final = 64
+"""Of one call, over all its changes."""
+RTCP_EVERY_S: Final = 5.0
+"""As often as senders report (RFC 3550 section 6.2)."""
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Booking:
+    """A call, as far as sockets and recordings go."""
+
+    reserved_s: float
+    pairs: dict[int, SocketPair]
+    recordings: list[UUID] = field(default_factory=list)
+
+
+class Studio:
+    """Carries out commands, and ticks."""
+
+    def __init__(
+        self,
+        *,
+        recorder: Recorder,
+        address: str,
+        ports: PortTurns,
+        now: Callable[[], datetime],
+        monotonic: Callable[[], float],
+        fault: Callable[[str, Exception], None],
+    ) -> None:
+        """`fault` hears where something of ours went wrong, and what."""
+        self._recorder = recorder
+        self._address = address
+        self._ports = ports
+        self._now = now
+        self._monotonic = monotonic
+        self._fault = fault
+        self._inbox = Inbox(family_of(address))
+        self._scratch = Scratch()
+        self._bookings: dict[int, _Booking] = {}
+        self._last_booking = 0
+        self._racks: list[Rack] = []
+        self._rack_of: dict[UUID, Rack] = {}
+        self._rtcp_s = monotonic()
+        self._faults = 0
+        self._ended = Statistics()
+
+    # --- commands -----------------------------------------------------------------------------------------
+
+    def execute(self, command: Command) -> object:
+        """Do what the event loop asks; gives the answer, or raises SourceError or SpoolError."""
+        match command:
+            case Reserve(streams=streams):
+                return self._reserve(streams)
+            case AddPorts(reservation=reservation, streams=streams):
+                return self._add_ports(reservation, streams)
+            case Release(reservation=reservation):
+                return self._release(reservation)
+            case Open(reservation=reservation, plans=plans):
+                return self._open(self._booking(reservation), plans)
+            case Change(recording=recording, streams=streams):
+                return self._change(recording, streams)
+            case Note(recording=recording, event=event):
+                return self._rack(recording).note(recording, event, self._monotonic())
+            case Close(reservation=reservation, end=end):
+                return self._close(reservation, end)
+            case _:
+                assert_never(command)
+
+    def _reserve(self, streams: int) -> Reservation:
+        pairs = self._bind(streams)
+        self._last_booking += 1
+        self._bookings[self._last_booking] = _Booking(reserved_s=self._monotonic(), pairs=pairs)
+        return Reservation(id=self._last_booking, ports=tuple(pairs))
+
+    def _add_ports(self, reservation: int, streams: int) -> Reservation:
+        booking = self._booking(reservation)
+        if len(booking.pairs) + streams > MAX_STREAMS:
+            raise SourceError(f"a call has no more than {MAX_STREAMS} streams")
+        pairs = self._bind(streams)
+        booking.pairs.update(pairs)
+        return Reservation(id=reservation, ports=tuple(pairs))
+
+    def _bind(self, streams: int) -> dict[int, SocketPair]:
+        """Bind that many pairs, or none: PortsExhausted where there are not as many, SourceError without files."""
+        if not 0 <= streams <= MAX_STREAMS:
+            raise SourceError(f"a call has no more than {MAX_STREAMS} streams")
+        pairs: dict[int, SocketPair] = {}
+        try:
+            while len(pairs) < streams:
+                port = self._ports.take(self._monotonic())
+                pair = None
+                try:
+                    pair = bind_pair(self._address, port)
+                finally:
+                    if pair is None:
+                        self._ports.give_back(port, self._monotonic())
+                if pair is not None:
+                    pairs[port] = pair
+        except OSError as problem:
+            self._unbind(pairs)
+            raise SourceError(f"no socket for another stream: {problem.strerror}") from problem
+        except SourceError:
+            self._unbind(pairs)
+            raise
+        return pairs
+
+    def _unbind(self, pairs: dict[int, SocketPair]) -> None:
+        for port, pair in pairs.items():
+            pair.close()
+            self._ports.give_back(port, self._monotonic())
+
+    def _release(self, reservation: int) -> None:
+        if self._booking(reservation).recordings:
+            raise SourceError(f"reservation {reservation} has recordings: it is closed, not released")
+        self._unbind(self._bookings.pop(reservation).pairs)
+
+    def _open(self, booking: _Booking, plans: tuple[RecordingPlan, ...]) -> tuple[UUID, ...]:
+        opened: list[UUID] = []
+        try:
+            for plan in plans:
+                rack = self._room_for(plan)
+                recording = self._recorder.open(plan.call, plan.format)
+                opened.append(recording)
+                rack.open(recording, plan, booking.pairs, booking.reserved_s)
+                self._rack_of[recording] = rack
+        except Exception:
+            for recording in opened:
+                self._give_up(recording)
+            raise
+        booking.recordings += opened
+        return tuple(opened)
+
+    def _give_up(self, recording: UUID) -> None:
+        """End a recording whose call can't be opened as a whole."""
+        end = EndReason(ending=Ending.REFUSED_BY_US, at=self._now())
+        rack = self._rack_of.pop(recording, None)
+        try:
+            if rack is None:
+                self._recorder.close(recording, end)
+            else:
+                rack.close(recording, end, self._inbox)
+        except Exception as problem:  # the first error is the one that is told
+            self._went_wrong("give up", problem)
+
+    def _room_for(self, plan: RecordingPlan) -> Rack:
+        for rack in self._racks:
+            if rack.has_room_for(plan):
+                return rack
+        rack = Rack(
+            form=plan.format,
+            recorder=self._recorder,
+            scratch=self._scratch,
+            phase=len(self._racks),
+            monotonic=self._monotonic,
+            fault=self._went_wrong,
+        )
+        self._racks.append(rack)
+        return rack
+
+    def _change(self, recording: UUID, streams: tuple[StreamPlan, ...]) -> None:
+        rack = self._rack(recording)
+        booking = next(item for item in self._bookings.values() if recording in item.recordings)
+        rack.change(recording, streams, booking.pairs)
+
+    def _close(self, reservation: int, end: EndReason) -> None:
+        booking = self._booking(reservation)
+        del self._bookings[reservation]
+        problems: list[Exception] = []
+        try:
+            for recording in booking.recordings:
+                rack = self._rack_of.pop(recording)
+                try:
+                    rack.close(recording, end, self._inbox)
+                except Exception as problem:  # the call's other recordings are closed all the same
+                    problems.append(problem)
+        finally:
+            self._unbind(booking.pairs)
+            self._clear_up()
+        if problems:
+            raise problems[0]
+
+    def _clear_up(self) -> None:
+        """Let go of racks without recordings."""
+        for rack in [rack for rack in self._racks if rack.is_empty]:
+            self._racks.remove(rack)
+            self._ended = rack.add_to(self._ended)
+
+    def _booking(self, reservation: int) -> _Booking:
+        booking = self._bookings.get(reservation)
+        if booking is None:
+            raise SourceError(f"there is no reservation {reservation}")
+        return booking
+
+    def _rack(self, recording: UUID) -> Rack:
+        rack = self._rack_of.get(recording)
+        if rack is None:
+            raise SourceError(f"recording {recording} does not run")
+        return rack
+
+    # --- the clock ----------------------------------------------------------------------------------------
+
+    def tick(self) -> None:
+        """Read what has come, place it, and hand on what is due."""
+        with_rtcp = self._monotonic() - self._rtcp_s >= RTCP_EVERY_S
+        if with_rtcp:
+            self._rtcp_s = self._monotonic()
+        for rack in self._racks:
+            try:
+                rack.tick(self._inbox)
+                if with_rtcp:
+                    rack.read_rtcp(self._inbox)
+            except Exception as problem:  # one bank's trouble is not the others'
+                self._went_wrong("bank", problem)
+
+    def shut(self, end: EndReason) -> None:
+        """End all that runs, for this reason, and give back all ports."""
+        for reservation in list(self._bookings):
+            try:
+                self._close(reservation, end)
+            except Exception as problem:  # the others are closed all the same
+                self._went_wrong("close", problem)
+
+    def statistics(self) -> Statistics:
+        """Count what runs and what was."""
+        counted = replace(self._ended, faults=self._faults)
+        for rack in self._racks:
+            counted = rack.add_to(counted)
+        return counted
+
+    def _went_wrong(self, where: str, problem: Exception) -> None:
+        self._faults += 1
+        self._fault(where, problem)

@@ -1,0 +1,158 @@
+"""Which sources the settings ask for, put together from their parts.
+
+Raised to whoever starts the agent: what keeps a source from being made at all.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from callseal.agent import announcement
+from callseal.agent.announcement import Programme
+from callseal.agent.call import Source
+from callseal.agent.numbering import Numbering
+from callseal.agent.sdp.policy import ALWAYS, AnswerPolicy
+from callseal.agent.sources.bridge import reach
+from callseal.agent.sources.bridge import source as bridge
+from callseal.agent.sources.bridge.routing import Desk, announcement_key
+from callseal.agent.sources.siprec import source as siprec
+from callseal.agent.sources.siprec.describing import House
+from callseal.agent.sources.siprec.engine import Engine
+from callseal.agent.spools import Spools
+from callseal.agent.tagging import Tagging
+from callseal.codecs import decoder
+from callseal.config.announcement import read_announcement
+from callseal.config.settings import BridgeSource, Settings, SiprecSource
+
+PBX_RESPONSE_S: Final = 6.0
+"""How long the telephone system may say nothing at all before the caller gets 503."""
+
+
+def programmes(settings: Settings) -> dict[str, Programme]:
+    """Read all announcements and prepare those sequences that calls can ask for.
+
+    Raises AnnouncementError (of this part or of `config`): a file is missing or holds no sound.
+    """
+    known = {
+        item.name: announcement.read(
+            item.name, item.language, str(item.file), read_announcement(item.file), bridge.RATE_HZ
+        )
+        for item in settings.announcements
+    }
+    every = tuple(known)
+    wanted = {every} | {
+        every if rule.announcements is None else tuple(rule.announcements) for rule in settings.rules
+    }
+    return {
+        announcement_key(names): announcement.prepare(names, known, bridge.RATE_HZ)
+        for names in wanted
+        if names
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What every source is given."""
+
+    spools: Spools
+    alarm: Callable[[str, str], None]
+    """Takes a code and words."""
+    now: Callable[[], datetime]
+    random: Callable[[int], bytes]
+
+
+def sources(
+    settings: Settings, programmes: dict[str, Programme], surroundings: Surroundings
+) -> tuple[Source, ...]:
+    """Make the sources of the settings, in their order; none of them runs yet."""
+    found: list[Source] = []
+    for source in settings.sources:
+        if isinstance(source, BridgeSource):
+            found.append(_bridge(source, settings, programmes, surroundings))
+        elif isinstance(source, SiprecSource):
+            found.append(_siprec(source, settings, surroundings))
+    return tuple(found)
+
+
+def _numbering(settings: Settings) -> Numbering:
+    return Numbering(
+        region=settings.numbers.region,
+        outside_prefix=settings.numbers.outside_prefix,
+        emergency=settings.numbers.emergency,
+    )
+
+
+def _bridge(
+    source: BridgeSource, settings: Settings, programmes: dict[str, Programme], around: Surroundings
+) -> bridge.BridgeSource:
+    numbering = _numbering(settings)
+    pbx = source.pbx
+    desk = Desk(
+        pbx_hosts=reach.addresses(pbx.bare_host, pbx.port),
+        pbx_port=pbx.port,
+        pbx_target=f"{pbx.host}:{pbx.port}",
+        phone="" if source.phone is None else str(source.phone),
+        agent=source.agent,
+        on_failure=settings.disclosure.on_failure,
+        hold_talk=settings.disclosure.hold_talk,
+        ring_timeout_s=source.ring_timeout_s,
+        response_timeout_s=PBX_RESPONSE_S,
+    )
+    listen = bridge.Listen(
+        host=source.listen.host,
+        port=source.listen.port,
+        rtp_port=source.rtp_ports.first,
+        rtp_ports=source.rtp_ports.last - source.rtp_ports.first + 1,
+        max_calls=source.max_calls,
+    )
+    return bridge.BridgeSource(
+        listen=listen,
+        desk=desk,
+        numbering=numbering,
+        tagging=Tagging.of(settings, numbering),
+        programmes=programmes,
+        room=bridge.Room(why_not=around.spools.why_not, on_full=settings.spool.on_full, alarm=around.alarm),
+        now=around.now,
+    )
+
+
+def _siprec(source: SiprecSource, settings: Settings, around: Surroundings) -> siprec.SiprecSource:
+    numbering = _numbering(settings)
+    tls = source.tls_listen
+    engine = Engine(
+        address=source.media_address or source.listen.host,
+        first_port=source.rtp_ports.first,
+        last_port=source.rtp_ports.last,
+        max_calls=source.max_calls,
+        now=around.now,
+        alarm=around.alarm,
+    )
+    house = House(
+        numbering=numbering,
+        tagging=Tagging.of(settings, numbering),
+        inside=source.inside,
+        policy=AnswerPolicy(max_streams=source.max_streams, codecs=ALWAYS | decoder.available()),
+        more_parties=source.more_parties,
+        max_calls=source.max_calls,
+        media_address=lambda reached: source.media_address or reached,
+    )
+    listen = siprec.Listen(
+        address=(source.listen.host, source.listen.port),
+        tls_address=None if tls is None else (tls.host, tls.port),
+        certificate_file=source.certificate_file,
+        key_file=source.certificate_key_file,
+        peer_ca_file=source.peer_ca_file,
+        peers=source.peers,
+        peer_names=source.peer_names,
+    )
+    return siprec.SiprecSource(
+        listen=listen,
+        house=house,
+        engine=engine,
+        spool=around.spools.first.root,
+        room=around.spools.why_not,
+        now=around.now,
+        random=around.random,
+        alarm=around.alarm,
+    )

@@ -1,0 +1,275 @@
+"""Where packets of RTP streams belong on the timeline of a bank, and who may put them there.
+
+Conventions: as in `callseal.codecs.timeline`. A packet is one of these:
+
+    fits        of the stream's source and near its clock: written, or held while it lies beyond the ring
+    late        of the stream's clock, but its second is closed
+    set aside   of another source or another clock; `decide` has it take over, wait, or refused
+
+A packet that is read now came between the last complete reading (`low`) and now (`high`), and nothing more
+is known of that. A new source is placed by its last packet, which on average came half a packet ago; so it
+is judged only when the socket has been read to its end.
+
+Source: RFC 3550 sections 5.1 and A.1; RFC 3551 section 4.2; RFC 3389; RFC 4733.
+"""
+
+from typing import Final
+
+import numpy as np
+
+from callseal.codecs.arrays import Flags, Ints
+from callseal.codecs.clocks import Clocks
+from callseal.codecs.packets import Batch
+from callseal.codecs.ring import Ring
+from callseal.codecs.rtp import MARKER
+from callseal.codecs.sequences import MAX_DROPOUT, MAX_MISORDER, Sequences
+from callseal.codecs.streams import Form, Kind, Mark, Tally
+from callseal.codecs.waiting import Waiting
+
+WANDER_S: Final = 2.0
+"""How far a stream's clock may stand behind its packets' arrival before it is thought to be another clock."""
+AHEAD_S: Final = 1.0
+"""How far it may be ahead."""
+LATE_S: Final = 60.0
+"""What is older than this is not late, but of another clock."""
+TAKEOVER_PACKETS: Final = 5
+"""So many alone are no stray ones: 100 ms of usual packets."""
+TAKEOVER_S: Final = 0.25
+"""With a tick less than the margin, so that who waits is judged before its second is closed."""
+STRAGGLERS: Final = 3
+"""So many packets of the old source may come among the first ones of the new one."""
+SNAP_S: Final = 0.06
+"""A new source that seems to begin so near to where the old one ended goes on exactly there."""
+USUAL_PACKETS_A_SECOND: Final = 50
+MAX_ROUNDS: Final = 4
+"""So many new sources a stream can have within one tick."""
+MAX_WAITING_BYTES: Final = 256 * 1024
+"""A row's share of what is held, and of what is set aside: 5 s of int16 at 16 kHz, with headers."""
+MAX_MARKS: Final = 4096
+"""Marks between two `take_marks`; more are only counted."""
+MAX_MARK_BYTES: Final = 64
+"""Of a mark's payload: an event has 4 bytes, comfort noise up to 11, or several of them in one packet."""
+
+_NEVER: Final = -(1 << 50)
+
+
+class Placer:
+    """Puts the packets of `rows` streams into a ring, and counts them.
+
+    `open_sample` is the first position that is not closed; `clocks`, `sequences`, `tally` and `first` are
+    for the bank to read.
+    """
+
+    def __init__(self, *, rows: int, form: Form, ring: Ring, window: int) -> None:
+        """Write at most `window` samples beyond `open_sample`."""
+        self._rows = rows
+        self._bytes = form.sample_bytes
+        self._rate = form.rate_hz
+        self._window = window
+        self._ring = ring
+        self._last_fit = np.full(rows, -1, np.int64)
+        self._heard = np.full(rows, _NEVER, np.int64)
+        self._held = Waiting(rows=rows, max_bytes=MAX_WAITING_BYTES * rows)
+        self._aside = Waiting(rows=rows, max_bytes=MAX_WAITING_BYTES * rows)
+        self._marks: list[Mark] = []
+        self.open_sample = 0
+        self.clocks = Clocks(rows=rows, rate_hz=form.rate_hz)
+        self.sequences = Sequences(rows)
+        self.tally = np.zeros((len(Tally), rows), np.int64)
+        self.first = np.full(rows, _NEVER, np.int64)
+
+    def forget(self, rows: Ints, clock_hz: Ints) -> None:
+        """Begin with other streams in these rows."""
+        self.clocks.forget(rows, clock_hz)
+        self.sequences.forget(rows)
+        self._held.drop(rows)
+        self._aside.drop(rows)
+        self._last_fit[rows] = -1
+        self._heard[rows] = self.first[rows] = _NEVER
+        self.tally[:, rows] = 0
+        gone = frozenset(rows.tolist())
+        self._marks = [mark for mark in self._marks if mark.row not in gone]
+
+    def count(self, name: Tally, row: Ints) -> None:
+        """Count one for each item, an item a packet."""
+        if len(row):
+            self.tally[name] += np.bincount(row, minlength=self._rows)
+
+    def take_marks(self) -> tuple[Mark, ...]:
+        """Give what came besides sound since the last time."""
+        marks, self._marks = tuple(self._marks), []
+        return marks
+
+    def move_on(self, samples: int) -> None:
+        """Put the boundary of what is closed further, and place what was held."""
+        self.open_sample += samples
+        held = self._held.take()
+        if held is not None:
+            self.place(held)
+
+    def end(self, rows: Ints, now: int) -> None:
+        """Judge what was set aside in rows that end, and give up the rest of what waits there."""
+        self.decide(now, np.isin(np.arange(self._rows), rows))
+        self.count(Tally.FOREIGN, self._aside.drop(rows))
+        self.count(Tally.LATE, self._held.drop(rows))
+
+    def place(self, batch: Batch) -> None:
+        """Put packets to their places, or where they wait; rows stand together."""
+        row = batch.row
+        position = self.clocks.positions(row, batch.ts)
+        end = position + np.where(batch.kind == Kind.SOUND, batch.size // self._bytes, 0)
+        same = self.clocks.known[row] & (batch.ssrc == self.clocks.ssrc[row])
+        fits = same & (position >= np.maximum(batch.low - self._samples(WANDER_S), self.open_sample))
+        fits &= position <= batch.high + self._samples(AHEAD_S)
+        good = fits & (end <= self.open_sample + self._window)
+        if good.all() and batch.kind.max() <= Kind.COMFORT_NOISE:
+            self._settle(batch, position, end)
+            return
+        # What is no sound bears no clock: an event's timestamp is that of its beginning.
+        mute = (batch.kind == Kind.EVENT) | (batch.kind == Kind.UNKNOWN)
+        good = (good & ~mute) | (same & mute)
+        if good.any():
+            self._settle(batch.only(good), position[good], end[good])
+        strange = mute & ~same  # gateways are known to send digits from a source of their own
+        if strange.any():
+            self._mark(batch.only(strange), batch.high[strange])
+        hold = fits & ~good & ~mute
+        if hold.any():
+            held = batch.only(hold)
+            self._fitted(held)
+            self.count(Tally.LATE, self._held.add(held))
+        step = self.sequences.steps(row, batch.sequence)
+        behind = ((step <= 0) & (step > -MAX_DROPOUT)) | (batch.low < self.open_sample)
+        late = same & ~mute & behind & self._is_past(position)
+        if late.any():
+            self._note_late(batch.only(late))
+        rest = ~(good | mute | hold | late)
+        if rest.any():
+            self.count(Tally.FOREIGN, self._aside.add(batch.only(rest)))
+
+    def decide(self, now: int, ready: Flags) -> None:
+        """Let those take over who were set aside and came alone, and refuse those who did not.
+
+        ready: (rows,) where no more is queued, so that it can be judged now.
+        """
+        undecided = self._aside.take()
+        stay: list[Batch] = []
+        for _ in range(MAX_ROUNDS):
+            if undecided is None:
+                break
+            row = undecided.row
+            last = self._last_fit[row]
+            alone = np.bincount(row[undecided.order > last], minlength=self._rows)
+            silent = now - self._heard >= self._samples(TAKEOVER_S)
+            wins = ready & (~self.clocks.known | (alone >= TAKEOVER_PACKETS) | (silent & (alone > 0)))
+            kept = undecided.order > last - STRAGGLERS
+            self._refuse(undecided.only(~kept))
+            stay.append(undecided.only(kept & ~wins[row]))
+            winners = undecided.only(kept & wins[row])
+            if len(winners):
+                self._anchor(winners)
+                self.place(winners)
+            undecided = self._aside.take()
+        if undecided is not None:
+            self._refuse(undecided)
+        for batch in stay:
+            self.count(Tally.FOREIGN, self._aside.add(batch))
+
+    def _anchor(self, batch: Batch) -> None:
+        """Begin streams anew: the last packet came just before it was read, the first one so much earlier."""
+        first = batch.starts()
+        rows = batch.row[first]
+        group = np.repeat(np.arange(len(first)), np.diff(first, append=len(batch)))
+        own = batch.ssrc == batch.ssrc[first][group]
+        last = np.maximum.reduceat(np.where(own, np.arange(len(batch)), 0), first)
+        between = np.add.reduceat(own, first, dtype=np.int64) - 1
+        length = np.where(
+            batch.kind[last] == Kind.SOUND,
+            batch.size[last] // self._bytes,
+            self._rate // USUAL_PACKETS_A_SECOND,
+        )
+        span = self.clocks.span(rows, batch.ts[first], batch.ts[last])
+        back = np.where((span >= 0) & (span < self._samples(LATE_S)), span, between * length)
+        position = batch.high[last] - length // 2 - length - back
+        position = np.maximum(position, batch.low[first] - length)
+        known, end = self.clocks.known[rows], self.clocks.end[rows]
+        position = np.where(known & (np.abs(position - end) <= self._samples(SNAP_S)), end, position)
+        step = self.sequences.steps(rows, batch.sequence[first])
+        goes_on = known & (batch.ssrc[first] == self.clocks.ssrc[rows])
+        goes_on &= (step <= MAX_DROPOUT) & (step > -MAX_MISORDER)
+        self.sequences.restart(rows[~goes_on], batch.sequence[first[~goes_on]])
+        self.tally[Tally.RESTARTS, rows[known]] += 1
+        self.first[rows[~known]] = np.maximum(position[~known], self.open_sample)
+        self.clocks.anchor(rows, batch.ssrc[first], batch.ts[first], position)
+
+    def _settle(self, batch: Batch, position: Ints, end: Ints) -> None:
+        """Write packets that have a place, and count them."""
+        again = self.sequences.note(batch.row, batch.sequence, batch.starts())
+        sound = batch.kind == Kind.SOUND
+        if not sound.all():
+            self._mark(batch.only(~sound), position[~sound])
+            timed = sound | (batch.kind == Kind.COMFORT_NOISE)
+            self._look(batch.only(timed), end[timed], (end - position)[timed])
+            batch, position, again = batch.only(sound), position[sound], again[sound]
+        else:
+            self._look(batch, end, end - position)
+        if len(batch):
+            self._ring.write(batch, position)
+            self.count(Tally.PLACED, batch.row[~again] if again.any() else batch.row)
+
+    def _look(self, batch: Batch, end: Ints, length: Ints) -> None:
+        if len(batch):
+            starts = batch.starts()
+            self.clocks.look(
+                batch.row[starts],
+                end=np.maximum.reduceat(end, starts),
+                longest=np.maximum.reduceat(length, starts),
+                now=np.maximum.reduceat(batch.high, starts),
+            )
+            self._fitted(batch)
+
+    def _fitted(self, batch: Batch) -> None:
+        """Note which packet of each row was the last one that fitted, and by when it came."""
+        starts = batch.starts()
+        rows = batch.row[starts]
+        self._last_fit[rows] = np.maximum(self._last_fit[rows], np.maximum.reduceat(batch.order, starts))
+        self._heard[rows] = np.maximum(self._heard[rows], np.maximum.reduceat(batch.high, starts))
+
+    def _mark(self, batch: Batch, position: Ints) -> None:
+        for kind, name in (
+            (Kind.COMFORT_NOISE, Tally.COMFORT_NOISE),
+            (Kind.EVENT, Tally.EVENTS),
+            (Kind.UNKNOWN, Tally.UNKNOWN),
+        ):
+            self.count(name, batch.row[batch.kind == kind])
+        told = np.flatnonzero(batch.kind != Kind.UNKNOWN)[: MAX_MARKS - len(self._marks)]
+        for index, at in zip(told.tolist(), batch.line(told).tolist(), strict=True):
+            line, start = batch.raw[at], int(batch.start[index])
+            self._marks.append(
+                Mark(
+                    row=int(batch.row[index]),
+                    position=int(position[index]),
+                    kind=Kind(int(batch.kind[index])),
+                    ts=int(batch.ts[index]),
+                    marker=bool(line[1] & MARKER),
+                    payload=line[start : start + min(int(batch.size[index]), MAX_MARK_BYTES)].tobytes(),
+                )
+            )
+
+    def _refuse(self, batch: Batch) -> None:
+        if len(batch):
+            same = self.clocks.known[batch.row] & (batch.ssrc == self.clocks.ssrc[batch.row])
+            late = same & self._is_past(self.clocks.positions(batch.row, batch.ts))
+            self._note_late(batch.only(late))
+            self.count(Tally.FOREIGN, batch.row[~late])
+
+    def _note_late(self, batch: Batch) -> None:
+        if len(batch):
+            again = self.sequences.note(batch.row, batch.sequence, batch.starts())
+            self.count(Tally.LATE, batch.row[~again])
+
+    def _is_past(self, position: Ints) -> Flags:
+        return (position < self.open_sample) & (position > self.open_sample - self._samples(LATE_S))
+
+    def _samples(self, seconds: float) -> int:
+        return int(seconds * self._rate)
