@@ -16,7 +16,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from callseal.codecs.streams import Form, Stream
 from callseal.codecs.timeline import Bank
@@ -28,7 +27,7 @@ TICK_PACKETS = 20
 SECONDS = 12
 ROUNDS = 3
 STREAM = Stream(sound=(0,), clock_hz=8000, silence=0xFF)
-Change = Callable[[NDArray[np.uint8], NDArray[np.int64], int], None]
+Change = Callable[["Load", int], None]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,50 +50,50 @@ class Load:
         each = np.arange(ROWS * TICK_PACKETS) % TICK_PACKETS
         row = np.arange(ROWS * TICK_PACKETS) // TICK_PACKETS
         self.raw = np.random.default_rng(1).integers(0, 127, (len(each), LINE_BYTES)).astype(np.uint8)
-        self.raw[:, :2] = (0x80, 0)
         self.lengths = np.full(len(each), 172)
         self.sequence = each.astype(np.uint16)
         # Streams begin at any sample, as they do in life.
         self.ts = (each * 160 + row * 1237).astype(np.uint32)
-        self.raw[:, 8:12] = row.astype(">u4").view(np.uint8).reshape(-1, 4)
-        self.write()
+        self.row = row
 
     def write(self) -> None:
+        self.raw[:, :2] = (0x80, 0)
+        self.raw[:, 8:12] = self.row.astype(">u4").view(np.uint8).reshape(-1, 4)
         self.raw[:, 2:4] = self.sequence.astype(">u2").view(np.uint8).reshape(-1, 2)
         self.raw[:, 4:8] = self.ts.astype(">u4").view(np.uint8).reshape(-1, 4)
 
     def next(self) -> None:
         self.sequence += np.uint16(TICK_PACKETS)
         self.ts += np.uint32(TICK_PACKETS * 160)
-        self.write()
 
 
-def clean(raw: NDArray[np.uint8], lengths: NDArray[np.int64], tick: int) -> None:
+def clean(load: Load, tick: int) -> None:
     """Change nothing."""
 
 
-def lossy(raw: NDArray[np.uint8], lengths: NDArray[np.int64], tick: int) -> None:
+def lossy(load: Load, tick: int) -> None:
     """Make one in a hundred unreadable."""
-    raw[tick % 7 :: 100, 0] = 0
+    load.raw[tick % 7 :: 100, 0] = 0
 
 
-def extended(raw: NDArray[np.uint8], lengths: NDArray[np.int64], tick: int) -> None:
-    """Give every packet a header extension of a length of its own, and padding."""
-    raw[:, 0] = 0xB0
-    raw[:, 12:15] = 0
-    raw[:, 15] = np.arange(len(raw)) % 16
-    lengths[:] = 176 + 4 * (np.arange(len(raw)) % 16) + 4
-    raw[np.arange(len(raw)), lengths - 1] = 4
+def extended(load: Load, tick: int) -> None:
+    """Give every packet a header extension of one of 16 lengths, and padding."""
+    words = (np.arange(len(load.raw)) + tick) % 16
+    load.raw[:, 0] = 0xB0
+    load.raw[:, 12:15] = 0
+    load.raw[:, 15] = words
+    load.lengths[:] = 180 + 4 * words
+    load.raw[np.arange(len(load.raw)), load.lengths - 1] = 4
 
 
-def restarted(raw: NDArray[np.uint8], lengths: NDArray[np.int64], tick: int) -> None:
+def restarted(load: Load, tick: int) -> None:
     """Give all streams another source in each tick."""
-    raw[:, 8] = tick % 256
+    load.raw[:, 8] = tick % 256
 
 
-def shouting(raw: NDArray[np.uint8], lengths: NDArray[np.int64], tick: int) -> None:
+def shouting(load: Load, tick: int) -> None:
     """Let every packet have a timestamp of its own."""
-    raw[:, 4:8] = np.random.default_rng(tick).integers(0, 255, (len(raw), 4))
+    load.raw[:, 4:8] = np.random.default_rng(tick).integers(0, 255, (len(load.raw), 4))
 
 
 def run(change: Change) -> Cost:
@@ -106,11 +105,11 @@ def run(change: Change) -> Cost:
     rows, counts = np.arange(ROWS), np.full(ROWS, TICK_PACKETS)
     for tick in range(int(SECONDS * 50 / TICK_PACKETS)):
         now_s = 1.0 + (tick + 1) * TICK_PACKETS / 50 + tick % 7 * 0.001
-        raw, lengths = load.raw.copy(), load.lengths.copy()
-        change(raw, lengths, tick)
+        load.write()
+        change(load, tick)
         for bank in banks:
             started = time.process_time()
-            bank.put(raw, lengths, rows, counts, now_s=now_s)
+            bank.put(load.raw, load.lengths, rows, counts, now_s=now_s)
             bank.drained(now_s)
             cost.place += time.process_time() - started
             if bank.is_due:

@@ -21,7 +21,6 @@ def _second(level_dbov: float, clipped_samples: int = 0, samples: int = RATE_HZ)
         rms_dbov=level_dbov,
         peak_dbov=min(0.0, level_dbov + 12),
         clipped_samples=clipped_samples,
-        zero_samples=0,
     )
 
 
@@ -31,7 +30,6 @@ SILENT = Second(
     rms_dbov=FLOOR_DBOV,
     peak_dbov=FLOOR_DBOV,
     clipped_samples=0,
-    zero_samples=RATE_HZ,
 )
 
 

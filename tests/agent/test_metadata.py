@@ -19,7 +19,7 @@ from callseal.agent.call import (
 )
 from callseal.agent.checks import Channel, Verdict
 from callseal.agent.metadata import Audio, Facts
-from callseal.codecs.level import Second
+from callseal.codecs.level import FLOOR_DBOV, Second
 from callseal.seal.vcon import content_hash, open_vcon, sign_vcon
 from support.recorded_calls import CALL, CUSTOMER_NUMBER, HANGUP, OWNER, RATE_HZ, answered, bodies
 from support.sealed_recordings import STARTED_AT, recording_id
@@ -34,10 +34,10 @@ TOLD = Disclosure(
     complete=True,
     heard_by=("agent", "customer"),
 )
-SECOND = Second(samples=8000, rms_dbov=-26.04, peak_dbov=-9.51, clipped_samples=3, zero_samples=0)
+SECOND = Second(samples=8000, rms_dbov=-26.04, peak_dbov=-9.51, clipped_samples=3)
 CHANNEL = Channel(
     side="agent",
-    seconds=(SECOND, replace(SECOND, zero_samples=8000)),
+    seconds=(SECOND, replace(SECOND, rms_dbov=FLOOR_DBOV, peak_dbov=FLOOR_DBOV, clipped_samples=0)),
     judged_s=2.0,
     level_dbov=-26.0444,
     peak_dbov=-9.5123,
@@ -219,9 +219,9 @@ def test_the_checks_are_told_by_channel_and_second() -> None:
         "peak_dbov": -9.51,
         "clipped_ratio": 0.000375,
         "per_second": {
-            "rms_dbov": [-26.0, -26.0],
-            "peak_dbov": [-9.5, -9.5],
-            "clipped_samples": [3, 3],
+            "rms_dbov": [-26.0, -96.3],
+            "peak_dbov": [-9.5, -96.3],
+            "clipped_samples": [3, 0],
             "digital_silence": [False, True],
         },
     }

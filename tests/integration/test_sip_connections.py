@@ -211,11 +211,15 @@ def test_one_address_gets_no_more_than_its_share_of_connections() -> None:
 
 def test_a_flood_of_connections_ends_at_the_limit_and_leaves_those_before_alone() -> None:
     with service(limits=TransportLimits(connections=20)) as server:
-        with Wire.open("TCP", server.address) as wire, call(wire) as caller:
+        with (
+            Wire.open("TCP", server.address) as wire,
+            Wire.open("UDP", server.address) as datagrams,
+            call(wire) as caller,
+        ):
             flood = [Wire.open("TCP", server.address) for _ in range(100)]
             server.counts(lambda c: c.crowded_out == 81, "81 of 101 that are too many")
             update = caller.ask("UPDATE")
-            by_datagram = asks(Wire.open("UDP", server.address))
+            by_datagram = asks(datagrams)
             for each in flood:
                 each.close()
 

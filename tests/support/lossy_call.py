@@ -2,7 +2,6 @@
 
 from collections import deque
 
-from callseal.agent.sip.endpoint import Endpoint
 from callseal.agent.sip.events import Event, Invited
 from callseal.agent.sip.flow import Outgoing
 from callseal.agent.sip.message import Response, parse_message
@@ -14,12 +13,12 @@ LONGEST_S = 120.0
 
 
 class LossyCall:
-    """INVITE, ACK and BYE, sent again as RFC 3261 sections 13.2 and 17.1 have it; `lost` is used up in order."""
+    """INVITE, ACK and BYE, sent again as in RFC 3261 sections 13.2 and 17.1; `lost` is used up in order."""
 
     def __init__(self, lost: list[bool]) -> None:
         self._lost = deque(lost)
         self._caller = SipCaller()
-        self.endpoint: Endpoint = self._caller.endpoint
+        self.endpoint = self._caller.endpoint
         self.events: list[Event] = []
         self.is_over = False
         self._asking = self._caller.write("INVITE", body=SDP)

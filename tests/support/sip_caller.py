@@ -96,13 +96,17 @@ class SipCaller:
 
     def deliver(self, data: bytes) -> list[Request | Response]:
         """Hand bytes over, and return what comes back at once."""
+        self.hand_over(data)
+        return self.heard()
+
+    def hand_over(self, data: bytes) -> None:
+        """Let bytes arrive at the endpoint."""
         try:
             message = parse_message(data, is_stream=False)
         except SipSyntaxError as error:
             self.endpoint.reject_malformed(error, self.flow, self.now_s)
         else:
             self.endpoint.receive(message, self.flow, self.now_s)
-        return self.heard()
 
     def send(
         self,
@@ -186,7 +190,7 @@ def new_endpoint(*, limits: Limits | None = None, session_expires_s: int = 1800)
     numbers = count(1)
 
     def random(size: int) -> bytes:
-        return (next(numbers) % 256**size).to_bytes(size, "big")
+        return next(numbers).to_bytes(8, "big")[-size:].rjust(size, b"\0")
 
     return Endpoint(
         contact=lambda _: CONTACT, random=random, limits=limits, session_expires_s=session_expires_s

@@ -1,30 +1,30 @@
 """RTP streams on a simulated clock, put into a bank as an engine would: sent, read in ticks, closed.
 
 Conventions: times are seconds since the bank began; leg n of a run is row n. A `Line` is who sends: what
-was said at sample k goes out in time with k, unless a test says otherwise.
+was said goes out when the last sample of its packet was said, unless a test says otherwise.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from callseal.codecs.arrays import Bytes, Flags, Samples
 from callseal.codecs.rtp import Packet
-from callseal.codecs.streams import Counts, Form, Mark, Stream
-from callseal.codecs.timeline import Bank
+from callseal.codecs.timeline import Bank, Counts, Form, Mark, Stream, Stretch
 
 RATE_HZ = 8000
 SILENCE = 0xFF
 TICK_S = 0.37
 """No multiple of a packet's length, as the bank asks for."""
+TRANSIT_S = 0.003
 BATCH_PACKETS = 64
 """How many datagrams of a socket are read at once."""
 LINE_BYTES = 2048
 PCMU = Stream(sound=(0,), comfort_noise=(13,), events=(101,), clock_hz=RATE_HZ, silence=SILENCE)
 
 
-def speech(seconds: float, seed: int = 1, rate_hz: int = RATE_HZ) -> NDArray[np.uint8]:
+def speech(seconds: float, seed: int = 1, rate_hz: int = RATE_HZ) -> Bytes:
     """Make codes that never repeat and are never silence, (samples,) uint8."""
     return np.random.default_rng(seed).integers(0, 127, int(seconds * rate_hz)).astype(np.uint8)
 
@@ -41,7 +41,7 @@ class Line:
 
     def talk(
         self,
-        sound: NDArray[np.uint8],
+        sound: Bytes,
         *,
         leg: int = 0,
         at_s: float = 1.0,
@@ -52,35 +52,38 @@ class Line:
         delay_s: Callable[[int], float] = lambda _: 0.0,
         samples: int = 160,
         speed: float = 1.0,
+        payload_type: int = 0,
     ) -> None:
         """Send sound in packets; `lost` and `delay_s` go by a packet's number."""
         gone = set(lost)
         for number in range(len(sound) // samples):
             if number not in gone:
                 packet = Packet(
-                    payload_type=0,
+                    payload_type=payload_type,
                     sequence=(sequence + number) % (1 << 16),
                     ts=(ts + number * samples) % (1 << 32),
                     ssrc=ssrc,
                     payload=sound[number * samples : (number + 1) * samples].tobytes(),
                 )
-                self.send(at_s + 0.003 + number * samples / RATE_HZ / speed + delay_s(number), packet, leg)
+                spoken_s = at_s + (number + 1) * samples / RATE_HZ / speed
+                self.send(spoken_s + TRANSIT_S + delay_s(number), packet, leg)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
     """What came out: (legs, samples), (legs, cells), and what was counted."""
 
-    sound: NDArray[np.uint8] | NDArray[np.int16]
-    present: NDArray[np.bool_]
+    sound: Samples
+    present: Flags
     counts: tuple[Counts, ...]
     marks: tuple[Mark, ...]
 
-    def find(self, sound: NDArray[np.uint8], leg: int = 0) -> int:
-        """Say where the first 160 samples of some sound stand; ValueError when nowhere."""
-        return self.sound[leg].tobytes().index(sound[:160].tobytes())
+    def find(self, sound: Bytes, leg: int = 0) -> int:
+        """Say where the first 40 samples of some sound stand; ValueError when nowhere."""
+        whole: bytes = self.sound[leg].tobytes()
+        return whole.index(sound[:40].tobytes())
 
-    def has(self, sound: NDArray[np.uint8], leg: int = 0, start: int | None = None) -> bool:
+    def has(self, sound: Bytes, leg: int = 0, start: int | None = None) -> bool:
         """Say whether some sound stands there in one piece, at a position or from where it begins."""
         first = self.find(sound, leg) if start is None else start
         return bool((self.sound[leg, first : first + len(sound)] == sound).all())
@@ -93,22 +96,24 @@ def record(
     streams: Sequence[Stream] = (PCMU, PCMU),
     stall: tuple[float, float] | None = None,
     tick_s: float = TICK_S,
+    close_between: bool = True,
 ) -> Recorded:
     """Read a line in ticks into a bank, close what is due, and end both legs when the time is over.
 
-    With `stall` (at, for) nothing is read for a while, as when the process was frozen.
+    With `stall` (at, for) nothing is read for a while, as when the process was frozen. With `close_between`
+    due seconds are closed between the readings of one tick, too.
     """
     bank = Bank(rows=4, form=Form(rate_hz=RATE_HZ, sample_bytes=1), started_s=0.0)
     rows = bank.take(streams)
     left = [[data for data in sorted(line.sent, key=lambda item: item[0]) if data[1] == leg] for leg in rows]
     marks: list[Mark] = []
-    pieces = []
+    pieces: list[tuple[Samples, Flags]] = []
     now_s = 0.0
     while now_s < seconds:
         now_s += stall[1] if stall and stall[0] <= now_s < stall[0] + tick_s else tick_s
         now_s = min(now_s, seconds)
         while read(bank, left, now_s):
-            while bank.is_due:
+            while bank.is_due and close_between:
                 pieces.append(_copied(bank.close(), rows))
         while bank.is_due:
             pieces.append(_copied(bank.close(), rows))
@@ -143,7 +148,7 @@ def put(
     bank: Bank,
     batches: Sequence[tuple[int, Sequence[bytes]]],
     now_s: float,
-    queued: NDArray[np.bool_] | None = None,
+    queued: Flags | None = None,
 ) -> None:
     """Put datagrams into rows of a bank."""
     datagrams = [data for _, batch in batches for data in batch]
@@ -160,5 +165,5 @@ def put(
     )
 
 
-def _copied(stretch: object, rows: Sequence[int]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    return stretch.payload[list(rows)], stretch.present[list(rows)]  # type: ignore[attr-defined]
+def _copied(stretch: Stretch, rows: Sequence[int]) -> tuple[Samples, Flags]:
+    return stretch.payload[list(rows)], stretch.present[list(rows)]

@@ -31,7 +31,6 @@ from callseal.agent.call import (
 )
 from callseal.agent.checks import Channel, Verdict
 from callseal.agent.roll import RECORDER, Roll
-from callseal.codecs.level import Second
 from callseal.seal import vcon
 from callseal.seal.fields import JsonObject, JsonValue
 from callseal.seal.jws import encode

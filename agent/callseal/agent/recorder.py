@@ -10,7 +10,9 @@ What is known of a call is sealed anew when it changes: at a desk at once, at a 
 whatever else has come by then, and not more often than every few seconds.
 
 Conventions: a source calls from one thread, the service's clock from another; the methods wait for each
-other.
+other. A gateway's source may open and close its calls in further threads: what these do on the disk, and they
+do much, keeps nobody waiting who writes. Of one recording nothing else is called before it is open, and nothing
+after it is closed.
 """
 
 import contextlib
@@ -68,8 +70,8 @@ AGAIN_S: Final = 3.0
 """At a gateway: how long after one sealing of what is known the next one comes at the earliest."""
 LATER_S: Final = 30.0
 """How long such news wait as come all the time, and of which the sound itself tells most."""
-MAX_DESCRIBED: Final = 100
-"""Calls whose news are sealed in one tick, 50 ms of work: a source must not wait longer."""
+DESCRIBING_S: Final = 0.05
+"""How long news are sealed in one tick, of some hundred calls: a source waits for it."""
 
 _PASSING: Final = (Gap, Digit, Held, CodecChanged, StreamReport)
 _DISK_CHANGED: Final = "disk-changed"
@@ -112,15 +114,15 @@ class SpoolRecorder:
 
     # --- the interface of sources -------------------------------------------------------------------
 
-    @serial
     def open(self, call: Call, format: AudioFormat) -> UUID:  # noqa: A002 - the word of the contract
         """Begin a recording; its bundle stands in the spool when this returns."""
         entry = self._begin(call, format)
-        self._open[entry.id] = entry
-        if self._policy.banked:
-            self._describe_within(entry, SOON_S)
-        else:
-            self._save_metadata(entry)
+        with self.lock:
+            self._open[entry.id] = entry
+            if self._policy.banked:
+                self._describe_within(entry, SOON_S)
+            else:
+                self._save_metadata(entry)
         log.info("recording.opened", recording=str(entry.id), direction=call.direction)
         return entry.id
 
@@ -160,11 +162,14 @@ class SpoolRecorder:
         else:
             self._save_metadata(entry)
 
-    @serial
     def close(self, recording: UUID, end: EndReason) -> None:
         """End a recording; its bundle is complete and ready for the uploader when this returns."""
-        entry = self._entry(recording)
-        del self._open[recording]
+        with self.lock:
+            entry = self._entry(recording)
+            # From here on it is nobody else's.
+            del self._open[recording]
+            if entry.writer is not None:
+                self._staged.pop(entry.writer, None)
         audio = self._finish_audio(entry)
         events = entry.own_events()
         verdict = None
@@ -178,7 +183,6 @@ class SpoolRecorder:
         found = Outcome(end=end, result=result, reasons=reasons, audio=audio, verdict=verdict)
         self._complete(entry, found)
 
-    @serial
     def exempt(self, call: Call, end: EndReason, events: Sequence[Event] = ()) -> UUID:
         """Leave the trace of a call that is not recorded: a bundle without audio.
 
@@ -235,8 +239,9 @@ class SpoolRecorder:
         now_s = self._monotonic()
         for entry in list(self._open.values()):
             self._flush_if_due(entry, now_s)
-        due = [entry for entry in self._open.values() if entry.describe_at_s <= now_s]
-        for entry in due[:MAX_DESCRIBED]:
+        for entry in [entry for entry in self._open.values() if entry.describe_at_s <= now_s]:
+            if self._monotonic() > now_s + DESCRIBING_S:
+                break
             self._save_metadata(entry)
 
     @serial
@@ -371,7 +376,6 @@ class SpoolRecorder:
         for _ in self._spools.all:
             if entry.writer is None or entry.broken:
                 return None
-            self._staged.pop(entry.writer, None)
             try:
                 return entry.writer.close()
             except SpoolError as error:

@@ -127,7 +127,7 @@ class Gauge:
         else:
             power = squares.sum(axis=1)
         found["mean_square"] = power / samples.shape[1]
-        contiguous = np.ascontiguousarray(samples)
+        contiguous: NDArray[np.int16] = np.ascontiguousarray(samples, np.int16)
         highest = _along_time(np.maximum, contiguous).astype(np.int32)
         lowest = _along_time(np.minimum, contiguous).astype(np.int32)
         peak = np.maximum(np.abs(highest), np.abs(lowest))
@@ -171,7 +171,7 @@ class LevelMeter:
         if not frames.shape[0]:
             return
         # A copy, since whoever gave them may use their memory again.
-        self._rest.append(cast("Frames", frames.copy()))
+        self._rest.append(frames.copy())
         self._rest_samples += frames.shape[0]
         if self._rest_samples < self._rate_hz:
             return

@@ -82,9 +82,14 @@ class Ring:
     def copy(self, start: int, samples: int, rows: Ints | slice) -> Samples:
         """Copy a stretch of some rows, wherever it lies; (rows, samples)."""
         column = start % self._columns
-        first = self._samples[rows, column : column + samples]
+        first: Samples = self._samples[rows, column : column + samples]
         rest = samples - first.shape[1]
-        return np.concatenate((first, self._samples[rows, :rest]), axis=1) if rest else first.copy()
+        if not rest:
+            return first.copy()
+        whole: Samples = np.empty_like(first, shape=(len(first), samples))
+        whole[:, : samples - rest] = first
+        whole[:, samples - rest :] = self._samples[rows, :rest]
+        return whole
 
     def copy_receipts(self, start: int, samples: int, rows: Ints) -> Flags:
         """Copy which cells of such a stretch were received; (rows, cells)."""

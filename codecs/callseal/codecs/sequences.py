@@ -95,7 +95,7 @@ class Sequences:
         stray = (step > MAX_DROPOUT) | (step <= -REMEMBERED)
         step = np.where(stray, 0, step)
         number = self._head[row] + step
-        again = ~stray & (self._seen[row, number % REMEMBERED] == number)
+        again: Flags = ~stray & (self._seen[row, number % REMEMBERED] == number)
         fresh = np.flatnonzero(~stray & ~again)
         key = group[fresh] << 32 | (step[fresh] + REMEMBERED)
         again[fresh] = True

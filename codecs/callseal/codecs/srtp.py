@@ -202,17 +202,20 @@ class SrtpBank:
 
         Gives the rows to look at again.
         """
-        candidates = batch.sound & (batch.contexts != NONE)
-        if good[candidates].all():
-            return np.zeros(0, np.int64)
-        failed = np.setdiff1d(batch.contexts[candidates], batch.contexts[good])
+        members = np.flatnonzero(batch.sound & (batch.contexts != NONE) & ~good)
+        contexts, indexes = batch.contexts[members], batch.indexes[members]
+        repeated = self._seen[contexts, indexes % REPLAY_PACKETS] == indexes + 1
+        failed = np.setdiff1d(contexts[~repeated], batch.contexts[good])
         again = []
         for context in failed.tolist():
-            members = np.flatnonzero(candidates & (batch.contexts == context))
-            index = self._search(batch, int(members[-1]), first=(int(self._highest[context]) >> 16) + 1)
+            own = members[contexts == context]
+            row = int(own[-1])
+            # The lowest roll-over counter with which the packet is newer than all before it.
+            first = (int(self._highest[context]) - int(batch.sequences[row]) >> 16) + 1
+            index = self._search(batch, row, first=first)
             if index is not None:
                 self._begin(context, index)
-                again.append(members)
+                again.append(own)
         return np.concatenate(again) if again else np.zeros(0, np.int64)
 
     def _begin(self, context: int, index: int) -> None:
@@ -239,7 +242,6 @@ class SrtpBank:
                 nonce = cipher.nonce(ssrc=ssrc, index=index)
                 found = cipher.opened(nonce, packet[header:] + tag, packet[:header]) is not None
             if found:
-                self._searches[stream] = SEARCHES
                 return index
         return None
 
@@ -318,6 +320,7 @@ class SrtpBank:
 
     def _remember(self, batch: Batch, good: _Bools) -> None:
         contexts, indexes = batch.contexts[good], batch.indexes[good]
+        self._searches[batch.streams[good]] = SEARCHES
         np.maximum.at(self._highest, contexts, indexes)
         np.maximum.at(self._seen, (contexts, indexes % REPLAY_PACKETS), indexes + 1)
 

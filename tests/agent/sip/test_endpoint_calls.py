@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from callseal.agent.sip.events import Acknowledged, Ended, How, Invited
 from callseal.agent.sip.flow import Transport
-from callseal.agent.sip.message import Request, Response
+from callseal.agent.sip.message import Request, parse_message
 from support.lossy_call import LossyCall
 from support.sip_caller import ANSWER, CONTACT, SDP, SipCaller, flow_over, header, statuses
 
@@ -152,14 +152,12 @@ def test_an_unconfirmed_answer_is_sent_again_at_growing_intervals(transport: Tra
     caller.call()
     times = []
 
-    for _ in range(11):
-        start_s = caller.now_s
-        while caller.now_s < start_s + 4 and not caller.wait(0.25):
-            pass
-        times.append(caller.now_s)
+    while caller.now_s < 31.75:
+        if caller.wait(0.25):
+            times.append(caller.now_s)
 
     # RFC 3261 section 13.3.1.4: T1, doubled up to T2, whatever the transport.
-    assert times[:10] == [0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5]
+    assert times == [0.5, 1.5, 3.5, 7.5, 11.5, 15.5, 19.5, 23.5, 27.5, 31.5]
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -288,12 +286,12 @@ def test_an_invite_without_contact_is_taken() -> None:
 
 def test_an_answer_goes_where_the_via_says_when_rport_is_not_asked_for() -> None:
     caller = SipCaller(flow=flow_over(remote=("192.0.2.9", 54321)))
-    data = caller.write("OPTIONS").replace(b"192.0.2.9:54321", b"gateway.example:5062").replace(b";rport", b"")
+    data = (
+        caller.write("OPTIONS").replace(b"192.0.2.9:54321", b"gateway.example:5062").replace(b";rport", b"")
+    )
 
-    caller.deliver(data)
+    caller.endpoint.receive(parse_message(data, is_stream=False), caller.flow, 0.0)
 
-    caller.deliver(data)  # what was heard of the first is gone; the repetition is looked at below
-    caller.endpoint.receive(_parsed(data), caller.flow, 0.0)
     (outgoing,) = caller.endpoint.take_outgoing()
     assert outgoing.destination == ("192.0.2.9", 5062)
 
@@ -348,9 +346,3 @@ def test_whatever_is_lost_the_call_comes_about_once(lost: list[bool]) -> None:
     assert call.events[-1].how is How.BYE
     assert call.is_over
     assert call.endpoint.counts.dialogs == 0
-
-
-def _parsed(data: bytes) -> Request | Response:
-    from callseal.agent.sip.message import parse_message
-
-    return parse_message(data, is_stream=False)

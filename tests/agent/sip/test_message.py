@@ -380,3 +380,23 @@ def _check_round_trip(message: Request | Response) -> None:
 
 def _fields(message: Request | Response) -> list[tuple[str, str]]:
     return [field for field in message.headers.fields if field[0] != "content-length"]
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"\n"])
+def test_a_request_is_kept_byte_for_byte_as_it_came(end: bytes) -> None:
+    lines = [
+        b"INFO sip:srs@192.0.2.1 SIP/2.0",
+        b"v: SIP/2.0/UDP 192.0.2.7:5060;branch=z9hG4bK1",
+        b"From:   <sip:gw@192.0.2.7>;tag=1",
+        b"t: <sip:srs@192.0.2.1>;tag=2",
+        b"i: 77@192.0.2.7",
+        b"CSeq: 2 INFO",
+        b"X-Odd :\xff\xfe",
+        b"Content-Length: 4",
+    ]
+    data = end.join((*lines, b"", b"body"))
+
+    message = parse_message(data, is_stream=False)
+
+    assert isinstance(message, Request)
+    assert message.raw == data

@@ -1,4 +1,4 @@
-"""What is meant to be XML: read as any parser would where it is well-formed, and read all the same where not."""
+"""What is meant to be XML: read as any parser would where it is well-formed, and read where it is not."""
 
 from xml.etree import ElementTree as ET
 

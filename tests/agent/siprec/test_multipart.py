@@ -68,7 +68,7 @@ def test_a_boundary_is_found_however_the_header_names_it(content_type: str) -> N
     [
         body(METADATA_PART, SDP_PART),
         body(SDP_PART, part("application/gtd", GTD), METADATA_PART),
-        body(SDP_PART, METADATA_PART, closed=False),
+        body(SDP_PART, METADATA_PART, closed=False).removesuffix(b"\r\n"),
         b"This is a message with several parts.\r\n" + USUAL + b"and this comes behind them\r\n",
         b"\r\n" + USUAL,
         USUAL.replace(b"--foobar\r\n", b"--foobar \t \r\n"),

@@ -65,8 +65,9 @@ def test_a_clock_that_was_not_set_gives_no_time(text: str) -> None:
         "2026-03-02T25:15:00Z",
         "2026-03-02",
         "9" * 500,
-    ]
-    + ["2026-03-02T09:15:00+99:00", "２０２６-03-02T09:15:00Z"],
+        "2026-03-02T09:15:00+99:00",
+        "２０２６-03-02T09:15:00Z",
+    ],
 )
 def test_what_is_no_time_gives_none(text: str) -> None:
     assert read_time(text) == (None, "a time is none")

@@ -53,8 +53,11 @@ def parse_crypto(value: str) -> Crypto | None:
             lifetime = detail
         else:
             return None
+    unpadded = key.rstrip("=")  # some leave the padding away, some write too much of it
+    if not unpadded:
+        return None
     try:
-        key_and_salt = binascii.a2b_base64(key.rstrip("=") + "=" * (-len(key.rstrip("=")) % 4))
+        key_and_salt = binascii.a2b_base64(unpadded + "=" * (-len(unpadded) % 4), strict_mode=True)
     except (binascii.Error, ValueError):
         return None
     return Crypto(

@@ -19,6 +19,7 @@ from callseal.agent.sip.session_timer import MIN_SE_S, SessionTimer, is_too_shor
 from callseal.agent.sip.statuses import Status
 from callseal.agent.sip.transaction import INVITE_SERVER, SERVER, Input, Transaction
 from callseal.agent.sip.transaction_store import TransactionStore
+from callseal.agent.sip.via import reply_address, stamp
 
 _TAG_BYTES: Final = 8
 """RFC 3261 section 19.3 asks for 32 bits of randomness at least."""
@@ -96,12 +97,11 @@ class Answerer:
         if error.request is None or not error.status:
             return
         try:
-            incoming = Incoming(error.request, flow)
-            answer = respond(incoming.stamped, error.status, str(error), to_tag=self.new_tag())
-            data = bytes(answer)
+            request = stamp(error.request, flow.remote)
+            data = bytes(respond(request, error.status, str(error), to_tag=self.new_tag()))
         except (SipSyntaxError, ValueError):  # what an answer needs is what is wrong
             return
-        self._store.outgoing.append(Outgoing(data=data, flow=flow, destination=incoming.reply_to))
+        self._store.outgoing.append(Outgoing(data=data, flow=flow, destination=reply_address(request, flow)))
 
     def refuses_extensions(self, incoming: Incoming, now_s: float) -> bool:
         """Answer 420 to a request for what is not known here (section 8.2.2.3), and say so."""

@@ -16,7 +16,7 @@ from callseal.agent.errors import SipSyntaxError
 from callseal.agent.sip.events import DialogId, How
 from callseal.agent.sip.flow import Flow, Transport
 from callseal.agent.sip.headers import Headers
-from callseal.agent.sip.limits import MAX_FORWARDS
+from callseal.agent.sip.limits import MAX_FORWARDS, T1_S
 from callseal.agent.sip.message import Request
 from callseal.agent.sip.session_timer import SessionTimer
 from callseal.agent.sip.uri import parse_name_addr, parse_uri
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 ADOPTED_CSEQ: Final = 1_000_000
 """Where our numbers begin in a dialog of an earlier process: above all that it can have used."""
 
+_TRIES_AN_INTERVAL: Final = 8
+"""A refresh that was refused leaves half of an interval for four more."""
 _DEFAULT_PORTS: Final = {Transport.TLS: DEFAULT_TLS_PORT}
 
 
@@ -172,11 +174,14 @@ class Dialog:
             if timer.is_ours:
                 self.refresh_s = now_s + timer.interval_s / 2
 
-    def put_off(self, timer: SessionTimer, now_s: float) -> None:
-        """Try the refresh again later: the peer is there, but did not want this one."""
+    def put_off(self, timer: SessionTimer, now_s: float, *, is_longer: bool) -> None:
+        """Try the refresh again: the peer is there, but did not want this one.
+
+        One with the longer interval that the peer demanded is tried at once.
+        """
         self.timer = timer
         self.expires_s = now_s + timer.interval_s
-        self.refresh_s = now_s + timer.interval_s / 8
+        self.refresh_s = now_s + (T1_S if is_longer else timer.interval_s / _TRIES_AN_INTERVAL)
 
     def request(self, method: str, via: str, headers: tuple[tuple[str, str], ...] = ()) -> Request:
         """Make a request of our own within the dialog (section 12.2.1.1)."""

@@ -214,7 +214,7 @@ class DialogStore:
                 if response.status == statuses.INTERVAL_TOO_SMALL.code
                 else None
             )
-            dialog.put_off(longer or dialog.timer, now_s)
+            dialog.put_off(longer or dialog.timer, now_s, is_longer=longer is not None)
             self._arm(dialog)
         return True
 

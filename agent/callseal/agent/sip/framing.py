@@ -117,8 +117,9 @@ class Framer:
             raise answerable(SipSyntaxError("the Content-Length is missing", status=400), message)
         if length > MAX_BODY_BYTES:
             raise answerable(SipSyntaxError("the body is too large", status=413), message)
+        self._pending = message.with_body(b"", bytes(self._buffer[: end.end()]))
+        self._missing = length
         del self._buffer[: end.end()]
-        self._pending, self._missing = message, length
         self._scanned = self._blank_lines = 0
 
     def _finish(self) -> Request | Response | None:

@@ -11,7 +11,7 @@ and is for whoever needs it to judge. `parse_message` raises SipSyntaxError and 
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from callseal.agent.errors import SipSyntaxError
@@ -68,6 +68,8 @@ class Request:
     uri: str
     headers: Headers
     body: bytes = b""
+    head: bytes = field(default=b"", repr=False, compare=False)
+    """What of it stood before the body, as it came; empty for what was not parsed."""
 
     @property
     def via(self) -> Via:
@@ -101,11 +103,18 @@ class Request:
 
     def with_headers(self, headers: Headers) -> "Request":
         """Return the same request with other headers."""
-        return Request(method=self.method, uri=self.uri, headers=headers, body=self.body)
+        return Request(method=self.method, uri=self.uri, headers=headers, body=self.body, head=self.head)
 
-    def with_body(self, body: bytes) -> "Request":
-        """Return the same request with another body."""
-        return Request(method=self.method, uri=self.uri, headers=self.headers, body=body)
+    def with_body(self, body: bytes, head: bytes = b"") -> "Request":
+        """Return the same request with another body; `head` is what stood before it."""
+        return Request(
+            method=self.method, uri=self.uri, headers=self.headers, body=body, head=head or self.head
+        )
+
+    @property
+    def raw(self) -> bytes:
+        """The request as it came, or as it would be sent."""
+        return self.head + self.body if self.head else bytes(self)
 
     def __bytes__(self) -> bytes:
         """Write it; ValueError if a header of ours has a line's end in it."""
@@ -120,6 +129,8 @@ class Response:
     reason: str
     headers: Headers
     body: bytes = b""
+    head: bytes = field(default=b"", repr=False, compare=False)
+    """What of it stood before the body, as it came; empty for what was not parsed."""
 
     @property
     def via(self) -> Via:
@@ -151,9 +162,11 @@ class Response:
         """The Content-Type with its parameters, "" where there is none."""
         return self.headers.content_type
 
-    def with_body(self, body: bytes) -> "Response":
-        """Return the same response with another body."""
-        return Response(status=self.status, reason=self.reason, headers=self.headers, body=body)
+    def with_body(self, body: bytes, head: bytes = b"") -> "Response":
+        """Return the same response with another body; `head` is what stood before it."""
+        return Response(
+            status=self.status, reason=self.reason, headers=self.headers, body=body, head=head or self.head
+        )
 
     def __bytes__(self) -> bytes:
         """Write it; ValueError if a header of ours has a line's end in it."""
@@ -178,8 +191,7 @@ def parse_message(data: bytes, *, is_stream: bool) -> Request | Response:
     length = message.headers.content_length
     if is_stream and length != len(body):
         raise answerable(SipSyntaxError("the Content-Length is missing or wrong", status=400), message)
-    body = body[:length]
-    return message.with_body(body) if body else message
+    return message.with_body(body[:length], data[: end.end()])
 
 
 def parse_head(head: bytes) -> Request | Response:

@@ -49,12 +49,13 @@ class Streams:
         self._connections: dict[int, Connection] = {}
         self._last_number = 0
         self._waiting: dict[Address, list[bytes]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._listening: set[asyncio.Task[None]] = set()
+        self._opening: set[asyncio.Task[None]] = set()
         self._empty = asyncio.Event()
 
     def listen(self, listener: socket.socket, tls: ServerTls | None = None) -> None:
         """Accept connections at a listening socket, which is closed in the end."""
-        self._start(self._accept(listener, tls))
+        self._start(self._accept(listener, tls), self._listening)
 
     def send(self, data: bytes, flow: Flow, destination: Address) -> None:
         """Send on the connection that a flow is, or, where that is gone, on another one of the same peer.
@@ -79,9 +80,9 @@ class Streams:
 
     async def close(self) -> None:
         """Stop listening and end all connections; what was sent is given time to be read."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await _cancel(self._listening)
+        await asyncio.sleep(0)  # a task that is cancelled before it has begun leaves its socket open
+        await _cancel(self._opening)
         for connection in tuple(self._connections.values()):
             connection.close()
         with contextlib.suppress(TimeoutError):
@@ -103,9 +104,12 @@ class Streams:
                     continue
                 remote = address_of(name)
                 if self._is_welcome(remote[0]):
-                    self._start(self._open(accepted, remote, tls))
+                    # In the table before the next one is accepted, or the limits would come too late.
+                    connection = self._add(Transport.TCP if tls is None else Transport.TLS, remote)
+                    self._start(self._open(connection, accepted, tls), self._opening)
                 else:
                     accepted.close()
+                await asyncio.sleep(0)  # accepting does not wait while there is something to accept
 
     def _is_welcome(self, host: str) -> bool:
         if not self._peers.allows_address(host):
@@ -119,9 +123,8 @@ class Streams:
         self._counters.crowded_out += 1
         return False
 
-    async def _open(self, accepted: socket.socket, remote: Address, tls: ServerTls | None) -> None:
+    async def _open(self, connection: Connection, accepted: socket.socket, tls: ServerTls | None) -> None:
         """Make an accepted socket a connection; TLS comes about here, or not."""
-        connection = self._add(Transport.TCP if tls is None else Transport.TLS, remote)
         is_open = False
         try:
             accepted.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -136,7 +139,7 @@ class Streams:
         except OSError:
             self._counters.tls_failures += tls is not None
         except Exception as error:  # noqa: BLE001 - a certificate that our libraries choke on ends one connection
-            self._receiver.blame(error, remote[0])
+            self._receiver.blame(error, connection.remote[0])
         finally:
             if not is_open:
                 connection.abort()
@@ -157,7 +160,7 @@ class Streams:
         waiting = self._waiting.get(destination)
         if waiting is None and len(self._waiting) < MAX_CALLED_BACK:
             self._waiting[destination] = [data]
-            self._start(self._connect(destination))
+            self._start(self._connect(destination), self._opening)
         elif waiting is not None and len(waiting) < MAX_WAITING:
             waiting.append(data)
         else:
@@ -203,7 +206,13 @@ class Streams:
         if not self._connections:
             self._empty.set()
 
-    def _start(self, work: Coroutine[None, None, None]) -> None:
+    def _start(self, work: Coroutine[None, None, None], among: set[asyncio.Task[None]]) -> None:
         task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        among.add(task)
+        task.add_done_callback(among.discard)
+
+
+async def _cancel(tasks: set[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

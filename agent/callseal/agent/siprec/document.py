@@ -43,7 +43,7 @@ _IN_ASSOCIATION: Final = _FLOWS | _TIMES
 _NO_ROOT: Final = "the document says nothing of a recording"
 _TOO_MANY: Final = "the document has more participants, streams, sessions or groups than are kept"
 _NO_ID: Final = "an id is missing or empty"
-_UNKNOWN_MODE: Final = "its data mode is neither complete nor partial; it was taken as complete"
+_UNKNOWN_MODE: Final = "the data mode is neither complete nor partial; it was taken as complete"
 _NO_STREAM: Final = "a participant sends or receives a stream without a name"
 
 

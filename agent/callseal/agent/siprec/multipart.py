@@ -142,7 +142,7 @@ def _pieces(content_type: str, body: bytes) -> list[bytes]:
                 break
         if cuts:
             ends = [cut.start() for cut in cuts[1:]]
-            if not cuts[-1][1]:
+            if not cuts[-1][1] and cuts[-1].end() < len(body):
                 ends.append(len(body))
             return [body[cut.end() : end] for cut, end in zip(cuts, ends, strict=False)]
     if body.lstrip().startswith((b"v=0", b"<")):  # one part, whatever the header says

@@ -39,7 +39,7 @@ def body_of(request: Request) -> Body:
 
 def documents_of(request: Request, body: Body, at: datetime) -> tuple[Document, ...]:
     """Return what of a request is kept: the message as it came, and its metadata once more by themselves."""
-    message = _document("sip-message", MESSAGE_TYPE, request.raw or bytes(request), at)
+    message = _document("sip-message", MESSAGE_TYPE, request.raw, at)
     return (message, *(_document("rs-metadata", METADATA_TYPE, one, at) for one in body.metadata))
 
 

@@ -19,18 +19,15 @@ from numpy.typing import NDArray
 from callseal.agent.call import AudioFormat
 from callseal.agent.sdp.session import Format
 from callseal.codecs import g711
-from callseal.codecs.au import Encoding
 from callseal.codecs.packets import read_headers
 from callseal.codecs.rtp import HEADER_BYTES, VERSION
 
 PAYLOAD_TYPES: Final = 128
 MAX_PACKET_MS: Final = 120
 """The longest packet of sound that is taken (RFC 6716: Opus)."""
-WIDE_HZ: Final = 16000
 NARROW_HZ: Final = 8000
 
 _LAWS: Final = {"PCMU": g711.Law.MU, "PCMA": g711.Law.A}
-_WIDE: Final = frozenset({"G722", "OPUS", "AMR-WB"})
 _CODES: Final = np.arange(256, dtype=np.uint8)
 _TO_LAW: Final = {
     g711.Law.MU: g711.encode(g711.decode(_CODES, g711.Law.A), g711.Law.MU),
@@ -56,26 +53,6 @@ SOUND: Final = (Kind.AS_IS, Kind.FROM_MU, Kind.FROM_A, Kind.DECODED)
 
 Kinds = NDArray[np.uint8]
 """A `Kind` for each payload type, shape (PAYLOAD_TYPES,)."""
-
-
-def format_for(streams: Sequence[Sequence[Format]]) -> AudioFormat:
-    """Give the form of a recording for streams of these formats, each with the preferred one first.
-
-    G.711 stays what it is where all streams have the same law; all else becomes linear, at 16 kHz where one
-    stream is wideband.
-    """
-    preferred = [sound[0].name for formats in streams if (sound := _sound(formats))]
-    laws = {_LAWS.get(name) for name in preferred} or {g711.Law.A}
-    if laws == {g711.Law.MU}:
-        return AudioFormat(encoding=Encoding.ULAW, rate_hz=NARROW_HZ)
-    if laws == {g711.Law.A}:
-        return AudioFormat(encoding=Encoding.ALAW, rate_hz=NARROW_HZ)
-    is_wide = any(name in _WIDE for name in preferred)
-    return AudioFormat(encoding=Encoding.PCM16, rate_hz=WIDE_HZ if is_wide else NARROW_HZ)
-
-
-def _sound(formats: Sequence[Format]) -> list[Format]:
-    return [item for item in formats if item.name not in ("CN", "TELEPHONE-EVENT")]
 
 
 def kinds_of(formats: Sequence[Format], into: AudioFormat) -> Kinds:
@@ -120,7 +97,7 @@ def plain(packets: Packets) -> Packets:
     Only when a packet has any of these are the packets copied and written anew.
     """
     headers = read_headers(packets.rows, packets.lengths)
-    odd = headers.sound & ((headers.start != HEADER_BYTES) | (headers.size + HEADER_BYTES != packets.lengths))
+    odd = headers.valid & ((headers.start != HEADER_BYTES) | (headers.size + HEADER_BYTES != packets.lengths))
     if not odd.any():
         return packets
     rows, width = packets.rows.copy(), packets.rows.shape[1]
@@ -137,7 +114,7 @@ def to_law(rows: NDArray[np.uint8], size: int, law: g711.Law) -> None:
 
 
 def linear_rows(packets: Packets, law: g711.Law, rate_hz: int) -> Packets:
-    """Turn plain packets of G.711 into linear ones at a rate of 8 or 16 kHz; what is too long becomes empty."""
+    """Turn plain packets of G.711 into linear ones at 8 or 16 kHz; what is too long becomes empty."""
     factor = rate_hz // NARROW_HZ
     most = NARROW_HZ * MAX_PACKET_MS // 1000
     samples = packets.lengths - HEADER_BYTES

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from callseal.agent.call import EndReason, Event
+from callseal.agent.call import Call, EndReason, Event
 from callseal.agent.sources.siprec.plans import RecordingPlan, StreamPlan
 
 
@@ -61,4 +61,20 @@ class Close:
     end: EndReason
 
 
-Command = Reserve | AddPorts | Release | Open | Change | Note | Close
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discard:
+    """Destroy the sound of all recordings of a call, and give back its ports."""
+
+    reservation: int
+    end: EndReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trace:
+    """Leave the trace of a call that is not recorded; answered by its UUID."""
+
+    call: Call
+    end: EndReason
+
+
+Command = Reserve | AddPorts | Release | Open | Change | Note | Close | Discard | Trace

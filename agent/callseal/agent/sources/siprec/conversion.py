@@ -71,7 +71,7 @@ class Conversion:
 
     def convert(self, load: Load, lanes: Mapping[int, Lane]) -> tuple[Load, list[Switch]]:
         """Give the packets in the recording's coding, and which streams began to send another one."""
-        types = load.packets.rows[:, 1] & 0x7F
+        types: NDArray[np.uint8] = load.packets.rows[:, 1] & np.uint8(0x7F)
         each = load.each()
         kinds = self._kinds[each * PAYLOAD_TYPES + types]
         switches = self._switched(load, types, kinds)

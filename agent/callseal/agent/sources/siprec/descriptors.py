@@ -22,7 +22,7 @@ def needed(calls: int) -> int:
 
 
 def raise_limit(calls: int) -> int:
-    """Raise this process's limit to what that many calls need, and say how many calls it allows, at most these.
+    """Raise this process's limit to what that many calls need, and say how many it allows, at most these.
 
     The soft limit is raised as far as the hard one lets it; the hard one is the system's affair
     (``LimitNOFILE=`` of the service's unit).

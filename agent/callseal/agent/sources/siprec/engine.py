@@ -1,18 +1,18 @@
 """The media engine: one thread that takes the sound of all calls on a slow tick.
 
-A recorder has no latency to save, so sound may lie in the sockets for a while. Every `TICK_S` the thread reads
-all of it, a bank of calls at a time, places it and hands it on. Between the ticks it does what the event loop
-asks. The recorder is called from this thread alone.
+A recorder has no latency to save, so sound may lie in the sockets for a while. Every `TICK_S` the thread
+reads all of it, a bank of calls at a time, places it and hands it on. Between the ticks it does what the
+event loop asks. The recorder is called from this thread alone.
 
-Shell: a thread and its queue; what it does is the `Studio`'s. Commands and their answers are values that could
-as well travel to a process of its own.
+Shell: a thread and its queue; what it does is the `Studio`'s. Commands and their answers are values that
+could as well travel to a process of its own.
 """
 
 import asyncio
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,17 +21,19 @@ from uuid import UUID
 
 import structlog
 
-from callseal.agent.call import EndReason, Event, Recorder
+from callseal.agent.call import Call, EndReason, Event, Recorder
 from callseal.agent.errors import AgentError, SourceError
 from callseal.agent.sources.siprec.commands import (
     AddPorts,
     Change,
     Close,
     Command,
+    Discard,
     Note,
     Open,
     Release,
     Reserve,
+    Trace,
 )
 from callseal.agent.sources.siprec.descriptors import raise_limit
 from callseal.agent.sources.siprec.plans import RecordingPlan, Reservation, StreamPlan
@@ -135,8 +137,29 @@ class Engine:
 
     @property
     def silent_s(self) -> float:
-        """For how long the thread has not ticked; more than `SILENT_S`: it does not answer."""
+        """For how long the thread has not ticked."""
         return self._monotonic() - self._ticked_s
+
+    def why_not(self) -> str | None:
+        """Give the code that says why no sound can be taken now: the thread has ended, or does not answer."""
+        is_down = self._thread is None or self._is_over or self.silent_s > SILENT_S
+        return "media-down" if is_down else None
+
+    def counters(self) -> Mapping[str, int]:
+        """Give the statistics as whole numbers, for the status; times in milliseconds."""
+        now = self._statistics
+        return {
+            "recordings": now.recordings,
+            "streams": now.streams,
+            "packets": now.packets,
+            "strangers": now.strangers,
+            "dropped_by_kernel": now.dropped_by_kernel,
+            "faults": now.faults,
+            "ticks": now.ticks,
+            "busy_ms": int(now.busy_s * 1000),
+            "behind_ms": int(now.behind_s * 1000),
+            "longest_tick_ms": int(now.longest_s * 1000),
+        }
 
     @property
     def statistics(self) -> Statistics:
@@ -179,6 +202,14 @@ class Engine:
     async def close(self, reservation: int, end: EndReason) -> None:
         """End all recordings of a call: what has arrived is written, the ports are given back."""
         await _answered(self._give(Close(reservation=reservation, end=end)))
+
+    async def discard(self, reservation: int, end: EndReason) -> None:
+        """Destroy what was recorded of a call, and give back its ports."""
+        await _answered(self._give(Discard(reservation=reservation, end=end)))
+
+    async def trace(self, call: Call, end: EndReason) -> UUID:
+        """Leave the trace of a call that is not recorded."""
+        return cast("UUID", await _answered(self._give(Trace(call=call, end=end))))
 
     def _give(self, command: Command) -> "Future[object]":
         answer: Future[object] = Future()
@@ -252,7 +283,7 @@ class Engine:
             job.answer.set_result(studio.execute(job.command))
         except (AgentError, SealError) as problem:
             job.answer.set_exception(problem)
-        except Exception as problem:  # a mistake of ours in one command must not end all recordings
+        except Exception as problem:  # noqa: BLE001 - a mistake in one command must not end all recordings
             self._fault(type(job.command).__name__, problem)
             job.answer.set_exception(SourceError("the media engine could not do what it was asked"))
 

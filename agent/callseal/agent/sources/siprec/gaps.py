@@ -1,8 +1,8 @@
 """Stretches for which nothing came, found in what a bank of recordings has received.
 
-Conventions: a *slot* is a recording's place in its bank. Positions are samples of the bank's own count; a cell
-is `CELL_MS` of one channel. Whole seconds of all recordings are looked at together: only a gap's beginning and
-end cost anything by itself.
+Conventions: a *slot* is a recording's place in its bank. Positions are samples of the bank's own count; a
+cell is `CELL_MS` of one channel. Whole seconds of all recordings are looked at together: only a gap's
+beginning and end cost anything by itself.
 """
 
 from dataclasses import dataclass

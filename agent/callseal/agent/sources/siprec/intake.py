@@ -175,7 +175,7 @@ class Intake:
     ) -> NDArray[np.bool_]:
         """Ask the streams that were not alone in their batch, or are new, which packets are theirs."""
         begin = np.cumsum(load.counts) - load.counts
-        for index in np.flatnonzero(~np.logical_and.reduceat(ours, begin)):
+        for index in np.flatnonzero(~np.logical_and.reduceat(ours, begin)).tolist():
             lane = heard[index]
             part = slice(int(begin[index]), int(begin[index] + load.counts[index]))
             known = Heard(at_s=float(self._heard_s[lane.row]), ssrc=int(self._ssrcs[lane.row]))

@@ -1,4 +1,4 @@
-"""A lane: one stream of a recording, from its socket to its row in a bank, and what is told of it at the end."""
+"""A lane: one stream of a recording, from its socket to its row in a bank, and what is told of it."""
 
 from dataclasses import dataclass, field
 from typing import Final

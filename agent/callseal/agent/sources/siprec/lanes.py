@@ -114,7 +114,7 @@ class Lanes:
             self._bank.free([lane.row for lane in gone])
 
     def read(self, inbox: Inbox, only: Iterable[Lane] | None = None) -> list[Changed]:
-        """Read what has come for all streams, or some, and place it; gives which ones changed their coding."""
+        """Read what has come for all streams, or some, and place it; gives what changed its coding."""
         changed: list[Changed] = []
         for load in self._intake.loads(inbox, only):
             converted, switches = self._conversion.convert(load, self._lanes)

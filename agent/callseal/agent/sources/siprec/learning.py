@@ -3,8 +3,8 @@
 The rules, for one stream:
 
 - The first source that is heard is learned. Where the gateway announced an address (c= of its session
-  description), a source at that address takes over from another one within `PREFER_S`, so nothing is lost
-  with gateways that send from elsewhere, and a stranger who is faster than the gateway has one second at most.
+  description), a source at that address takes over from another one within `PREFER_S`: nothing is lost with
+  gateways that send from elsewhere, and a stranger who is faster than the gateway has one second at most.
 - From then on the source is locked: address and port.
 - The same address with another port takes over at once when it goes on with the stream's SSRC (the gateway's
   socket or a NAT on the way has changed), and with another SSRC when the learned source has been silent for
@@ -86,7 +86,7 @@ class Learner:
         if self.key is None:
             expected = self._at_announced(keys)
             self._learn(keys[int(np.argmax(expected))], now_s)
-        ours: NDArray[np.bool_] = (keys == self.key).all(1)
+        ours = self._are(keys)
         if not ours.all():
             ours = self._take_over(keys, ssrcs, now_s, heard, ours)
             self.strangers += int((~ours).sum())
@@ -107,7 +107,7 @@ class Learner:
                 first = int(np.argmax(expected))
                 self._learn(keys[first], now_s)
                 before = np.arange(len(keys)) < first
-                return (ours & before) | (keys == self.key).all(1)
+                return (ours & before) | self._are(keys)
         neighbours = self._at(keys, self._address(self._learned()[0])) & ~ours
         is_silent = not ours.any() and now_s - heard.at_s >= RELEARN_S
         successors = neighbours & ((ssrcs == heard.ssrc) | is_silent)
@@ -115,7 +115,11 @@ class Learner:
             return ours
         self._learn(keys[int(np.argmax(successors))], now_s)
         self.moves += 1
-        return ours | (keys == self.key).all(1)
+        return ours | self._are(keys)
+
+    def _are(self, keys: Keys) -> NDArray[np.bool_]:
+        found: NDArray[np.bool_] = (keys == self._learned()).all(1)
+        return found
 
     def _learn(self, key: Keys, now_s: float) -> None:
         self.key = key.copy()

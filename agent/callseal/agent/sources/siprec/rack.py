@@ -1,22 +1,22 @@
 """A rack: the recordings that share a bank, from their sockets to the recorder.
 
-A tick reads all sockets, places what came and, every other time, closes the seconds that are due and hands on
-one block for all recordings, with what has come since as tentative sound. Reading comes first, then placing,
-then closing, and a second is closed by what has been read and never by the clock: so a thread that was stopped
-for seconds takes up where it was.
+A tick reads all sockets, places what came and, every other time, closes the seconds that are due and hands
+on one block for all recordings, with what has come since as tentative sound. Reading comes first, then
+placing, then closing, and a second is closed by what has been read and never by the clock: so a thread that
+was stopped for seconds takes up where it was.
 
 Conventions: positions are the bank's unless they are a recording's own. Every recording begins at a boundary
 of a second of its bank.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
 import numpy as np
 
-from callseal.agent.call import AudioFormat, Block, CodecChanged, EndReason, Event, Held, Recorder
+from callseal.agent.call import CELL_MS, AudioFormat, Block, CodecChanged, EndReason, Event, Held, Recorder
 from callseal.agent.errors import SourceError
 from callseal.agent.sources.siprec.gaps import GapFinder, Silence
 from callseal.agent.sources.siprec.lane import Lane
@@ -40,8 +40,6 @@ SPARE_ROWS: Final = 32
 TICKS_PER_WRITE: Final = 2
 OVERDUE_S: Final = 2.6
 """So much may be open before a block is due out of turn: the bank has room for three seconds."""
-
-_NO_CELLS: Final = np.zeros((0, 0), np.bool_)
 
 
 class Rack:
@@ -149,14 +147,22 @@ class Rack:
         seat = self._seats[recording]
         try:
             self._finish(seat, inbox)
-        except Exception as problem:  # it is closed all the same, with what there is
+        except Exception as problem:  # noqa: BLE001 - it is closed all the same, with what there is
             self._fault("finish", problem)
         finally:
-            del self._seats[recording], self._by_slot[seat.slot]
-            self._free_slots.add(seat.slot)
-            self._lanes.remove(seat.lanes)
-            self._arrange()
+            self._let_go(seat)
             self._recorder.close(recording, end)
+
+    def discard(self, recording: UUID, end: EndReason) -> None:
+        """Destroy what was recorded; what still waits in the sockets is not read."""
+        self._let_go(self._seats[recording])
+        self._recorder.discard(recording, end)
+
+    def _let_go(self, seat: Seat) -> None:
+        del self._seats[seat.recording], self._by_slot[seat.slot]
+        self._free_slots.add(seat.slot)
+        self._lanes.remove(seat.lanes)
+        self._arrange()
 
     def _finish(self, seat: Seat, inbox: Inbox) -> None:
         self._tell_changes(self._lanes.read(inbox, seat.lanes))
@@ -243,57 +249,47 @@ class Rack:
         self._hand_on(self._layout, stretch, self._bank.ahead(now_s))
 
     def _hand_on(self, layout: Layout, stretch: Stretch | None, ahead: Samples | None) -> None:
-        """Give the recorder what is closed, and what may still change."""
+        """Give the recorder what is closed, and what may still change; those that begin later have less."""
         start = self._bank.open_sample if stretch is None else stretch.start_sample
-        parts: list[Samples] = [] if stretch is None else [stretch.payload]
-        tentative = 0 if ahead is None else ahead.shape[1]
-        if ahead is not None:
-            parts.append(ahead)
-        size = sum(part.shape[1] for part in parts)
-        for base in sorted(set(np.maximum(layout.bases, start).tolist())):
-            # Those that begin later than this stretch have less of it.
-            some = layout.where(np.maximum(layout.bases, start) == base)
-            skipped = base - start
-            if skipped >= size:
-                continue
-            self._write_block(
-                some,
-                base,
-                [part for part in _without(parts, skipped) if part.shape[1]],
-                stretch,
-                skipped,
-                min(tentative, size - skipped),
-            )
+        begins = np.maximum(layout.bases, start)
+        for base in np.unique(begins).tolist():
+            self._write_block(layout.where(begins == base), base, base - start, stretch, ahead)
 
     def _write_block(
-        self,
-        layout: Layout,
-        base: int,
-        parts: Sequence[Samples],
-        stretch: Stretch | None,
-        skipped: int,
-        tentative: int,
+        self, layout: Layout, base: int, skipped: int, stretch: Stretch | None, ahead: Samples | None
     ) -> None:
-        cell = self.form.rate_hz // 100
-        present = layout.present(stretch)[:, :, skipped // cell :] if stretch is not None else None
+        """Hand on the sound of recordings from a position on, which leaves out the first samples."""
+        parts: list[Samples] = []
+        present = np.zeros((len(layout), 2, 0), np.bool_)
+        if stretch is not None:
+            parts.append(stretch.payload[:, skipped:])
+            present = layout.present(stretch)[:, :, skipped * 1000 // (self.form.rate_hz * CELL_MS) :]
+            skipped = max(skipped - stretch.payload.shape[1], 0)
+        tentative = 0
+        if ahead is not None:
+            parts.append(ahead[:, skipped:])
+            tentative = parts[-1].shape[1]
+        parts = [part for part in parts if part.shape[1]]
+        if not parts:
+            return
         samples = sum(part.shape[1] for part in parts)
         out = self._scratch.take(len(layout) * samples * 2 * self.form.encoding.sample_bytes)
-        block = Block(
-            recordings=layout.recordings,
-            start_samples=base - layout.bases,
-            payload=layout.payload(parts, self.form, out),
-            present=np.zeros((len(layout), 2, 0), np.bool_) if present is None else present,
-            tentative_samples=tentative,
+        self._give(
+            Block(
+                recordings=layout.recordings,
+                start_samples=base - layout.bases,
+                payload=layout.payload(parts, self.form, out),
+                present=present,
+                tentative_samples=tentative,
+            )
         )
-        self._give(block)
-        if present is not None:
-            self._tell_gaps(self._gaps.see(layout.slots, base, present))
+        self._tell_gaps(self._gaps.see(layout.slots, base, present))
 
     def _give(self, block: Block) -> None:
-        """Write a block; where that goes wrong, recording by recording, so that one does not harm the others."""
+        """Write a block; where that goes wrong, recording by recording, so that one harms no other."""
         try:
             self._recorder.write(block)
-        except Exception as problem:
+        except Exception as problem:  # noqa: BLE001 - a recorder's mistake must not end the sound of others
             self._fault("write", problem)
             if len(block.recordings) == 1:
                 return
@@ -334,12 +330,3 @@ class Rack:
         for silence in silences:
             seat = self._by_slot[silence.slot]
             self._recorder.event(seat.recording, seat.gap(silence))
-
-
-def _without(parts: Sequence[Samples], skipped: int) -> list[Samples]:
-    """Give the parts without the first samples."""
-    left = []
-    for part in parts:
-        left.append(part[:, min(skipped, part.shape[1]) :])
-        skipped = max(skipped - part.shape[1], 0)
-    return left

@@ -9,7 +9,17 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 from uuid import UUID
 
-from callseal.agent.call import NOW, Digit, Event, Gap
+from callseal.agent.call import (
+    NOW,
+    Answered,
+    CodecChanged,
+    Digit,
+    Event,
+    Gap,
+    Held,
+    MediaLost,
+    PartiesChanged,
+)
 from callseal.agent.sources.siprec.gaps import Silence
 from callseal.agent.sources.siprec.lane import Lane
 from callseal.codecs.errors import PayloadError
@@ -18,7 +28,7 @@ from callseal.codecs.telephone_event import Press
 
 MAX_DIGITS: Final = 500
 """Told of one recording; what is beyond is only counted."""
-MAX_REASONS_FOR_SILENCE: Final = 64
+MAX_EXCUSES: Final = 64
 """The last so many, for gaps that are told late."""
 NOISE_BEFORE_S: Final = 0.5
 """Comfort noise may begin so long before the last sound ends: packets overtake one another."""
@@ -37,9 +47,7 @@ class Seat:
     digits: int = 0
     held_since: dict[int, int] = field(default_factory=dict)
     """Channels on which nothing is to come, with the bank's position since when."""
-    excused: deque[tuple[int, int, int]] = field(
-        default_factory=lambda: deque(maxlen=MAX_REASONS_FOR_SILENCE)
-    )
+    excused: deque[tuple[int, int, int]] = field(default_factory=lambda: deque(maxlen=MAX_EXCUSES))
     """Channel, beginning and end of stretches for which the other side had said that nothing comes."""
 
     def rows_of(self, channel: int) -> tuple[int, ...]:
@@ -52,10 +60,12 @@ class Seat:
 
     def placed(self, event: Event, position: int) -> Event:
         """Give an event with a position of `NOW` put right; `position` is the bank's."""
-        if getattr(event, "position_samples", None) == NOW:
-            # All events that have such a field have it under the same name.
-            return replace(event, position_samples=max(position - self.base, 0))  # type: ignore[call-arg]
-        return event
+        here = max(position - self.base, 0)
+        match event:
+            case Answered() | MediaLost() | Digit() | Held() | CodecChanged() | PartiesChanged():
+                return replace(event, position_samples=here) if event.position_samples == NOW else event
+            case _:
+                return event
 
     def hold(self, channel: int, position: int) -> None:
         """Expect nothing on a channel from here on."""

@@ -112,11 +112,11 @@ def bind_pair(address: str, port: int) -> SocketPair | None:
     rtp = socket.socket(family, socket.SOCK_DGRAM)
     rtcp = None
     try:
-        rtp.setblocking(False)  # noqa: FBT003 - the word of the standard library
+        rtp.setblocking(False)
         rtp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         rtp.bind((address, port))
         rtcp = socket.socket(family, socket.SOCK_DGRAM)
-        rtcp.setblocking(False)  # noqa: FBT003 - the word of the standard library
+        rtcp.setblocking(False)
         rtcp.bind((address, port + 1))
     except OSError as problem:
         rtp.close()
@@ -158,7 +158,7 @@ class Inbox:
         self._lengths: NDArray[np.uint32] = np.ndarray(
             (ROWS,),
             np.uint32,
-            buffer=self._headers,
+            buffer=memoryview(self._headers).cast("B"),
             offset=_Mmsghdr.length.offset,
             strides=(ctypes.sizeof(_Mmsghdr),),
         )
@@ -174,7 +174,7 @@ class Inbox:
         self._base = ctypes.addressof(self._headers)
 
     def read(self, sockets: Sequence[socket.socket], descriptors: Sequence[int], begin: int) -> Drained:
-        """Read what each socket from number `begin` on has, `BATCH` at most, until all are done or it is full."""
+        """Read what each socket from number `begin` on has, `BATCH` at most, while there is room."""
         if self._receive is None:
             return self._read_one_by_one(sockets, begin)
         return self._read_many(self._receive, descriptors, begin)

@@ -17,10 +17,12 @@ from callseal.agent.sources.siprec.commands import (
     Change,
     Close,
     Command,
+    Discard,
     Note,
     Open,
     Release,
     Reserve,
+    Trace,
 )
 from callseal.agent.sources.siprec.plans import RecordingPlan, Reservation, StreamPlan
 from callseal.agent.sources.siprec.ports import PortTurns
@@ -78,23 +80,29 @@ class Studio:
 
     def execute(self, command: Command) -> object:
         """Do what the event loop asks; gives the answer, or raises SourceError or SpoolError."""
+        answer: object = None
         match command:
             case Reserve(streams=streams):
-                return self._reserve(streams)
+                answer = self._reserve(streams)
             case AddPorts(reservation=reservation, streams=streams):
-                return self._add_ports(reservation, streams)
+                answer = self._add_ports(reservation, streams)
             case Release(reservation=reservation):
-                return self._release(reservation)
+                self._release(reservation)
             case Open(reservation=reservation, plans=plans):
-                return self._open(self._booking(reservation), plans)
+                answer = self._open(self._booking(reservation), plans)
             case Change(recording=recording, streams=streams):
-                return self._change(recording, streams)
+                self._change(recording, streams)
             case Note(recording=recording, event=event):
-                return self._rack(recording).note(recording, event, self._monotonic())
+                self._rack(recording).note(recording, event, self._monotonic())
             case Close(reservation=reservation, end=end):
-                return self._close(reservation, end)
+                self._end(reservation, lambda rack, recording: rack.close(recording, end, self._inbox))
+            case Discard(reservation=reservation, end=end):
+                self._end(reservation, lambda rack, recording: rack.discard(recording, end))
+            case Trace(call=call, end=end):
+                answer = self._recorder.exempt(call, end)
             case _:
                 assert_never(command)
+        return answer
 
     def _reserve(self, streams: int) -> Reservation:
         pairs = self._bind(streams)
@@ -111,7 +119,7 @@ class Studio:
         return Reservation(id=reservation, ports=tuple(pairs))
 
     def _bind(self, streams: int) -> dict[int, SocketPair]:
-        """Bind that many pairs, or none: PortsExhausted where there are not as many, SourceError without files."""
+        """Bind that many pairs, or none: PortsExhausted where there are fewer, SourceError without files."""
         if not 0 <= streams <= MAX_STREAMS:
             raise SourceError(f"a call has no more than {MAX_STREAMS} streams")
         pairs: dict[int, SocketPair] = {}
@@ -169,7 +177,7 @@ class Studio:
                 self._recorder.close(recording, end)
             else:
                 rack.close(recording, end, self._inbox)
-        except Exception as problem:  # the first error is the one that is told
+        except Exception as problem:  # noqa: BLE001 - the first error is the one that is told
             self._went_wrong("give up", problem)
 
     def _room_for(self, plan: RecordingPlan) -> Rack:
@@ -192,20 +200,18 @@ class Studio:
         booking = next(item for item in self._bookings.values() if recording in item.recordings)
         rack.change(recording, streams, booking.pairs)
 
-    def _close(self, reservation: int, end: EndReason) -> None:
+    def _end(self, reservation: int, end: Callable[[Rack, UUID], None]) -> None:
+        """End all recordings of a call and give back its ports; the first problem is raised afterwards."""
         booking = self._booking(reservation)
         del self._bookings[reservation]
         problems: list[Exception] = []
-        try:
-            for recording in booking.recordings:
-                rack = self._rack_of.pop(recording)
-                try:
-                    rack.close(recording, end, self._inbox)
-                except Exception as problem:  # the call's other recordings are closed all the same
-                    problems.append(problem)
-        finally:
-            self._unbind(booking.pairs)
-            self._clear_up()
+        for recording in booking.recordings:
+            try:
+                end(self._rack_of.pop(recording), recording)
+            except Exception as problem:  # noqa: BLE001 - the call's other recordings are ended all the same
+                problems.append(problem)
+        self._unbind(booking.pairs)
+        self._clear_up()
         if problems:
             raise problems[0]
 
@@ -239,15 +245,15 @@ class Studio:
                 rack.tick(self._inbox)
                 if with_rtcp:
                     rack.read_rtcp(self._inbox)
-            except Exception as problem:  # one bank's trouble is not the others'
+            except Exception as problem:  # noqa: BLE001 - one bank's trouble is not the others'
                 self._went_wrong("bank", problem)
 
     def shut(self, end: EndReason) -> None:
         """End all that runs, for this reason, and give back all ports."""
         for reservation in list(self._bookings):
             try:
-                self._close(reservation, end)
-            except Exception as problem:  # the others are closed all the same
+                self.execute(Close(reservation=reservation, end=end))
+            except Exception as problem:  # noqa: BLE001 - the others are closed all the same
                 self._went_wrong("close", problem)
 
     def statistics(self) -> Statistics:
