@@ -4,9 +4,9 @@
 
 N calls are opened in banks of 128. Then comes a block of each bank every 0.8 s, by a clock that nobody waits
 for: what has come to stay, a second of G.711 at a time, 0.75 s and more late, and behind it what is still
-tentative. All of it is sealed to two post-quantum recipients and handed to the kernel at each block; the banks
-are synced every 3.5 s. At the end the calls are closed, by one thread and by four, and some recordings are
-opened and compared byte by byte.
+tentative. All of it is sealed to two post-quantum recipients and handed to the kernel at each block; the
+banks are synced every 3.5 s. At the end the calls are closed, by one thread and by four, and some recordings
+are opened and compared byte by byte.
 
     whole     processor time of a second of a call
     measure   of that: the levels of both channels
@@ -31,8 +31,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeVar
 from unittest import mock
+from uuid import UUID
 
 import numpy as np
 import structlog
@@ -55,9 +56,6 @@ from callseal.seal.ledger.journal import Journal
 from callseal.seal.spool import Spool
 from callseal.seal.tail import TailFile
 from callseal.seal.writer import SealedFile
-
-if TYPE_CHECKING:
-    from uuid import UUID
 
 RATE_HZ: Final = 8000
 BANK_CALLS: Final = 128
@@ -364,9 +362,7 @@ def main() -> int:
     call_seconds = given.calls * given.seconds
     whole_us = 1e6 * (plain.talk_s + plain.tick_s) / call_seconds
     print(f"{given.calls} calls, {given.seconds} s, {given.folder}")
-    print(
-        f"whole    {whole_us:7.1f} µs a second of a call, limit {LIMIT_US}; {1e6 / whole_us:,.0f} calls a core"
-    )
+    print(f"whole    {whole_us:7.1f} µs a second of a call (limit {LIMIT_US}): {1e6 / whole_us:,.0f} calls")
     for name, stage_s in stages.spent_s.items():
         print(f"{name:8} {1e6 * stage_s / call_seconds:7.1f}")
     other_s = split.talk_s - sum(stages.spent_s.values())

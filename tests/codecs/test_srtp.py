@@ -14,7 +14,7 @@ SUITES = pytest.mark.parametrize("suite", Suite, ids=lambda suite: suite.value)
 
 
 # Made by libsrtp through pylibsrtp 1.0.0, key and salt being 00 01 02 …: Session(Policy(key=bytes(range(n)),
-# ssrc_type=Policy.SSRC_ANY_OUTBOUND, srtp_profile=…)).protect(…) of the two packets in PLAIN, one after the other.
+# ssrc_type=Policy.SSRC_ANY_OUTBOUND, srtp_profile=…)).protect(…) of both packets in PLAIN, in this order.
 # The second has a CSRC and a header extension.
 PLAIN = (
     "800f1234decafbadcafebabe" + "ab" * 16,
@@ -23,8 +23,10 @@ PLAIN = (
 LIBSRTP = {
     Suite.AES_128_CM_80: (
         "800f1234decafbadcafebabec8f5e0214236e5fde9cbd62d47b0a0914abc4786f3c58a32060f",
-        "910f1235decafc4dcafebabe0000000abede000110aa0000"
-        "fb2ae332f4912f7233f8d1c81cee8cfcfaf7e3c5c9463bb266c8786be0cc",
+        (
+            "910f1235decafc4dcafebabe0000000abede000110aa0000"
+            "fb2ae332f4912f7233f8d1c81cee8cfcfaf7e3c5c9463bb266c8786be0cc"
+        ),
     ),
     Suite.AES_128_CM_32: (
         "800f1234decafbadcafebabec8f5e0214236e5fde9cbd62d47b0a0914abc4786",
@@ -32,13 +34,17 @@ LIBSRTP = {
     ),
     Suite.AES_128_GCM: (
         "800f1234decafbadcafebabe4ad7d8a55fb3fd902db557c94b415ecd17ea3bd1754d1f2808104e868c1cf597",
-        "910f1235decafc4dcafebabe0000000abede000110aa0000"
-        "d831fb777fc6cf1ea3ed00b4672e98a44817e1b28ff802dd6ea6e84905e35691cb445c8c",
+        (
+            "910f1235decafc4dcafebabe0000000abede000110aa0000"
+            "d831fb777fc6cf1ea3ed00b4672e98a44817e1b28ff802dd6ea6e84905e35691cb445c8c"
+        ),
     ),
     Suite.AES_256_GCM: (
         "800f1234decafbadcafebabed54ed632a76bff3fa2efbb5597a5d5e87c07497c6b89729d1291317aeef11ba7",
-        "910f1235decafc4dcafebabe0000000abede000110aa0000"
-        "8fa535100aa42ea116c8f371f2cf556b65375a0f568f8ffa95c1c37aa0a9f9b2b8050f2f",
+        (
+            "910f1235decafc4dcafebabe0000000abede000110aa0000"
+            "8fa535100aa42ea116c8f371f2cf556b65375a0f568f8ffa95c1c37aa0a9f9b2b8050f2f"
+        ),
     ),
 }
 
@@ -85,12 +91,12 @@ def test_the_key_derivation_of_rfc_6188() -> None:
         (
             Suite.AES_128_CM_80,  # RFC 3711 appendix B.2
             "2B7E151628AED2A6ABF7158809CF4F3C",
-            "E03EAD0935C95E80E166B16DD92B4EB4 D23513162B02D0F72A43A2FE4A5F97AB 41E95B3BB0A2E8DD477901E4FCA894C0",
+            "E03EAD0935C95E80E166B16DD92B4EB4 D23513162B02D0F72A43A2FE4A5F97AB",
         ),
         (
             Suite.AES_256_CM_80,  # RFC 6188 section 7.1
             "57f82fe3613fd170a85ec93c40b1f0922ec4cb0dc025b58272147cc438944a98",
-            "92bdd28a93c3f52511c677d08b5515a4 9da71b2378a854f67050756ded165bac 63c4868b7096d88421b563b8c94c9a31",
+            "92bdd28a93c3f52511c677d08b5515a4 9da71b2378a854f67050756ded165bac",
         ),
     ],
     ids=["rfc3711", "rfc6188"],
@@ -121,14 +127,18 @@ def test_the_key_stream_of_the_standards(suite: Suite, key: str, stream: str) ->
         (
             Suite.AES_128_GCM,
             16,
-            "f24de3a3fb34de6cacba861c9d7e4bcabe633bd50d294e6f42a5f47a51c7d19b36de3adf8833899d7f27beb16a9152cf765ee439"
-            "0cce",
+            (
+                "f24de3a3fb34de6cacba861c9d7e4bcabe633bd50d294e6f42a5f47a51c7d19b36de3adf8833899d7f27beb16a9152cf765ee439"
+                "0cce"
+            ),
         ),
         (
             Suite.AES_256_GCM,
             32,
-            "32b1de78a822fe12ef9f78fa332e33aab18012389a58e2f3b50b2a0276ffae0f1ba63799b87b7aa3db36dfffd6b0f9bb7878d7a7"
-            "6c13",
+            (
+                "32b1de78a822fe12ef9f78fa332e33aab18012389a58e2f3b50b2a0276ffae0f1ba63799b87b7aa3db36dfffd6b0f9bb7878d7a7"
+                "6c13"
+            ),
         ),
     ],
     ids=lambda value: value.value if isinstance(value, Suite) else "",

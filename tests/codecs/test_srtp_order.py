@@ -1,5 +1,7 @@
 """SRTP received out of order, anew, again, forged: which packets are taken."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -272,7 +274,7 @@ def test_in_whatever_order_and_batches_packets_come_each_is_taken_once(
     borders = [0, *sorted(cuts), len(order)]
 
     taken = []
-    for start, stop in zip(borders, borders[1:], strict=False):
+    for start, stop in pairwise(borders):
         opened = line.receive(*[sealed[number] for number in order[start:stop]])
         taken += opened.good
 

@@ -1,8 +1,8 @@
 """Messages as no standard allows them, by UDP, TCP and TLS, beside a call that runs.
 
-What can be understood is answered as if it were well made; what can't is refused or passed over. Neither costs
-anybody else anything: after each the server answers and the call beside is alive. Many of the shapes are those
-that RFC 4475 thought of, in our own words.
+What can be understood is answered as if it were well made; what can't is refused or passed over. Neither
+costs anybody else anything: after each the server answers and the call beside is alive. Many of the shapes
+are those that RFC 4475 thought of, in our own words.
 """
 
 import re
@@ -45,7 +45,7 @@ def said(wire: Wire, data: str | bytes) -> list[int]:
         marker.ask("OPTIONS")
     except (AssertionError, OSError):
         assert wire.transport != "UDP", "one datagram stopped the server"
-    return [int(code) for first in wire.pending() if (code := first.split(" ")[1]).isdigit()]
+    return [int(first.split(" ")[1]) for first in wire.pending() if first.startswith("SIP/2.0 ")]
 
 
 def options(wire: Wire, *changes: tuple[str, str]) -> str:
@@ -231,9 +231,9 @@ def test_headers_without_end_are_cut_off(wire: Wire) -> None:
     assert codes == []
 
 
-@pytest.mark.parametrize("size", ["1", "999", "65536", "1000000", "4294967296", "9999999999"])
+@pytest.mark.parametrize("size", ["999", "65536", "1000000", "4294967296", "9999999999"])
 def test_a_body_that_is_shorter_than_promised(wire: Wire, size: str) -> None:
-    """A datagram ends where it ends, so what is there will do. On a stream the rest is waited for, not for long."""
+    """In a datagram what is there will do. On a stream the rest is waited for, but not for long."""
     data = options(wire, (r"Content-Length: 0", f"Content-Length: {size}"))
 
     codes = said(wire, data)

@@ -74,9 +74,10 @@ def test_a_call_shorter_than_the_wait_for_metadata_is_recorded(
     sounds = gateway.talk(copy, 0.4)
     copy.bye()
 
-    recorded = server.wait_for(before + 1)[-1]
-    found = channels_of(recorded.inner)
-    assert all(sound in channel for sound, channel in zip(sounds, found, strict=True))
+    # Nobody said who they are: the first stream is the caller's, and who was called the agent.
+    agent, customer = channels_of(server.wait_for(before + 1)[-1].inner)
+    assert sounds[0] in customer
+    assert sounds[1] in agent
 
 
 def test_a_number_that_is_never_recorded_leaves_a_trace_without_sound(

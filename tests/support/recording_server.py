@@ -20,7 +20,7 @@ SECOND_SAMPLES = 8000
 _SOURCE = re.compile(r"\[\[source\]\]\n(?:[^\n]+\n)+")
 RULES = """
 [[rule]]
-called = "9999"
+calling = "9999"
 record = "never"
 
 [[rule]]

@@ -1,5 +1,6 @@
 """Conversations from documents, and who is who in them."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from callseal.agent.numbering import Numbering
@@ -34,12 +35,12 @@ def roles(
     inside: tuple[str, ...] = (),
     labels: tuple[str, ...] | None = None,
     before: Roles | None = None,
-    **fields: str,
+    fields: Mapping[str, str] | None = None,
 ) -> Roles:
-    """Tell who is who after these documents."""
+    """Tell who is who after these documents, in a session whose INVITE had these headers."""
     return parties_of(
         conversation(*documents),
-        headers(**fields),
+        headers(**(fields or {})),
         numbering=NUMBERING,
         inside=inside,
         labels=labels,

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from callseal.codecs.srtp import SrtpBank
 from callseal.codecs.srtp_protector import Protector
@@ -16,7 +15,7 @@ MASTER = bytes(range(46))
 
 
 def master(suite: Suite) -> bytes:
-    """Give a master key and salt for a suite: 00 01 02 …"""
+    """Give a master key and salt for a suite, 00 01 02 and so on."""
     return MASTER[: suite.key_and_salt_bytes]
 
 
@@ -40,7 +39,7 @@ class Opened:
 
 def unprotect(bank: SrtpBank, packets: Sequence[tuple[int, bytes]]) -> Opened:
     """Give a bank packets of streams, by the streams' numbers, in one batch."""
-    rows: NDArray[np.uint8] = np.full((len(packets), ROW_BYTES), 0xEE, np.uint8)
+    rows = np.full((len(packets), ROW_BYTES), 0xEE, np.uint8)
     for row, (_, packet) in zip(rows, packets, strict=True):
         row[: len(packet)] = np.frombuffer(packet, np.uint8)
     streams = np.array([stream for stream, _ in packets], np.int64)

@@ -10,9 +10,8 @@ What is known of a call is sealed anew when it changes: at a desk at once, at a 
 whatever else has come by then, and not more often than every few seconds.
 
 Conventions: a source calls from one thread, the service's clock from another; the methods wait for each
-other. A gateway's source may open and close its calls in further threads: what these do on the disk, and they
-do much, keeps nobody waiting who writes. Of one recording nothing else is called before it is open, and nothing
-after it is closed.
+other. A gateway's source may open and close its calls in further threads: what that does on the disk, and it
+does much, keeps nobody waiting who writes. Of one recording nothing is called while it is opened or closed.
 """
 
 import contextlib

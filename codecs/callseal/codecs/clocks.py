@@ -6,8 +6,9 @@ recording, so that a call may last for ever. An *anchor* says which position a t
 
 A stream's *lead* is how far its newest sound stands before the moment at which it was read. It is never more
 than the truth and at best, right behind an arrival, the truth itself; so the largest one of several ticks is
-taken for it. A lead beyond what the anchor's own error explains is drift, and the stream is moved by whole
-steps of `SLIP_S`.
+taken for it. Where ticks are in step with the packets, the leads of all ticks are the same, and the truth may
+be up to a packet more. A lead beyond what this and the anchor's own error explain is drift, and the stream is
+moved by whole steps of `SLIP_S`.
 
 Source: RFC 3550 section 5.1.
 """
@@ -40,6 +41,7 @@ class Clocks:
         self._is_plain = True
         self._ts = np.zeros(rows, np.uint32)
         self._lead = np.full(rows, _NEVER, np.int64)
+        self._least = np.full(rows, -_NEVER, np.int64)
         self._looks = np.zeros(rows, np.int64)
         self._longest = np.zeros(rows, np.int64)
         self.known = np.zeros(rows, np.bool_)
@@ -52,8 +54,7 @@ class Clocks:
         """Begin with other streams in these rows, or with the same ones on another clock."""
         self._hz[rows] = clock_hz
         self._is_plain = bool((self._hz == self._rate).all())
-        self._lead[rows] = _NEVER
-        self._looks[rows] = self._longest[rows] = 0
+        self._look_anew(rows)
         self.known[rows] = False
         self.end[rows] = _NEVER
 
@@ -88,8 +89,7 @@ class Clocks:
         self.ssrc[rows] = ssrc
         self.known[rows] = True
         self.end[rows] = position
-        self._lead[rows] = _NEVER
-        self._looks[rows] = self._longest[rows] = 0
+        self._look_anew(rows)
 
     def move_origin(self) -> None:
         """Go on by a second."""
@@ -106,18 +106,25 @@ class Clocks:
         """Note where the newest packets of streams (each named once) end, and when they were read."""
         self.end[rows] = np.maximum(self.end[rows], end)
         self._lead[rows] = np.maximum(self._lead[rows], end - now)
+        self._least[rows] = np.minimum(self._least[rows], end - now)
         self._longest[rows] = np.maximum(self._longest[rows], longest)
         self._looks[rows] += 1
 
     def slip(self) -> Ints:
         """Move the streams that have drifted, and say which; looks begin anew for all that were judged."""
-        judged = self.known & (self._looks >= MIN_LOOKS)
-        allowed = np.maximum(self._longest / 2 + SLIP_MARGIN_S * self._rate, MIN_LEAD_S * self._rate)
-        rows = np.flatnonzero(judged & (np.abs(self._lead) > allowed))
+        judged = np.flatnonzero(self.known & (self._looks >= MIN_LOOKS))
+        lead, longest = self._lead[judged], self._longest[judged]
+        allowed = np.maximum(longest / 2 + SLIP_MARGIN_S * self._rate, MIN_LEAD_S * self._rate)
+        unseen = np.maximum(longest - (lead - self._least[judged]), 0)
+        drifted = (lead > allowed) | (lead + unseen < -allowed)
+        rows = judged[drifted]
         step = SLIP_S * self._rate
-        samples = (np.rint(self._lead[rows] / step) * step).astype(np.int64)
+        samples = (np.rint(lead[drifted] / step) * step).astype(np.int64)
         self._ts[rows] += self.ticks(rows, samples).astype(np.uint32)
         self.end[rows] -= samples
-        self._lead[judged] = _NEVER
-        self._looks[judged] = self._longest[judged] = 0
+        self._look_anew(judged)
         return rows
+
+    def _look_anew(self, rows: Ints) -> None:
+        self._lead[rows], self._least[rows] = _NEVER, -_NEVER
+        self._looks[rows] = self._longest[rows] = 0

@@ -38,7 +38,7 @@ TAKEOVER_S: Final = 0.25
 """With a tick less than the margin, so that who waits is judged before its second is closed."""
 STRAGGLERS: Final = 3
 """So many packets of the old source may come among the first ones of the new one."""
-SNAP_S: Final = 0.06
+SNAP_S: Final = 0.03
 """A new source that seems to begin so near to where the old one ended goes on exactly there."""
 USUAL_PACKETS_A_SECOND: Final = 50
 MAX_ROUNDS: Final = 4
@@ -162,7 +162,7 @@ class Placer:
             alone = np.bincount(row[undecided.order > last], minlength=self._rows)
             silent = now - self._heard >= self._samples(TAKEOVER_S)
             wins = ready & (~self.clocks.known | (alone >= TAKEOVER_PACKETS) | (silent & (alone > 0)))
-            kept = undecided.order > last - STRAGGLERS
+            kept = undecided.order > last - 2 * STRAGGLERS
             self._refuse(undecided.only(~kept))
             stay.append(undecided.only(kept & ~wins[row]))
             winners = undecided.only(kept & wins[row])

@@ -108,6 +108,17 @@ def test_a_strict_route_takes_the_request_uri() -> None:
     assert bye.headers.all("route") == ("<sip:192.0.2.8;lr>", "<sip:gateway@192.0.2.9:5062>")
 
 
+@pytest.mark.parametrize("route", ["<<<>>>", "<sip:>", '"', "<sip:192.0.2.7:99999;lr>"])
+def test_a_route_that_nobody_can_read_is_repeated_as_it_is(route: str) -> None:
+    made = dialog(f"{CONTACT}\nRecord-Route: {route}")
+
+    bye = made.request("BYE", VIA)
+
+    assert bye.uri == "sip:gateway@192.0.2.9:5062"
+    assert bye.headers.all("route") == (route,)
+    assert made.next_hop() == GATEWAY
+
+
 @pytest.mark.parametrize(
     ("contact", "next_hop"),
     [

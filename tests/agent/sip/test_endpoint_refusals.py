@@ -4,7 +4,7 @@ import pytest
 
 from callseal.agent.errors import SipSyntaxError
 from callseal.agent.sip.limits import Limits
-from callseal.agent.sip.message import parse_message
+from callseal.agent.sip.message import Headers, Request, parse_message
 from support.sip_caller import METADATA, METADATA_TYPE, SDP, SipCaller, header, statuses
 
 UNKNOWN = ["REGISTER", "SUBSCRIBE", "NOTIFY", "PUBLISH", "MESSAGE", "REFER", "FOO", "invite"]
@@ -234,6 +234,22 @@ def test_what_has_no_way_back_is_not_answered(old: bytes, new: bytes) -> None:
 
     assert answered == []
     assert statuses(caller.send("OPTIONS")) == [200]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [(), (("via", "XXX"),), (("via", "SIP/2.0/UDP 192.0.2.9;branch=x"), ("call-id", "a\rb"))],
+)
+def test_an_answer_that_cannot_be_written_is_not_sent(fields: tuple[tuple[str, str], ...]) -> None:
+    caller = SipCaller()
+    request = Request(method="OPTIONS", uri="sip:srs@192.0.2.1", headers=Headers(fields=fields))
+
+    caller.endpoint.reject_malformed(
+        SipSyntaxError("odd", status=400, request=request), caller.flow, caller.now_s
+    )
+
+    assert caller.endpoint.take_outgoing() == []
+    assert caller.endpoint.counts.malformed == 1
 
 
 def test_a_refusal_that_refuses_nothing_is_an_error_of_ours() -> None:

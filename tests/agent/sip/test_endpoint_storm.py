@@ -1,6 +1,6 @@
 """Anything at all: whatever peers send, in whatever order, the endpoint answers, forgets and goes on."""
 
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -8,7 +8,17 @@ from callseal.agent.sip.events import Asked, DialogId, Ended, Invited
 from callseal.agent.sip.flow import Transport
 from callseal.agent.sip.limits import Limits
 from callseal.agent.sip.message import parse_message
-from support.sip_caller import ANSWER, METADATA, METADATA_TYPE, SDP, SDP_TYPE, SipCaller, answer_to, flow_over
+from support.sip_caller import (
+    ANSWER,
+    METADATA,
+    METADATA_TYPE,
+    SDP,
+    SDP_TYPE,
+    SipCaller,
+    answer_to,
+    flow_over,
+    statuses,
+)
 
 LIMITS = Limits(dialogs=4, transactions=40, pending=4, pending_in_dialog=2, stored_bytes=60_000)
 METHODS = ("INVITE", "ACK", "BYE", "CANCEL", "OPTIONS", "UPDATE", "INFO", "PRACK", "REGISTER")
@@ -156,6 +166,31 @@ class Storm(RuleBasedStateMachine):
                 self.tags.append(event.dialog.local_tag)
             if isinstance(event, Ended):
                 self.open.discard(event.dialog)
+
+
+@given(
+    method=st.sampled_from(METHODS),
+    at=st.floats(0, 1),
+    cut=st.integers(0, 40),
+    garbage=st.binary(max_size=40),
+    is_second=st.booleans(),
+)
+def test_a_damaged_message_harms_no_call(
+    *, method: str, at: float, cut: int, garbage: bytes, is_second: bool
+) -> None:
+    caller = SipCaller()
+    beside = SipCaller(caller.endpoint, call_id="beside")
+    running = beside.established()
+    if is_second:
+        caller.established()
+    data = caller.write(method, body=SDP, headers="Require: siprec\nSupported: timer\nSession-Expires: 600")
+    place = int(at * len(data))
+
+    caller.hand_over(data[:place] + garbage + data[place + cut :])
+    caller.endpoint.take_outgoing()  # an answer may be as damaged as its request
+
+    assert running.dialog in caller.endpoint.dialogs
+    assert statuses(beside.send("BYE"))[-1:] == [200]
 
 
 TestStorm = Storm.TestCase

@@ -1,5 +1,7 @@
 """The schedule of an endpoint: everything comes when it is due, and nothing that changed is left behind."""
 
+import tracemalloc
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -51,6 +53,20 @@ def test_what_is_dropped_does_not_come() -> None:
 
     assert schedule.due_s() is None
     assert len(schedule) == 0
+
+
+def test_changing_times_all_the_time_costs_no_memory() -> None:
+    schedule: Schedule[int] = Schedule()
+    tracemalloc.start()
+
+    for change in range(20_000):
+        schedule.set(change % 3, 1000.0 + change)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak_bytes < 100_000
+    assert schedule.due_s() == 20_997.0
+    assert len(schedule) == 3
 
 
 @given(

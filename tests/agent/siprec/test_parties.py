@@ -117,7 +117,7 @@ TWO_OUTSIDE = call("sip:13800138000@h", "sip:13900139000@h")
 def test_where_numbers_say_nothing_the_direction_and_the_caller_do(
     fields: dict[str, str], agent: str, direction: Direction
 ) -> None:
-    told = roles(TWO_OUTSIDE, **fields)
+    told = roles(TWO_OUTSIDE, fields=fields)
 
     assert told.agent.number == agent
     assert told.direction == direction
@@ -143,7 +143,7 @@ def test_a_role_beside_a_participant_tells_who_called(role: str, direction: Dire
 
 
 def test_cisco_begins_with_the_recorded_leg_so_that_its_order_tells_nothing() -> None:
-    told = roles(siprec_bodies.CUBE, user_agent="Cisco-SIPGateway/Cisco IOS 17.12.1")
+    told = roles(siprec_bodies.CUBE, fields={"user_agent": "Cisco-SIPGateway/Cisco IOS 17.12.1"})
 
     assert numbers(told) == ("8001", CUSTOMER)
     assert told.direction == "unknown"
@@ -197,7 +197,7 @@ def test_a_party_alone_is_the_agent_only_if_it_is_of_the_house() -> None:
 def test_without_metadata_the_headers_name_who_calls(
     fields: dict[str, str], agent: str, customer: str
 ) -> None:
-    told = roles(labels=("", ""), **fields)
+    told = roles(labels=("", ""), fields=fields)
 
     assert numbers(told) == (agent, customer)
     assert len(told.channels) == 2
@@ -240,20 +240,17 @@ def test_where_only_receivers_are_told_the_other_one_is_heard() -> None:
 
 
 def test_two_streams_of_one_sender_still_fill_both_channels() -> None:
-    body = (
-        call("sip:13800138000@h", "sip:8001@h")
-        .replace(b"<send>m2<", b"<send>m9<")
-        .replace(b'"p2"><send', b'"p1"><send')
+    both = (
+        b'<participantstreamassoc participant_id="p1"><send>m1</send><send>m2</send></participantstreamassoc>'
     )
-    twice = body.replace(b"<send>m9<", b"<send>m2<")
+    body = call("sip:13800138000@h", "sip:8001@h", streams=False).replace(
+        b"</recording>", both + b"</recording>"
+    )
 
-    told = roles(twice, labels=("1", "2"))
+    told = roles(body, labels=("1", "2"))
 
     assert told.channels == CUSTOMER_FIRST
-    assert (
-        "both streams name one and the same sender; the second was taken for the other party's"
-        in told.oddities
-    )
+    assert any(oddity.startswith("both streams name one and the same sender") for oddity in told.oddities)
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ from callseal.agent.sip.uri import parse_name_addr
 from callseal.agent.siprec.model import Attribute
 from callseal.agent.siprec.parties import NOBODY, Roles
 from callseal.agent.siprec.seats import House
-from callseal.agent.siprec.vendors import attribute_of
+from callseal.agent.siprec.vendors import attribute_of, legible
 
 MAX_PARAMETER_CHARS: Final = 256
 MAX_WAITING: Final = 1000
@@ -63,7 +63,7 @@ class BuiltInBridge:
 
 def bridge_of(request: Request) -> BuiltInBridge | None:
     """Read what From says of a built-in bridge; None for an INVITE that is not one's."""
-    written = request.headers.get("from") or ""
+    written = legible(request.headers.get("from") or "")
     if _NEAR not in written.lower() and _FAR not in written.lower():
         return None
     try:

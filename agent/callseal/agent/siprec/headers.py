@@ -58,11 +58,6 @@ def _attributes(headers: Headers) -> Iterator[Attribute]:
             yield attribute_of("sip", "icid", found[1].strip())
         elif known := _NAMED.get(name):
             maker, _, plain_name = known.partition(":")
-            yield attribute_of(maker, plain_name, _readable(value))
+            yield attribute_of(maker, plain_name, value)
         elif _OWN.fullmatch(name) and not _SECRET.search(name):
-            yield attribute_of("header", name, _readable(value))
-
-
-def _readable(value: str) -> str:
-    """Give a value without bytes that were no UTF-8."""
-    return value.encode("utf-8", errors="replace").decode("utf-8")
+            yield attribute_of("header", name, value)

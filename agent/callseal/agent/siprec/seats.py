@@ -17,6 +17,7 @@ from callseal.agent.sip.message import Headers
 from callseal.agent.sip.uri import Uri, parse_name_addr, parse_uri
 from callseal.agent.siprec.conversation import Conversation
 from callseal.agent.siprec.model import Attribute, Participant
+from callseal.agent.siprec.vendors import legible
 
 MAX_EXTENSION_DIGITS: Final = 6
 """The longest extension, or service number of a house; subscribers' numbers have seven digits and more."""
@@ -55,7 +56,7 @@ class House:
 
     def party(self, address: str, name: str = "") -> Party:
         """Read an address as a gateway wrote it, whether it is a URI or not."""
-        display, written, uri = _taken_apart(address)
+        display, written, uri = _taken_apart(legible(address))
         user = uri.user if uri is not None else _before_host(written)
         return Party(
             number="" if _is_withheld(user, uri) else self.numbering.normalise(user),

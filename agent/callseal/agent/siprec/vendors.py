@@ -67,7 +67,12 @@ def extensions_of(element: Element) -> tuple[Attribute, ...]:
 def attribute_of(maker: str, name: str, value: str) -> Attribute:
     """Make one attribute, its name fit to be searched for and neither longer than is kept."""
     plain_name = _UNSEARCHABLE.sub("_", name)
-    return f"{maker}:{plain_name}"[:MAX_NAME_CHARS], " ".join(value.split())[:MAX_VALUE_CHARS]
+    return f"{maker}:{plain_name}"[:MAX_NAME_CHARS], " ".join(legible(value).split())[:MAX_VALUE_CHARS]
+
+
+def legible(text: str) -> str:
+    """Give a text without what was no UTF-8 in a SIP message (see `callseal.agent.sip.message`)."""
+    return text.encode("utf-8", errors="replace").decode("utf-8")
 
 
 def _walk(element: Element) -> Iterator[Attribute]:
