@@ -19,7 +19,7 @@ class Stream:
     def read(self, *numbers: int) -> list[bool]:
         sequence = np.array([number % (1 << 16) for number in numbers], np.uint16)
         row = np.full(len(numbers), self.row)
-        return self.counted.note(row, sequence, np.array([0])).tolist()
+        return [bool(again) for again in self.counted.note(row, sequence, np.array([0]))]
 
     @property
     def told(self) -> tuple[int, int, int]:

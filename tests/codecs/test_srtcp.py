@@ -12,8 +12,8 @@ from callseal.codecs.srtp_suite import Suite, session_keys
 from support.srtp_batches import master
 
 PLAIN = bytes.fromhex("81c8000bcafebabe" + "ab" * 40)
-# Made by libsrtp through pylibsrtp 1.0.0: Session(Policy(key=bytes(range(n)), ssrc_type=Policy.SSRC_ANY_OUTBOUND,
-# srtp_profile=…)).protect_rtcp(PLAIN).
+# Made by libsrtp through pylibsrtp 1.0.0: Session(Policy(key=bytes(range(n)),
+# ssrc_type=Policy.SSRC_ANY_OUTBOUND, srtp_profile=…)).protect_rtcp(PLAIN).
 COUNTER_MODE = (
     "81c8000bcafebabe2dcbd1a0f763810879d398df743f4f7da53e77c1f07631a54f073f68514f48fc5221aec1e679451b80000001"
     "2678d9e9b708a0fc4001"

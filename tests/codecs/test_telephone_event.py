@@ -120,13 +120,9 @@ def test_tones_of_the_line_are_no_keys() -> None:
 
 
 def test_which_key_it_was_is_told_by_nothing() -> None:
-    told = {
-        (repr(_read(reader, _press(key), ts=8)), repr(reader)[:40])
-        for key in range(17)
-        for reader in [EventReader()]
-    }
+    told = {tuple(_read(EventReader(), _press(key), ts=8)) for key in range(17)}
 
-    assert len({presses for presses, _ in told}) == 1
+    assert told == {(Press(ts=8, duration_ts=640),)}
 
 
 @pytest.mark.parametrize("payload", [b"", b"\x05", b"\x05\x8a\x03", _event(5, 1) * (MAX_EVENTS + 1)])

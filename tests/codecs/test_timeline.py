@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from support.streamed import PCMU, RATE_HZ, SILENCE, Line, record, speech
 
 from callseal.codecs.rtp import Extension, Packet
 from callseal.codecs.timeline import Kind
+from support.streamed import PCMU, RATE_HZ, SILENCE, Line, record, speech
 
 SAID = speech(20)
 ANSWERED = speech(20, seed=2)

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from support.streamed import PCMU, RATE_HZ
 
 from callseal.codecs.arrays import Bytes, Ints
 from callseal.codecs.timeline import Bank, Counts, Form
+from support.streamed import PCMU, RATE_HZ, TICK_S
 
 HOUR_S = 3600
 SAMPLES = 160
+BEGAN_S = 0.5
 WITHIN = 0.040 * RATE_HZ
 """The most that the channels may be apart."""
 
@@ -48,8 +49,8 @@ def _run(speeds: tuple[float, float], seconds: int, tick_s: float) -> tuple[list
         reach = [int(now_s * RATE_HZ * speed / SAMPLES) for speed in speeds]
         counts = np.array([end - begin for begin, end in zip(sent, reach, strict=True)])
         raw = np.concatenate([_packets(row, sent[row], int(counts[row])) for row in rows])
-        bank.put(raw, np.full(len(raw), 12 + SAMPLES), np.array(rows), counts, now_s=now_s)
-        bank.drained(now_s)
+        bank.put(raw, np.full(len(raw), 12 + SAMPLES), np.array(rows), counts, now_s=BEGAN_S + now_s)
+        bank.drained(BEGAN_S + now_s)
         sent = reach
         while bank.is_due:
             pieces.append(bank.close().payload.copy())
@@ -66,11 +67,11 @@ def _farthest_apart(sound: list[Bytes], speeds: tuple[float, float]) -> float:
     return float(np.abs(error[0] - error[1]).max())
 
 
-@pytest.mark.parametrize("ppm", [(100, 0), (50, -50), (-100, 0), (100, -100)])
+@pytest.mark.parametrize("ppm", [(100, 0), (-50, 50), (100, -100)])
 def test_legs_whose_clocks_differ_stay_together_for_an_hour(ppm: tuple[int, int]) -> None:
     first, second = (1 + one / 1e6 for one in ppm)
 
-    sound, counts = _run((first, second), HOUR_S, tick_s=0.37)
+    sound, counts = _run((first, second), HOUR_S, TICK_S)
 
     assert _farthest_apart(sound, (first, second)) <= WITHIN
     assert all(told.restarts == told.lost == told.late == told.foreign == 0 for told in counts)
@@ -79,7 +80,7 @@ def test_legs_whose_clocks_differ_stay_together_for_an_hour(ppm: tuple[int, int]
         assert told.slips == pytest.approx(abs(one) * 1e-6 * HOUR_S / 0.020, abs=1)
 
 
-@pytest.mark.parametrize("tick_s", [0.31, 0.37, 0.4, 0.43])
+@pytest.mark.parametrize("tick_s", [0.05, 0.31, 0.373, 0.4, 0.5, 1.0])
 def test_legs_with_good_clocks_are_never_touched(tick_s: float) -> None:
     sound, counts = _run((1.0, 1.0), 300, tick_s)
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from support.streamed import RATE_HZ, SILENCE, Line, record, speech
 
 from callseal.codecs.rtp import Packet
+from support.streamed import RATE_HZ, SILENCE, Line, record, speech
 
 SAID = speech(20)
 OTHER = speech(20, seed=2)

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from support.streamed import PCMU, RATE_HZ, Line, put, read, record, speech
 
 from callseal.codecs.rtp import Packet
 from callseal.codecs.timeline import Bank, Form
+from support.streamed import PCMU, RATE_HZ, TICK_S, Line, put, read, record, speech
 
 SAID = speech(20)
 ANSWERED = speech(20, seed=2)
@@ -89,27 +89,27 @@ def test_a_flood_on_one_stream_holds_back_the_others_only_for_a_while() -> None:
     bank = Bank(rows=2, form=Form(rate_hz=RATE_HZ, sample_bytes=1), started_s=0.0)
     rows = bank.take([PCMU, PCMU])
     line = Line()
-    line.talk(SAID, at_s=0.0)
+    line.talk(SAID)
     left = [sorted(line.sent, key=lambda item: item[0]), []]
     flood = [bytes(Packet(payload_type=0, sequence=9, ts=9, ssrc=9, payload=bytes(160)))] * 64
     closed = []
     now_s = 0.0
 
-    while now_s < 19.0:
-        now_s += 0.37
+    while now_s < 20.0:
+        now_s += TICK_S
         put(bank, [(rows[1], flood)], now_s, np.array([True]))
         read(bank, left, now_s)
         while bank.is_due:
             closed.append(bank.close().payload[rows[0]].copy())
 
     recorded = np.concatenate(closed)
-    assert len(recorded) >= 16 * RATE_HZ
+    assert len(recorded) >= 17 * RATE_HZ
     start = recorded.tobytes().index(SAID[:40].tobytes())
     assert (recorded[start:] == SAID[: len(recorded) - start]).all()
 
 
 def test_what_waits_is_limited_whatever_is_sent() -> None:
-    """A stream that is always ahead, and one that always changes its source, keep no more than their share."""
+    """One stream is always ahead, one always changes its source: they keep no more than their share."""
     bank = Bank(rows=2, form=Form(rate_hz=RATE_HZ, sample_bytes=1), started_s=0.0)
     rows = bank.take([PCMU, PCMU])
     for number in range(400):

@@ -4,7 +4,9 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+from structlog.testing import capture_logs
 
+from callseal.agent.sip.flow import Flow
 from callseal.agent.sip.peers import Peers
 from callseal.agent.sip.tls import ServerTls
 from support.eventually import eventually
@@ -15,6 +17,7 @@ from support.sip_wire import OFFER, PONG, SIPREC_OFFER, Caller, Wire, asks, call
 pytestmark = pytest.mark.integration
 
 TRANSPORTS = ["UDP", "TCP", "TLS"]
+SECRET = "what a peer sent"  # noqa: S105 - no password
 ELSEWHERE = "10.9.8.7:5060"
 
 
@@ -132,6 +135,23 @@ def test_a_fault_of_the_application_costs_one_call_and_no_other(authority: Autho
 
                 assert answer.code == 500
         assert faulty.counters.bugs == len(TRANSPORTS)
+
+
+def test_a_fault_of_our_own_is_answered_and_told_without_what_the_peer_sent() -> None:
+    def fail(_flow: Flow) -> str:
+        raise RuntimeError(SECRET)
+
+    with capture_logs() as told, service(contact=fail) as faulty, Wire.open("UDP", faulty.address) as wire:
+        answers = [asks(wire).code for _ in range(3)]
+        still = asks(wire, "REGISTER").code
+
+        assert answers == [500, 500, 500]
+        assert still == 405
+        assert faulty.counters.bugs == 3
+    bugs = [event for event in told if event["event"] == "sip.bug"]
+    assert len(bugs) == 1, "the same fault is told once a minute"
+    assert "in fail" in bugs[0]["traceback"]
+    assert SECRET not in str(told)
 
 
 def test_who_is_not_on_the_list_gets_no_answer_and_is_counted() -> None:

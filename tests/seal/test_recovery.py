@@ -25,6 +25,7 @@ from support.killed_child import killed_at
 from support.recovered import open_finished, open_unfinished, opened_whole
 from support.sealed_recordings import STARTED_AT, check_folder, make_ready, recording_id
 from support.stepped_recording import (
+    AHEAD_BYTES,
     HEADER,
     OWNER,
     READER,
@@ -251,6 +252,84 @@ def test_the_same_holds_where_a_whole_bank_is_synced_at_once(tmp_path: Path) -> 
         recover(root)
 
         check_nothing_lost_nothing_doubled(root, progress)
+
+
+@pytest.mark.parametrize("banked", [False, True])
+def test_what_might_still_have_changed_is_not_lost_either(
+    tmp_path: Path,
+    banked: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """Killed at every step: also where a chunk has come to stay, and the tail reaches beyond it."""
+    work = partial(record, banked=banked, ahead_bytes=AHEAD_BYTES)
+    count = len(steps_of(partial(work, tmp_path / "whole")))
+    cut_back = 0
+
+    for number in range(count):
+        root, progress = tmp_path / str(number), Progress()
+        assert killed_at(number, partial(work, root, progress=progress))
+        names = steps_of(partial(recover, root))
+
+        check_nothing_lost_nothing_doubled(root, progress)
+        cut_back += "cut audio" in names
+
+    assert cut_back
+
+
+def test_a_recovery_that_cuts_the_sound_back_may_be_killed_at_any_step(tmp_path: Path) -> None:
+    """Behind the cut lies what the tail holds too; whoever goes on finds it again."""
+    bundle_of = partial(_left_reaching_beyond, ahead=SOUND[len(SOUND) - 4_000 :])
+    count = len(steps_of(lambda step: _recovered(bundle_of, tmp_path / "whole", step)))
+
+    for number in range(count):
+        root = tmp_path / str(number)
+        bundle_of(root)
+        assert killed_at(number, partial(recover, root))
+
+        recover(root)
+
+        (folder,) = (root / "ready").iterdir()
+        manifest = check_folder(folder, OWNER)
+        assert open_finished(folder, manifest, READER) == SOUND
+        (tail,) = [item for item in manifest.objects if item.kind == "tail"]
+        assert tail.plaintext_offset == (len(SOUND) // CHUNK_SIZE_BYTES - 1) * CHUNK_SIZE_BYTES
+    assert count > 20
+
+
+def _left_reaching_beyond(root: Path, ahead: bytes) -> None:
+    """Leave a recording whose last whole chunk came to stay after the last flush, which reached beyond it."""
+    spool = Spool(root)
+    with spool.lock():
+        ledger = open_ledger(spool)
+        ledger.note(Kind.OPENED, recording=RECORDING)
+        bundle = spool.begin(RECORDING)
+        bundle.put_state(STATE)
+        writer = SealedFile(bundle.audio_path, RECIPIENTS, banked=True, ahead_bytes=len(ahead) + 32_000)
+        whole = len(SOUND) // CHUNK_SIZE_BYTES * CHUNK_SIZE_BYTES
+        writer.write(SOUND[: whole - 2_000])
+        writer.stage(SOUND[whole - 2_000 :])
+        writer.write(SOUND[whole - 2_000 : whole + 10])
+        writer.abandon()
+        seal_bytes(bundle.vcon_path, b"begun", RECIPIENTS)
+
+
+def _recovered(leave: Callable[[Path], None], root: Path, step: Step) -> None:
+    leave(root)
+    recover(root, step)
+
+
+@pytest.mark.parametrize("name", ["state", "call.vcon.age", "tail-key.age", "tail", "audio.age"])
+def test_a_file_that_a_power_cut_left_empty_counts_as_none(spool: Spool, name: str) -> None:
+    """Of a call that had just begun in a bank: what there is makes a recording, or a trace."""
+    bundle = left_open(spool)
+    os.truncate(bundle.path / name, 0)
+
+    (found,) = run(spool)
+
+    folder, manifest = only_ready(spool)
+    assert isinstance(found, Recovered)
+    assert SOUND.startswith(open_finished(folder, manifest, READER))
+    assert all(item.size_bytes for item in manifest.objects)
+    assert list((spool.root / "quarantine").iterdir()) == []
 
 
 @pytest.mark.parametrize("close", [False, True])

@@ -1,5 +1,6 @@
 """The tail: the newest whole slot is found whatever was torn, and the one that is safe is never risked."""
 
+import hashlib
 import io
 import os
 import struct
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from callseal.seal.age import CHUNK_SIZE_BYTES, ScryptIdentity, X25519Identity, decrypt
 from callseal.seal.errors import KeyFileError
 from callseal.seal.tail import (
+    MAX_TAIL_BYTES,
     SLOT_SIZE_BYTES,
     SLOTS,
     Slot,
@@ -189,6 +191,13 @@ def test_nothing_can_be_read_from_noise(data: bytes) -> None:
     assert read_slots(b"csltail1" + data) == ()
 
 
+@given(st.binary(max_size=300))
+def test_what_is_whole_and_no_age_file_is_passed_over(data: bytes) -> None:
+    head = struct.pack(">8sQQQ", b"csltail1", 1, 0, len(data))
+
+    assert read_slots(head + hashlib.sha256(head + data).digest() + data) == ()
+
+
 def test_a_tail_that_was_cut_off_gives_the_slots_that_are_whole(tmp_path: Path) -> None:
     tail = made(tmp_path)
     for number in range(SLOTS):
@@ -212,10 +221,17 @@ def slot(number: int, chunk: int, size_bytes: int = 100) -> Slot:
         ([slot(3, 1), slot(2, 0), slot(1, 0)], 0, 2),
         ([slot(3, 1), slot(2, 1), slot(1, 0)], 2, None),
         ([slot(3, 2), slot(2, 2)], 1, 3),
+        ([slot(3, 1, 70_000)], 2, 3),
+        ([slot(3, 1, CHUNK_SIZE_BYTES)], 2, None),
+        ([slot(4, 2, 10), slot(3, 1, 70_000)], 2, 3),
+        ([slot(4, 2, 9_000), slot(3, 1, 70_000)], 2, 4),
+        ([slot(4, 1, 70_000), slot(3, 1, 70_000)], 2, 4),
+        ([slot(4, 3, 70_000), slot(3, 1, 70_000)], 2, 3),
+        ([slot(3, 0, 3 * CHUNK_SIZE_BYTES)], 2, 3),
         ([], 0, None),
     ],
 )
-def test_the_slot_chosen_is_the_newest_that_goes_on_where_the_sealed_file_ends(
+def test_the_slot_chosen_is_the_one_by_which_the_sealed_file_goes_on_farthest(
     there: list[Slot], chunks: int, number: int | None
 ) -> None:
     chosen = choose_slot(there, chunks)
@@ -232,6 +248,51 @@ def test_in_a_bank_the_file_is_as_long_as_what_was_put(tmp_path: Path) -> None:
 
     assert empty == 0
     assert (tmp_path / "tail").stat().st_size == written
+
+
+@pytest.mark.parametrize(("ahead_bytes", "banked"), [(12_000, True), (48_000, True), (12_000, False)])
+@pytest.mark.parametrize("held_bytes", [0, 100, CHUNK_SIZE_BYTES - 1, CHUNK_SIZE_BYTES])
+def test_what_is_ahead_is_kept_behind_the_chunk(
+    tmp_path: Path,
+    held_bytes: int,
+    ahead_bytes: int,
+    banked: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    held, ahead = os.urandom(held_bytes), os.urandom(ahead_bytes)
+    tail = TailFile(tmp_path, RECIPIENTS, banked=banked, ahead_bytes=ahead_bytes)
+
+    for _ in range(SLOTS):
+        tail.put(5, held, ahead)
+    tail.release()
+
+    found = slots(tmp_path)
+    assert [slot.number for slot in found] == [3, 2, 1]
+    assert {content(slot, passphrase(tmp_path)) for slot in found} == {held + ahead}
+    assert {slot.size_bytes for slot in found} == {held_bytes + ahead_bytes}
+    assert {slot.end_bytes for slot in found} == {5 * CHUNK_SIZE_BYTES + held_bytes + ahead_bytes}
+
+
+def test_of_what_is_ahead_as_much_is_kept_as_there_is_room_for(tmp_path: Path) -> None:
+    """Whoever wrote more than was agreed harms no other slot."""
+    held, ahead = os.urandom(CHUNK_SIZE_BYTES), os.urandom(100_000)
+    tail = TailFile(tmp_path, RECIPIENTS, ahead_bytes=8_192)
+
+    for _ in range(SLOTS):
+        tail.put(0, held, ahead)
+    tail.release()
+
+    found = slots(tmp_path)
+    kept = content(found[0], passphrase(tmp_path))
+    assert len(found) == SLOTS
+    assert (held + ahead).startswith(kept)
+    assert len(kept) >= len(held) + 8_192
+
+
+def test_a_tail_is_never_larger_than_a_reader_reads(tmp_path: Path) -> None:
+    tail = TailFile(tmp_path, RECIPIENTS, ahead_bytes=1 << 40)
+    tail.release()
+
+    assert (tmp_path / "tail").stat().st_size <= MAX_TAIL_BYTES
 
 
 @pytest.mark.parametrize("plaintext", [b"", b"\n", b"\xff\xfe", b"a" * (CHUNK_SIZE_BYTES + 1)])

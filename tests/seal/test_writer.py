@@ -242,6 +242,78 @@ def test_after_each_flush_everything_so_far_can_be_opened(
     writer.abandon()
 
 
+AHEAD_BYTES = 20_000
+
+
+@pytest.mark.parametrize("banked", [True, False])
+@pytest.mark.parametrize("size_bytes", [1, 16_000, CHUNK_SIZE_BYTES - 1, CHUNK_SIZE_BYTES])
+def test_what_may_still_change_is_kept_safe_with_all_that_was_written(
+    tmp_path: Path,
+    size_bytes: int,
+    banked: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """After each flush, and also after the next writing: there it is what was written that counts."""
+    writer = SealedFile(tmp_path / "audio.age", RECIPIENTS, banked=banked, ahead_bytes=AHEAD_BYTES)
+    plaintext = b""
+
+    for _ in range(7):
+        ahead = os.urandom(AHEAD_BYTES)
+        writer.stage(ahead) if banked else writer.flush(ahead)
+        assert open_unfinished(tmp_path, OTHER) == plaintext + ahead
+        piece = ahead[:size_bytes] + os.urandom(max(0, size_bytes - AHEAD_BYTES))
+        plaintext += piece
+        writer.write(piece)
+
+        safe = open_unfinished(tmp_path, OTHER)
+        assert safe[: len(plaintext)] == plaintext[: len(safe)]
+        assert len(safe) >= len(plaintext) - size_bytes + AHEAD_BYTES
+    writer.abandon()
+
+
+def test_what_may_still_change_is_no_part_of_the_finished_file(tmp_path: Path) -> None:
+    path = tmp_path / "audio.age"
+    writer = SealedFile(path, RECIPIENTS, ahead_bytes=AHEAD_BYTES)
+    writer.write(b"said")
+    writer.flush(b"maybe")
+    writer.write(b", and said again")
+
+    found = writer.close()
+
+    assert opened(path) == b"said, and said again"
+    assert found.plaintext_sha512 == hashlib.sha512(b"said, and said again").digest()
+
+
+def test_what_changed_ahead_is_made_safe_anew_and_what_did_not_is_not(tmp_path: Path) -> None:
+    steps: list[str] = []
+    writer = SealedFile(tmp_path / "audio.age", RECIPIENTS, ahead_bytes=AHEAD_BYTES, step=steps.append)
+    writer.write(b"x")
+    writer.flush(b"one")
+    steps.clear()
+
+    writer.flush(b"one")
+    unchanged = list(steps)
+    writer.flush(b"two")
+
+    assert unchanged == []
+    assert steps == ["write tail", "sync tail"]
+    assert open_unfinished(tmp_path, IDENTITY) == b"xtwo"
+    writer.abandon()
+
+
+def test_in_a_bank_nothing_is_synced_file_by_file_before_the_end(tmp_path: Path) -> None:
+    steps: list[str] = []
+    writer = SealedFile(tmp_path / "audio.age", RECIPIENTS, banked=True, step=steps.append)
+    for _ in range(3):
+        writer.write(os.urandom(CHUNK_SIZE_BYTES))
+        writer.synced(writer.stage(b"ahead"))
+    before = [step for step in steps if step.startswith("sync")]
+
+    writer.close()
+
+    assert before == []
+    assert [step for step in steps if step.startswith("sync")] == ["sync sealed file"]
+
+
 def test_a_flush_without_news_writes_nothing(tmp_path: Path) -> None:
     steps: list[str] = []
     writer = SealedFile(tmp_path / "audio.age", RECIPIENTS, step=steps.append)

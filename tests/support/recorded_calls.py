@@ -99,8 +99,13 @@ def recording_desk(
     keys: Sequence[Recipient] = recipients(CLASSIC),
     flush_s: float = 0.5,
     second: Path | None = None,
+    *,
+    banked: bool = False,
 ) -> Iterator[Desk]:
-    """Run a recorder on a new spool in `root`, and another in `second` for when that one fails."""
+    """Run a recorder on a new spool in `root`, and another in `second` for when that one fails.
+
+    `banked` as at a gateway: nobody syncs unless a test does.
+    """
     spool, clock = Spool(root), Clock()
     alarms: list[tuple[str, str]] = []
     results: list[Result] = []
@@ -128,6 +133,7 @@ def recording_desk(
             flush_s=flush_s,
             limits=LIMITS,
             software="callseal/0.0.0",
+            banked=banked,
         ),
         now=clock.now,
         monotonic=clock.monotonic,

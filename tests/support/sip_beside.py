@@ -1,6 +1,6 @@
 """A SIP server with a call that runs beside whatever a test does, by one transport.
 
-What is promised in the end: the server answers, the call beside is alive, and none of our own code has failed.
+What is promised in the end: the server answers, the call beside is alive, and none of our own code failed.
 """
 
 import contextlib

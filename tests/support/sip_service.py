@@ -81,6 +81,7 @@ def service(
     tls: ServerTls | None = None,
     limits: TransportLimits | None = None,
     host: str = "127.0.0.1",
+    contact: Callable[[Flow], str] | None = None,
 ) -> Iterator[Service]:
     """Run a server until the test is done with it; by TLS too if there is a certificate."""
     events: list[Event] = []
@@ -102,7 +103,7 @@ def service(
                 elif user != "later":
                     server.accept(event.transaction, body=ANSWER, content_type="application/sdp")
 
-        endpoint = Endpoint(contact=_contact, limits=Limits(), random=secrets.token_bytes)
+        endpoint = Endpoint(contact=contact or _contact, limits=Limits(), random=secrets.token_bytes)
         server = SipServer(endpoint, on_event=answer, peers=peers or Peers(), tls=tls, limits=limits)
         await server.start((host, 0), (host, 0) if tls is not None else None)
         stop = asyncio.Event()

@@ -62,6 +62,8 @@ PIECES: Final = tuple(
 )
 """What is said between two flushes: chunks of 64 KiB end in the third and the fourth."""
 SOUND: Final = HEADER + b"".join(PIECES)
+AHEAD_BYTES: Final = 12_000
+"""What of the following pieces is known already, where it may still change."""
 
 _COUNTS = struct.Struct(">QQ")
 
@@ -106,19 +108,25 @@ def open_ledger(spool: Spool, step: Step = no_step, *, elapsed_s: float = 0.0) -
 
 
 def record(
-    root: Path, step: Step = no_step, progress: Progress | None = None, *, banked: bool = False
+    root: Path,
+    step: Step = no_step,
+    progress: Progress | None = None,
+    *,
+    banked: bool = False,
+    ahead_bytes: int = 0,
 ) -> None:
     """Make a whole recording, from its first entry in the ledger to ``ready/``.
 
     With `banked` as at a gateway: what is safe from the death of the process is brought to the disk at once.
+    So much as `ahead_bytes` of what comes next is given to each flush beforehand.
     """
     told = Progress() if progress is None else progress
     spool = Spool(root)
     with spool.lock():
         ledger = open_ledger(spool, step)
-        bundle, writer = _begin(spool, ledger, step, banked=banked)
+        bundle, writer = _begin(spool, ledger, step, banked=banked, ahead_bytes=ahead_bytes)
         bank = Bank(spool.root, step=step) if banked else None
-        written = _speak(writer, told, bank)
+        written = _speak(writer, told, bank, ahead_bytes)
         seal_bytes(bundle.vcon_path, b"answered", RECIPIENTS, step=step)
         audio = writer.close()
         told.tell(written, written)
@@ -217,29 +225,30 @@ def read_ledger(root: Path) -> Told:
 
 
 def _begin(
-    spool: Spool, ledger: Chronicle, step: Step, *, banked: bool = False
+    spool: Spool, ledger: Chronicle, step: Step, *, banked: bool = False, ahead_bytes: int = 0
 ) -> tuple[OpenBundle, SealedFile]:
     ledger.note(Kind.OPENED, recording=RECORDING)
     bundle = spool.begin(RECORDING, step=step)
     bundle.put_state(STATE, step=step)
-    writer = SealedFile(bundle.audio_path, RECIPIENTS, banked=banked, step=step)
+    writer = SealedFile(bundle.audio_path, RECIPIENTS, banked=banked, ahead_bytes=ahead_bytes, step=step)
     writer.write(HEADER)
     seal_bytes(bundle.vcon_path, b"begun", RECIPIENTS, step=step)
     return bundle, writer
 
 
-def _speak(writer: SealedFile, told: Progress, bank: Bank | None) -> int:
+def _speak(writer: SealedFile, told: Progress, bank: Bank | None, ahead_bytes: int = 0) -> int:
     written, safe = len(HEADER), 0
     for number, piece in enumerate(PIECES):
         written += len(piece)
-        told.tell(written, safe)
+        ahead = SOUND[written : written + ahead_bytes]
+        told.tell(written + len(ahead), safe)
         writer.write(piece)
         if bank is None:
-            writer.flush()
+            writer.flush(ahead)
         else:
-            staged = writer.stage()
-        safe = written
-        told.tell(written, safe)
+            staged = writer.stage(ahead)
+        safe = written + len(ahead)
+        told.tell(safe, safe)
         if bank is not None and number % 2:
             bank.sync()
             writer.synced(staged)

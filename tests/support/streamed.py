@@ -15,8 +15,8 @@ from callseal.codecs.timeline import Bank, Counts, Form, Mark, Stream, Stretch
 
 RATE_HZ = 8000
 SILENCE = 0xFF
-TICK_S = 0.37
-"""No multiple of a packet's length, as the bank asks for."""
+TICK_S = 0.373
+"""In milliseconds without a divisor in common with packets' lengths, as the bank asks for."""
 TRANSIT_S = 0.003
 BATCH_PACKETS = 64
 """How many datagrams of a socket are read at once."""

@@ -27,8 +27,8 @@ MIN_LEAD_S: Final = 0.014
 """… and beyond this, so that a step never leaves a stream farther out than it was."""
 MIN_LOOKS: Final = 8
 """Ticks with packets that are needed to judge a drift."""
-
-_NEVER: Final = -(1 << 50)
+NEVER: Final = -(1 << 50)
+"""A position before all others."""
 
 
 class Clocks:
@@ -40,23 +40,27 @@ class Clocks:
         self._hz = np.full(rows, rate_hz, np.int64)
         self._is_plain = True
         self._ts = np.zeros(rows, np.uint32)
-        self._lead = np.full(rows, _NEVER, np.int64)
-        self._least = np.full(rows, -_NEVER, np.int64)
+        self._lead = np.full(rows, NEVER, np.int64)
+        self._least = np.full(rows, -NEVER, np.int64)
         self._looks = np.zeros(rows, np.int64)
         self._longest = np.zeros(rows, np.int64)
         self.known = np.zeros(rows, np.bool_)
         """Whether a stream has an anchor."""
         self.ssrc = np.zeros(rows, np.uint32)
-        self.end = np.full(rows, _NEVER, np.int64)
-        """Position behind a stream's newest sound."""
+        self.end = np.full(rows, NEVER, np.int64)
+        """Position behind a stream's newest sound; `NEVER` before its first."""
 
     def forget(self, rows: Ints, clock_hz: Ints) -> None:
-        """Begin with other streams in these rows, or with the same ones on another clock."""
+        """Begin with other streams in these rows."""
+        self.change(rows, clock_hz)
+        self.end[rows] = NEVER
+
+    def change(self, rows: Ints, clock_hz: Ints) -> None:
+        """Let the streams of these rows go on by another clock."""
         self._hz[rows] = clock_hz
         self._is_plain = bool((self._hz == self._rate).all())
         self._look_anew(rows)
         self.known[rows] = False
-        self.end[rows] = _NEVER
 
     def hz(self, row: int) -> int:
         """Give the rate of a stream's clock."""
@@ -126,5 +130,5 @@ class Clocks:
         return rows
 
     def _look_anew(self, rows: Ints) -> None:
-        self._lead[rows], self._least[rows] = _NEVER, -_NEVER
+        self._lead[rows], self._least[rows] = NEVER, -NEVER
         self._looks[rows] = self._longest[rows] = 0

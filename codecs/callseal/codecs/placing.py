@@ -7,8 +7,8 @@ Conventions: as in `callseal.codecs.timeline`. A packet is one of these:
     set aside   of another source or another clock; `decide` has it take over, wait, or refused
 
 A packet that is read now came between the last complete reading (`low`) and now (`high`), and nothing more
-is known of that. A new source is placed by its last packet, which on average came half a packet ago; so it
-is judged only when the socket has been read to its end.
+is known of that. A new source is placed by the packets that were read soonest after they came; so it is
+judged only when the socket has been read to its end.
 
 Source: RFC 3550 sections 5.1 and A.1; RFC 3551 section 4.2; RFC 3389; RFC 4733.
 """
@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 
 from callseal.codecs.arrays import Flags, Ints
-from callseal.codecs.clocks import Clocks
+from callseal.codecs.clocks import NEVER, Clocks
 from callseal.codecs.packets import Batch
 from callseal.codecs.ring import Ring
 from callseal.codecs.rtp import MARKER
@@ -36,11 +36,14 @@ TAKEOVER_PACKETS: Final = 5
 """So many alone are no stray ones: 100 ms of usual packets."""
 TAKEOVER_S: Final = 0.25
 """With a tick less than the margin, so that who waits is judged before its second is closed."""
+SETTLE_S: Final = 0.3
+"""So long a new stream is only listened to, that it is not placed by one packet which happened to be slow."""
+ENOUGH_S: Final = 0.4
+"""So much of it is enough at once: it has waited in the socket, and its first second may be due."""
 STRAGGLERS: Final = 3
 """So many packets of the old source may come among the first ones of the new one."""
 SNAP_S: Final = 0.03
 """A new source that seems to begin so near to where the old one ended goes on exactly there."""
-USUAL_PACKETS_A_SECOND: Final = 50
 MAX_ROUNDS: Final = 4
 """So many new sources a stream can have within one tick."""
 MAX_WAITING_BYTES: Final = 256 * 1024
@@ -49,8 +52,6 @@ MAX_MARKS: Final = 4096
 """Marks between two `take_marks`; more are only counted."""
 MAX_MARK_BYTES: Final = 64
 """Of a mark's payload: an event has 4 bytes, comfort noise up to 11, or several of them in one packet."""
-
-_NEVER: Final = -(1 << 50)
 
 
 class Placer:
@@ -68,7 +69,7 @@ class Placer:
         self._window = window
         self._ring = ring
         self._last_fit = np.full(rows, -1, np.int64)
-        self._heard = np.full(rows, _NEVER, np.int64)
+        self._heard = np.full(rows, NEVER, np.int64)
         self._held = Waiting(rows=rows, max_bytes=MAX_WAITING_BYTES * rows)
         self._aside = Waiting(rows=rows, max_bytes=MAX_WAITING_BYTES * rows)
         self._marks: list[Mark] = []
@@ -76,7 +77,7 @@ class Placer:
         self.clocks = Clocks(rows=rows, rate_hz=form.rate_hz)
         self.sequences = Sequences(rows)
         self.tally = np.zeros((len(Tally), rows), np.int64)
-        self.first = np.full(rows, _NEVER, np.int64)
+        self.first = np.full(rows, NEVER, np.int64)
 
     def forget(self, rows: Ints, clock_hz: Ints) -> None:
         """Begin with other streams in these rows."""
@@ -85,7 +86,7 @@ class Placer:
         self._held.drop(rows)
         self._aside.drop(rows)
         self._last_fit[rows] = -1
-        self._heard[rows] = self.first[rows] = _NEVER
+        self._heard[rows] = self.first[rows] = NEVER
         self.tally[:, rows] = 0
         gone = frozenset(rows.tolist())
         self._marks = [mark for mark in self._marks if mark.row not in gone]
@@ -109,7 +110,7 @@ class Placer:
 
     def end(self, rows: Ints, now: int) -> None:
         """Judge what was set aside in rows that end, and give up the rest of what waits there."""
-        self.decide(now, np.isin(np.arange(self._rows), rows))
+        self.decide(now, np.isin(np.arange(self._rows), rows), at_once=True)
         self.count(Tally.FOREIGN, self._aside.drop(rows))
         self.count(Tally.LATE, self._held.drop(rows))
 
@@ -117,7 +118,7 @@ class Placer:
         """Put packets to their places, or where they wait; rows stand together."""
         row = batch.row
         position = self.clocks.positions(row, batch.ts)
-        end = position + np.where(batch.kind == Kind.SOUND, batch.size // self._bytes, 0)
+        end = position + self._lengths(batch)
         same = self.clocks.known[row] & (batch.ssrc == self.clocks.ssrc[row])
         fits = same & (position >= np.maximum(batch.low - self._samples(WANDER_S), self.open_sample))
         fits &= position <= batch.high + self._samples(AHEAD_S)
@@ -147,10 +148,11 @@ class Placer:
         if rest.any():
             self.count(Tally.FOREIGN, self._aside.add(batch.only(rest)))
 
-    def decide(self, now: int, ready: Flags) -> None:
+    def decide(self, now: int, ready: Flags, *, at_once: bool = False) -> None:
         """Let those take over who were set aside and came alone, and refuse those who did not.
 
-        ready: (rows,) where no more is queued, so that it can be judged now.
+        ready: (rows,) where no more is queued, so that it can be judged now. The first source of a stream has
+        no rival, and is only waited for to be heard well, unless it is judged `at_once`.
         """
         undecided = self._aside.take()
         stay: list[Batch] = []
@@ -161,7 +163,13 @@ class Placer:
             last = self._last_fit[row]
             alone = np.bincount(row[undecided.order > last], minlength=self._rows)
             silent = now - self._heard >= self._samples(TAKEOVER_S)
-            wins = ready & (~self.clocks.known | (alone >= TAKEOVER_PACKETS) | (silent & (alone > 0)))
+            starts = undecided.starts()
+            heard = np.maximum.reduceat(self._spans(undecided, starts), starts)
+            settled = np.full(self._rows, at_once)
+            settled[row[starts]] |= now - undecided.high[starts] >= self._samples(SETTLE_S)
+            settled[row[starts]] |= heard >= self._samples(ENOUGH_S)
+            rival = (alone >= TAKEOVER_PACKETS) | (silent & (alone > 0))
+            wins = ready & np.where(self.clocks.known, rival, settled)
             kept = undecided.order > last - 2 * STRAGGLERS
             self._refuse(undecided.only(~kept))
             stay.append(undecided.only(kept & ~wins[row]))
@@ -176,30 +184,27 @@ class Placer:
             self.count(Tally.FOREIGN, self._aside.add(batch))
 
     def _anchor(self, batch: Batch) -> None:
-        """Begin streams anew: the last packet came just before it was read, the first one so much earlier."""
+        """Begin streams anew: no packet came after it was read, and the luckiest one just before."""
         first = batch.starts()
         rows = batch.row[first]
-        group = np.repeat(np.arange(len(first)), np.diff(first, append=len(batch)))
-        own = batch.ssrc == batch.ssrc[first][group]
-        last = np.maximum.reduceat(np.where(own, np.arange(len(batch)), 0), first)
-        between = np.add.reduceat(own, first, dtype=np.int64) - 1
-        length = np.where(
-            batch.kind[last] == Kind.SOUND,
-            batch.size[last] // self._bytes,
-            self._rate // USUAL_PACKETS_A_SECOND,
-        )
-        span = self.clocks.span(rows, batch.ts[first], batch.ts[last])
-        back = np.where((span >= 0) & (span < self._samples(LATE_S)), span, between * length)
-        position = batch.high[last] - length // 2 - length - back
+        span = self._spans(batch, first)
+        own = span >= 0
+        lengths = self._lengths(batch)
+        length = np.maximum.reduceat(np.where(own, lengths, 0), first)
+        latest = np.minimum.reduceat(np.where(own, batch.high - lengths - span, -NEVER), first)
+        readings = np.add.reduceat(np.append(True, batch.high[1:] != batch.high[:-1]), first, dtype=np.int64)
+        # The luckiest of n has waited, on average, for the n+1st part of a packet.
+        position = latest - length // (np.maximum(readings, 1) + 1)
         position = np.maximum(position, batch.low[first] - length)
-        known, end = self.clocks.known[rows], self.clocks.end[rows]
-        position = np.where(known & (np.abs(position - end) <= self._samples(SNAP_S)), end, position)
+        end = self.clocks.end[rows]
+        begun = end != NEVER
+        position = np.where(np.abs(position - end) <= self._samples(SNAP_S), end, position)
         step = self.sequences.steps(rows, batch.sequence[first])
-        goes_on = known & (batch.ssrc[first] == self.clocks.ssrc[rows])
+        goes_on = begun & (batch.ssrc[first] == self.clocks.ssrc[rows])
         goes_on &= (step <= MAX_DROPOUT) & (step > -MAX_MISORDER)
         self.sequences.restart(rows[~goes_on], batch.sequence[first[~goes_on]])
-        self.tally[Tally.RESTARTS, rows[known]] += 1
-        self.first[rows[~known]] = np.maximum(position[~known], self.open_sample)
+        self.tally[Tally.RESTARTS, rows[begun]] += 1
+        self.first[rows[~begun]] = np.maximum(position[~begun], self.open_sample)
         self.clocks.anchor(rows, batch.ssrc[first], batch.ts[first], position)
 
     def _settle(self, batch: Batch, position: Ints, end: Ints) -> None:
@@ -267,6 +272,16 @@ class Placer:
         if len(batch):
             again = self.sequences.note(batch.row, batch.sequence, batch.starts())
             self.count(Tally.LATE, batch.row[~again])
+
+    def _spans(self, batch: Batch, first: Ints) -> Ints:
+        """Say how far behind its row's first packet each one is, by its timestamp; -1 for other sources."""
+        group = np.repeat(first, np.diff(first, append=len(batch)))
+        span = self.clocks.span(batch.row, batch.ts[group], batch.ts)
+        own = (batch.ssrc == batch.ssrc[group]) & (span >= 0) & (span < self._samples(LATE_S))
+        return np.where(own, span, -1)
+
+    def _lengths(self, batch: Batch) -> Ints:
+        return np.where(batch.kind == Kind.SOUND, batch.size // self._bytes, 0)
 
     def _is_past(self, position: Ints) -> Flags:
         return (position < self.open_sample) & (position > self.open_sample - self._samples(LATE_S))

@@ -69,6 +69,7 @@ class SrtpBank:
         self._tag_bytes = np.zeros(0, np.int64)
         self._mki_bytes = np.zeros(0, np.int64)
         self._is_gcm = np.zeros(0, np.bool_)
+        self._is_open = np.zeros(0, np.bool_)
         self._searches = np.zeros(0, np.int64)
         self._next_source = np.zeros(0, np.int64)
         self._salts = np.zeros((0, BLOCK_BYTES), np.uint8)
@@ -91,6 +92,7 @@ class SrtpBank:
         self._tag_bytes[stream] = keys.suite.shape.tag_bytes
         self._mki_bytes[stream] = len(mki)
         self._is_gcm[stream] = keys.suite.shape.is_aead
+        self._is_open[stream] = True
         self._mkis[stream] = mki
         self._searches[stream] = SEARCHES
         self._next_source[stream] = 0
@@ -104,6 +106,7 @@ class SrtpBank:
         if not 0 <= stream < len(self._ciphers) or self._ciphers[stream] is None:
             raise KeyError(stream)
         self._ciphers[stream] = None
+        self._is_open[stream] = False
         self._mkis[stream] = b""
         self._salts[stream] = 0
         self._free.append(stream)
@@ -111,8 +114,8 @@ class SrtpBank:
     def unprotect(self, streams: _Ints, rows: _Rows, lengths: _Ints) -> tuple[_Ints, _Bools]:
         """Check and decrypt packets in place.
 
-        streams: (packets,), the number of each one's stream, all of which are open. rows: uint8, (packets,
-        row bytes), C-contiguous. lengths: (packets,), no longer than a row.
+        streams: (packets,), the number of each one's stream; packets of a closed one are refused. rows:
+        uint8, (packets, row bytes), C-contiguous. lengths: (packets,), no longer than a row.
 
         Result: lengths without tag and MKI, 0 where a packet is not to be used, and which are authentic and
         came for the first time. What a row holds behind its length is of no meaning, nor is a refused row.
@@ -143,7 +146,8 @@ class SrtpBank:
         self._free = list(range(before + more - 1, before - 1, -1))
         for name in ("_tag_bytes", "_mki_bytes", "_searches", "_next_source"):
             setattr(self, name, np.append(getattr(self, name), np.zeros(more, np.int64)))
-        self._is_gcm = np.append(self._is_gcm, np.zeros(more, np.bool_))
+        for name in ("_is_gcm", "_is_open"):
+            setattr(self, name, np.append(getattr(self, name), np.zeros(more, np.bool_)))
         self._salts = np.append(self._salts, np.zeros((more, BLOCK_BYTES), np.uint8), axis=0)
         self._source_ssrcs = np.append(self._source_ssrcs, np.full((more, SOURCES), NONE), axis=0)
         self._highest = np.append(self._highest, np.full(more * SOURCES, NONE))
@@ -158,6 +162,7 @@ class SrtpBank:
             mki_bytes=self._mki_bytes[streams],
             is_gcm=self._is_gcm[streams],
         )
+        batch.sound &= self._is_open[streams]
         for stream in np.unique(streams[batch.sound & (self._mki_bytes[streams] > 0)]).tolist():
             self._check_mki(batch, stream)
         self._find(batch)
@@ -184,16 +189,20 @@ class SrtpBank:
         pairs = batch.streams[unknown] << 32 | batch.ssrcs[unknown]
         _, firsts = np.unique(pairs, return_index=True)
         tried: dict[int, int] = {}
-        for row in unknown[np.sort(firsts)].tolist():
-            stream = int(batch.streams[row])
+        for first in np.sort(firsts).tolist():
+            stream, ssrc = int(batch.streams[unknown[first]]), int(batch.ssrcs[unknown[first]])
             tried[stream] = tried.get(stream, 0) + 1
             if tried[stream] > NEW_SOURCES:
                 continue
-            index = self._search(batch, row, first=0)
+            # One packet may be broken by chance; that the other one is too is none.
+            last = int(np.flatnonzero(pairs == pairs[first])[-1])
+            index = self._search(batch, int(unknown[first]), first=0)
+            if index is None and last != first:
+                index = self._search(batch, int(unknown[last]), first=0)
             if index is not None:
                 place = int(self._next_source[stream])
                 self._next_source[stream] = (place + 1) % SOURCES
-                self._source_ssrcs[stream, place] = batch.ssrcs[row]
+                self._source_ssrcs[stream, place] = ssrc
                 self._begin(stream * SOURCES + place, index)
         self._find(batch)
 

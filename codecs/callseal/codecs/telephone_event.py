@@ -11,7 +11,7 @@ card number or password, so it is compared here and never let out.
 Source: RFC 4733 sections 2.3 and 2.5.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from callseal.codecs.errors import PayloadError
@@ -44,7 +44,7 @@ class _Running:
     """The event that goes on."""
 
     ts: int
-    code: int
+    code: int = field(repr=False)
     duration_ts: int
     last_s: float
 

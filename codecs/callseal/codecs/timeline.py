@@ -22,8 +22,8 @@ stream's source and clock is set aside until it is plain which of the two goes o
 turns don't tear the recording to pieces.
 
 Each leg is held to the wall clock: every `CHECK_BLOCKS` the packet that came earliest says how far the leg
-has drifted. What happens between two packets is only seen when ticks are no multiple of a packet's length:
-0.37 s is a better tick than 0.4 s.
+has drifted. That is seen to the millisecond when ticks, in milliseconds, have no divisor in common with the
+length of packets: a tick of 373 is good, one of 400 meets all packets at the same age.
 
 All is done for all packets at once; nothing odd has a path of its own on which many would be slow. A Python
 loop a packet, met by a storm of odd ones after a stall, never catches up.
@@ -55,7 +55,6 @@ MAX_PACKET_S: Final = 0.2
 PATIENCE_S: Final = 2.0
 """So long a socket that is never empty may hold back its bank without catching up; then it is a flood."""
 
-_NEVER: Final = -(1 << 50)
 _PAYLOAD_TYPES: Final = 128
 
 
@@ -79,9 +78,9 @@ class Bank:
         self._order = 0
         self._blocks = 0
         self._since = 0
-        self._read_to = np.full(rows, _NEVER, np.int64)
+        self._read_to = np.full(rows, NEVER, np.int64)
         self._queued = np.zeros(rows, np.bool_)
-        self._queued_since = np.full(rows, _NEVER, np.int64)
+        self._queued_since = np.full(rows, NEVER, np.int64)
         self._queued_lag = np.zeros(rows, np.int64)
 
     @property
@@ -126,7 +125,7 @@ class Bank:
         """
         self._expect(row, stream)
         if stream.clock_hz != self._placer.clocks.hz(row):
-            self._placer.clocks.forget(np.array([row]), np.array([stream.clock_hz]))
+            self._placer.clocks.change(np.array([row]), np.array([stream.clock_hz]))
 
     def free(self, rows: Sequence[int]) -> None:
         """Give places back; what was in them is gone."""
@@ -187,15 +186,15 @@ class Bank:
         now = self.position_at(now_s)
         known = self._placer.clocks.known
         lag = np.where(known, now - self._placer.clocks.end, 0)
-        begins = self._queued & (self._queued_since == _NEVER)
+        begins = self._queued & (self._queued_since == NEVER)
         self._queued_since[begins] = now
         self._queued_lag[begins] = lag[begins]
-        self._queued_since[~self._queued] = _NEVER
+        self._queued_since[~self._queued] = NEVER
         # Who catches up may hold back the others for as long as that takes; who does not is a flood.
         burden = now - self._queued_since + 2 * (lag - self._queued_lag)
         patient = self._queued & (burden < int(PATIENCE_S * self._second))
         self._placer.decide(now, ~patient)
-        reached = np.minimum(np.where(known, self._placer.clocks.end, _NEVER), now)
+        reached = np.minimum(np.where(known, self._placer.clocks.end, NEVER), now)
         self._read_to = np.where(self._queued, np.maximum(self._read_to, reached), now)
         # A stream without an anchor yet says nothing of how far it was read.
         since = self._read_to[patient & known].min(initial=now)
@@ -235,7 +234,7 @@ class Bank:
         """
         which, now = np.array(rows, np.int64), self.position_at(now_s)
         self._placer.end(which, now)
-        end = max(now, int(self._placer.clocks.end[which].max(initial=_NEVER)), self.open_sample)
+        end = max(now, int(self._placer.clocks.end[which].max(initial=NEVER)), self.open_sample)
         samples = min(-(-(end - self.open_sample) // self._cell) * self._cell, self._window)
         stretch = Stretch(
             start_sample=self.open_sample,
@@ -258,13 +257,13 @@ class Bank:
             lost=self._placer.sequences.lost(row),
             duplicates=int(self._placer.sequences.duplicates[row]),
             reordered=int(self._placer.sequences.reordered[row]),
-            first_sample=None if first == _NEVER else first,
+            first_sample=None if first == NEVER else first,
         )
 
     def _clean(self, rows: Ints, streams: Sequence[Stream]) -> None:
         self._ring.clear(rows, np.array([stream.silence for stream in streams], np.uint8))
         self._placer.forget(rows, np.array([stream.clock_hz for stream in streams], np.int64))
-        self._read_to[rows] = self._queued_since[rows] = _NEVER
+        self._read_to[rows] = self._queued_since[rows] = NEVER
         self._queued[rows] = False
         for row, stream in zip(rows.tolist(), streams, strict=True):
             self._expect(row, stream)

@@ -94,6 +94,7 @@ class SealedFile:
         before it is done. SpoolError if the disk refuses.
         """
         self._path = path
+        self._banked = banked
         self._step = step
         self._encryptor = Encryptor(recipients)
         self._sha256 = hashlib.sha256()
@@ -201,7 +202,10 @@ class SealedFile:
         second call.
         """
         # Whoever recovers can't tell a torn chunk from a short last one: until the end it goes by the tail.
-        self.flush()
+        if self._banked:
+            self.stage()
+        else:
+            self.flush()
         descriptor = self._alive()
         last = bytes(self._encryptor.held)
         try:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callseal.agent.errors import SdpError
-from callseal.agent.sdp.parsing import MAX_LINE_BYTES, MAX_LINES, MAX_MEDIA, MAX_SIZE_BYTES, parse_session
+from callseal.agent.sdp.parsing import MAX_LINE_CHARS, MAX_LINES, MAX_MEDIA, MAX_SIZE_BYTES, parse_session
 from callseal.agent.sdp.session import Direction, Format, Media, Session
 
 USUAL = """\
@@ -187,7 +187,7 @@ def test_a_control_character_can_not_end_a_line_of_our_answer() -> None:
         b"m=audio " + b"9" * 4000 + b" RTP/AVP 0",
         b"v=0\n" + b"a=x\n" * MAX_LINES,
         b"v=0\n" + b"m=audio 4000 RTP/AVP 0\n" * (MAX_MEDIA + 1),
-        b"v=0\na=" + b"x" * MAX_LINE_BYTES,
+        b"v=0\na=" + b"x" * MAX_LINE_CHARS,
         b"v=0\n" + b"a=xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\n" * (MAX_SIZE_BYTES // 40),
         b"m=audio 4000 RTP/AVP" + b" 0" * 200,
     ],

@@ -183,6 +183,15 @@ def test_an_ack_ends_the_repetitions() -> None:
     assert sent == []
 
 
+def test_a_bye_before_the_ack_ends_the_repetitions() -> None:
+    caller = SipCaller()
+    caller.call()
+
+    caller.send("BYE")
+
+    assert caller.wait(60.0) == []
+
+
 def test_a_second_ack_says_nothing_new() -> None:
     caller = SipCaller()
     caller.established()
@@ -231,12 +240,15 @@ def test_the_ack_to_a_refusal_ends_its_repetitions_over_udp() -> None:
 
 def test_a_refusal_is_said_once_over_a_connection() -> None:
     caller = SipCaller(flow=flow_over(Transport.TLS))
-    caller.send("INVITE", body=SDP)
+    caller.send("INVITE", body=SDP, branch="z9hG4bK-refused")
     caller.endpoint.reject(caller.invited().transaction, 488, "Not Acceptable Here", now_s=0.0)
 
-    sent = [*caller.heard(), *caller.wait(40.0)]
+    sent = [*caller.heard(), *caller.wait(10.0)]
+    caller.send("ACK", cseq=1, branch="z9hG4bK-refused")
 
     assert statuses(sent) == [488]
+    assert caller.endpoint.counts.transactions == 0
+    assert caller.endpoint.due_s() is None
 
 
 def test_a_peer_whose_branches_are_all_alike_is_understood() -> None:

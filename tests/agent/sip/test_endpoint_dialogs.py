@@ -206,14 +206,15 @@ def test_a_question_is_not_left_open_for_ever() -> None:
     assert len(caller.endpoint.dialogs) == 1
 
 
+@pytest.mark.parametrize("number", [4, 9])
 @pytest.mark.parametrize("method", ["INVITE", "UPDATE", "INFO", "OPTIONS", "PRACK", "BYE"])
-def test_an_old_number_is_refused(method: str) -> None:
+def test_an_old_number_is_refused(method: str, number: int) -> None:
     caller = SipCaller()
     caller.established()
     caller.send("OPTIONS", cseq=9)
     caller.send("INFO", cseq=9)
 
-    (refused,) = caller.send(method, cseq=4, body=SDP if method == "INVITE" else b"")
+    (refused,) = caller.send(method, cseq=number, body=SDP if method == "INVITE" else b"")
 
     if method == "OPTIONS":  # asks about us, not about the call
         assert statuses([refused]) == [200]
@@ -363,6 +364,18 @@ def test_a_call_that_is_not_taken_over_does_not_exist(said: int, answered: int) 
     assert statuses(caller.heard()) == [answered]
     assert caller.endpoint.dialogs == ()
     assert caller.take_events() == []
+
+
+def test_a_change_in_a_call_taken_over_is_refused_as_in_any_other() -> None:
+    caller = SipCaller()
+    caller.to_tag = "before-restart"
+    caller.established()
+    caller.send("INVITE", body=SDP)
+
+    caller.endpoint.reject(caller.invited().transaction, 488, "Not Acceptable Here", now_s=0.0)
+
+    assert statuses(caller.heard()) == [488]
+    assert len(caller.endpoint.dialogs) == 1
 
 
 def test_while_it_is_not_known_whether_a_call_is_taken_over_its_requests_wait() -> None:

@@ -82,6 +82,17 @@ def test_a_call_that_was_refused_may_come_again() -> None:
     assert caller.invited().is_new
 
 
+def test_a_call_that_is_over_is_forgotten() -> None:
+    caller = SipCaller()
+    caller.established()
+    caller.send("BYE")
+    caller.wait(33)
+
+    again = caller.send("INVITE", cseq=1, body=SDP, to_tag="")
+
+    assert statuses(again) == [100]
+
+
 @pytest.mark.parametrize("method", ["INVITE", "OPTIONS"])
 def test_who_is_not_ready_sends_gateways_elsewhere(method: str) -> None:
     caller = SipCaller()

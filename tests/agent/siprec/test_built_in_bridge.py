@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callseal.agent.siprec.built_in_bridge import BuiltInBridge, Pairing, bridge_of, parties_of_bridge
+from callseal.agent.siprec.built_in_bridge import BuiltInBridge, bridge_of, parties_of_bridge
 from support.siprec_roles import NUMBERING, invite
 
 CLUSTER = "x-nearendclusterid=Shenzhen;x-nearenddevice=SEP2834A28318CE;x-nearendaddr=8001"
@@ -83,68 +83,6 @@ def test_parameters_behind_the_brackets_count_as_well() -> None:
 )
 def test_an_invite_of_anybody_else_is_none_of_a_built_in_bridge(written: str) -> None:
     assert bridge_of(invite(**{"from": written})) is None
-
-
-@pytest.mark.parametrize(("first", "second"), [(NEAR_HALF, FAR_HALF), (FAR_HALF, NEAR_HALF)])
-def test_halves_meet_in_either_order(first: BuiltInBridge, second: BuiltInBridge) -> None:
-    pairing = Pairing[str](wait_s=2)
-
-    assert pairing.meet(first, "first", 0) is None
-    assert pairing.meet(second, "second", 1) == "first"
-    assert len(pairing) == 0
-    assert pairing.take_lonely(100) == ()
-    assert pairing.next_at_s() is None
-
-
-def test_halves_of_different_calls_do_not_meet() -> None:
-    pairing = Pairing[str](wait_s=2)
-    pairing.meet(NEAR_HALF, "one", 0)
-
-    assert pairing.meet(other_call(5, side="far"), "other", 0) is None
-    assert len(pairing) == 2
-
-
-def test_a_half_whose_other_does_not_come_is_given_once_after_the_wait() -> None:
-    pairing = Pairing[str](wait_s=2)
-    pairing.meet(NEAR_HALF, "one", 10)
-    pairing.meet(other_call(5), "two", 11)
-
-    assert pairing.next_at_s() == 12
-    assert pairing.take_lonely(11.9) == ()
-    assert pairing.take_lonely(12) == ("one",)
-    assert pairing.take_lonely(12) == ()
-    assert pairing.next_at_s() == 13
-    assert pairing.take_lonely(50) == ("two",)
-
-
-def test_a_second_half_of_the_same_side_leaves_the_first_alone() -> None:
-    pairing = Pairing[str](wait_s=2)
-    pairing.meet(NEAR_HALF, "old", 0)
-
-    assert pairing.meet(NEAR_HALF, "new", 1) is None
-    assert pairing.take_lonely(1) == ("old",)
-    assert pairing.meet(FAR_HALF, "far", 1) == "new"
-
-
-def test_a_half_that_was_taken_back_meets_nobody() -> None:
-    pairing = Pairing[str](wait_s=2)
-    pairing.meet(NEAR_HALF, "near", 0)
-
-    assert not pairing.forget(NEAR_HALF, "another")
-    assert pairing.forget(NEAR_HALF, "near")
-    assert not pairing.forget(NEAR_HALF, "near")
-    assert pairing.meet(FAR_HALF, "far", 1) is None
-    assert pairing.take_lonely(1) == ()
-
-
-def test_beyond_the_limit_the_one_that_waited_longest_is_recorded_alone() -> None:
-    pairing = Pairing[int](wait_s=60, limit=3)
-    for number in range(5):
-        pairing.meet(other_call(number + 1), number, number)
-
-    assert len(pairing) == 3
-    assert pairing.next_at_s() == float("-inf")
-    assert pairing.take_lonely(5) == (0, 1)
 
 
 @given(st.text(max_size=40), st.text(alphabet='x-nearfd;=<>@:sip12 "', max_size=60))

@@ -10,6 +10,7 @@ from callseal.agent.siprec import document
 from callseal.agent.siprec.document import read_metadata
 from callseal.agent.siprec.model import Metadata
 from support import siprec_bodies
+from support.siprec_bodies import complete
 
 NINE = datetime(2026, 3, 2, 9, 15, tzinfo=UTC)
 ENDED = "<disassociate-time>2026-03-02T09:15:00Z</disassociate-time>"
@@ -219,6 +220,14 @@ def test_streams_may_be_told_of_after_those_who_send_them_or_in_another_document
         ("s2", "2", ("a",), ()),
         ("s1", "", (), ("a",)),
     ]
+
+
+def test_the_only_group_is_that_of_sessions_that_name_none() -> None:
+    text = complete('<session session_id="s"/>', '<group group_id="g"/>')
+    several = complete('<session session_id="s"/>', '<group group_id="g"/><group group_id="h"/>')
+
+    assert [session.group_id for session in read_metadata(text).sessions] == ["g"]
+    assert [session.group_id for session in read_metadata(several).sessions] == [""]
 
 
 def test_more_of_everything_than_is_kept_is_told_and_dropped() -> None:

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from callseal.agent.siprec import grouping
-from callseal.agent.siprec.grouping import Conversations, conversation_keys
+from callseal.agent.siprec.grouping import conversation_keys
 from support import siprec_bodies
 from support.siprec_bodies import complete
 from support.siprec_roles import conversation, headers
@@ -70,53 +69,11 @@ def test_an_identifier_that_could_come_again_joins_nothing(group: str) -> None:
     assert keys(complete(f'<group group_id="{group}"/>')) == ()
 
 
-def test_a_transfer_in_a_session_of_its_own_is_linked_to_the_call_and_to_the_consultation() -> None:
-    known = Conversations[str](keep_s=3600)
+def test_a_transfer_in_a_session_of_its_own_is_known_by_the_call_and_by_the_consultation() -> None:
     call = siprec_bodies.netsapiens(agent="8001", group=GROUP, sequence=0)
     consultation = siprec_bodies.netsapiens(agent="8002", group=CONSULTATION, sequence=0)
     after = siprec_bodies.netsapiens(agent="8002", group=GROUP, sequence=1, transferred_group=CONSULTATION)
-    known.add(keys(call), "call", 0)
-    assert known.earlier(keys(consultation), 20) == ()
-    known.add(keys(consultation), "consultation", 20)
 
-    assert known.earlier(keys(after), 60) == ("call", "consultation")
-
-
-def test_an_earlier_recording_is_given_once_however_many_keys_lead_to_it() -> None:
-    known = Conversations[str](keep_s=60)
-    known.add(("group:a", "session:b"), "first", 0)
-    known.add(("group:a",), "second", 0)
-    known.add(("group:a",), "first", 1)
-
-    assert known.earlier(("session:b", "group:a", "none"), 1) == ("first", "second")
-
-
-def test_a_conversation_is_forgotten_when_nothing_came_of_it_for_long() -> None:
-    known = Conversations[str](keep_s=60)
-    known.add(("group:a",), "first", 0)
-    known.add(("group:b",), "other", 30)
-    known.add(("group:a",), "first", 50)
-
-    assert known.earlier(("group:b",), 100) == ()
-    assert known.earlier(("group:a",), 110) == ("first",)
-    assert known.earlier(("group:a",), 111) == ()
-    assert len(known) == 0
-
-
-def test_conversations_without_end_do_not_fill_the_memory() -> None:
-    known = Conversations[int](keep_s=1e9, limit=100)
-    for number in range(1000):
-        known.add((f"group:{number}", "group:same"), number, number)
-
-    assert len(known) == 100
-    assert known.earlier(("group:999",), 1000) == (999,)
-    assert known.earlier(("group:1",), 1000) == ()
-    assert known.earlier(("group:same",), 1000) == tuple(range(1000 - grouping.MAX_LINKED, 1000))
-
-
-def test_no_more_keys_are_given_than_the_limit() -> None:
-    sessions = "".join(
-        f"<session session_id='{n}'><sipSessionID>abcdefgh{n}</sipSessionID></session>" for n in range(30)
-    )
-
-    assert len(keys(complete(sessions))) == grouping.MAX_KEYS
+    assert not set(keys(call)) & set(keys(consultation))
+    assert set(keys(after)) & set(keys(call))
+    assert set(keys(after)) & set(keys(consultation))

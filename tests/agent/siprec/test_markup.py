@@ -119,7 +119,9 @@ def test_attributes_are_read_with_quotes_and_without(tag: str, attributes: dict[
 
 
 def test_a_prefix_gives_an_element_its_namespace_wherever_it_was_declared() -> None:
-    root = only('<t:r xmlns:t="one" xmlns="two"><a/><t:b/><c xmlns="three"><d/></c><u:e/></t:r>')
+    root = only(
+        '<t:r xmlns:t="one" xmlns="two"><a/><t:b/><c xmlns="three" xmlns:v="four"><d/><t:f/></c><u:e/></t:r>'
+    )
 
     found = {element.name: (element.prefix, element.namespace) for element in walk(root)}
 
@@ -129,6 +131,7 @@ def test_a_prefix_gives_an_element_its_namespace_wherever_it_was_declared() -> N
         "b": ("t", "one"),
         "c": ("", "three"),
         "d": ("", "three"),
+        "f": ("t", "one"),
         "e": ("u", ""),
     }
 

@@ -1,6 +1,10 @@
 """Who is the agent, who the customer, and whose voice goes to which channel."""
 
+from xml.sax.saxutils import escape
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from callseal.agent.call import Direction
 from callseal.agent.siprec.parties import Roles
@@ -95,6 +99,13 @@ def test_a_number_is_read_from_whatever_stands_in_the_place_of_an_address(
     assert numbers(roles(call(*aors))) == (agent, customer)
 
 
+def test_a_number_of_another_place_is_no_extension() -> None:
+    told = roles(call("sip:62345678@h", "sip:8001@h"))
+
+    assert numbers(told) == ("8001", "62345678")
+    assert told.direction == "inbound"
+
+
 def test_names_that_are_shown_are_kept() -> None:
     told = roles(siprec_bodies.CUBE)
 
@@ -149,12 +160,19 @@ def test_cisco_begins_with_the_recorded_leg_so_that_its_order_tells_nothing() ->
     assert told.direction == "unknown"
 
 
-def test_the_recorded_user_is_the_agent_between_colleagues() -> None:
-    body = siprec_bodies.BROADWORKS.replace(b"+8613800138000", b"zhao.min")
+@pytest.mark.parametrize(("user", "other"), [("li.wei", "zhao.min"), ("zhao.min", "li.wei")])
+@pytest.mark.parametrize(
+    "element", ["broadWorksRecordingMetadata><userID", "netsapiensExtension><user userID"]
+)
+def test_between_colleagues_the_one_for_whom_it_is_recorded_is_the_agent(
+    element: str, user: str, other: str
+) -> None:
+    wrapper = element.partition(">")[0]
+    told_user = f"<{element}>{user}@h</userID>" if "broad" in element else f'<{element}="{user}@h"/>'
+    extension = f"{told_user}</{wrapper}></recording>".encode()
+    body = call("sip:li.wei@h", "sip:zhao.min@h").replace(b"</recording>", extension)
 
-    told = roles(body)
-
-    assert (told.agent.number, told.customer.number) == ("li.wei", "zhao.min")
+    assert numbers(roles(body)) == (user, other)
 
 
 @pytest.mark.parametrize("inside", [(), ("800?",)])
@@ -225,6 +243,15 @@ def test_a_line_is_found_by_its_label_else_by_its_place(
     told = roles(call("sip:13800138000@h", "sip:8001@h"), labels=labels)
 
     assert told.channels == channels
+
+
+def test_lines_of_which_nothing_is_known_are_the_callers_and_the_others_in_turn() -> None:
+    told = roles(labels=("", "", "", ""))
+
+    assert told.channels == ((1,), (0,), (1,), (0,))
+    assert told.oddities == (
+        "the metadata does not tell whose voice a stream carries; its place among them did",
+    )
 
 
 def test_where_only_receivers_are_told_the_other_one_is_heard() -> None:
@@ -319,3 +346,26 @@ def test_dummies_hold_their_place_only_while_nobody_real_is_there() -> None:
 
     assert numbers(alone) == ("dummy", CUSTOMER)
     assert numbers(roles(call("sip:dummy@h", "sip:13800138000@h", "sip:8001@h"))) == ("8001", CUSTOMER)
+    others = roles(call("sip:dummy@h", "sip:13800138000@h", "sip:8001@h", "sip:8002@h")).others
+    assert [party.number for party in others] == ["8002"]
+
+
+def test_bytes_that_are_no_text_do_not_get_into_parties() -> None:
+    written = b'"Caf\xe9" <sip:13800138000@h>;tag=1'.decode("utf-8", errors="surrogateescape")
+
+    told = roles(labels=("",), fields={"from": written})
+
+    assert (told.customer.name, told.customer.number) == ("Caf?", CUSTOMER)
+
+
+@given(st.lists(st.text(max_size=30), max_size=4), st.text(max_size=40), st.booleans())
+def test_parties_are_told_whatever_stands_in_the_place_of_their_addresses(
+    aors: list[str],
+    written: str,
+    escaped: bool,  # noqa: FBT001
+) -> None:
+    body = call(*(escape(aor, {'"': "&quot;"}) if escaped else aor for aor in aors))
+
+    told = roles(body, inside=("8*",), labels=("1", "2"), fields={"from": written, "to": written})
+
+    assert {channel for channels in told.channels for channel in channels} == {0, 1}

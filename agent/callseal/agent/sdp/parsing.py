@@ -9,7 +9,6 @@ Source: RFC 8866; RFC 3551 (static payload types), RFC 3605 (`a=rtcp`), RFC 5761
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from re import compile as compile_pattern
 from typing import Final
 
 from callseal.agent.errors import SdpError
@@ -19,8 +18,9 @@ from callseal.agent.sdp.session import Crypto, Direction, Format, Media, Session
 
 MAX_SIZE_BYTES: Final = 65536
 """No more than the largest datagram can bring."""
-MAX_LINES: Final = 2000
-MAX_LINE_BYTES: Final = 4096
+MAX_LINES: Final = 4000
+"""Empty ones among them, of which CRLF makes one for each line."""
+MAX_LINE_CHARS: Final = 4096
 MAX_MEDIA: Final = 64
 """M-lines: an offer of SIPREC has two, a conference of video a dozen."""
 MAX_FORMATS: Final = 128
@@ -31,8 +31,7 @@ MAX_PTIME_MS: Final = 1000
 MAX_CLOCK_HZ: Final = 192_000
 MAX_CHANNELS: Final = 8
 
-_LINE_END: Final = compile_pattern(rb"\r\n|\n|\r")
-_CONTROLS: Final = dict.fromkeys((*range(32), 127))
+_CONTROLS: Final = bytes({*range(32), 127} - {ord("\n")})
 """Taken out of every line: what is echoed in an answer must not end a line in it."""
 _DIRECTIONS: Final = {direction.value: direction for direction in Direction}
 _MLINE_FIELDS: Final = 2
@@ -105,15 +104,16 @@ def _typed_lines(text: bytes) -> Iterator[tuple[str, str]]:
     """Walk through `<type>=<value>`, types in lower case; what is no such line is passed over."""
     if len(text) > MAX_SIZE_BYTES:
         raise SdpError("the session description is too long")
-    lines = _LINE_END.split(text, MAX_LINES)
+    plain = text.replace(b"\r", b"\n").translate(None, _CONTROLS)
+    lines = plain.decode("utf-8", "replace").split("\n")
     if len(lines) > MAX_LINES:
         raise SdpError("the session description has too many lines")
-    for raw in lines:
-        if len(raw) > MAX_LINE_BYTES:
+    for line in lines:
+        if len(line) > MAX_LINE_CHARS:
             raise SdpError("a line of the session description is too long")
-        line = raw.decode("utf-8", "replace").translate(_CONTROLS).strip()
-        if line[1:2] == "=":
-            yield line[0].lower(), line[2:].strip()
+        kind, equals, value = line.strip().partition("=")
+        if equals and len(kind) == 1:
+            yield kind.lower(), value.strip()
 
 
 def _read_origin(top: _Top, fields: list[str]) -> None:

@@ -33,6 +33,10 @@ class Receiver(Protocol):
         """Handle a fault of our own code, which a peer's bytes brought to light."""
         ...
 
+    def tell(self, event: str, host: str, why: str = "") -> None:
+        """Log what a peer does, seldom."""
+        ...
+
 
 class Connection(asyncio.Protocol):
     """A connection, from when it is accepted or begun; `flow` is None until it can be used."""
@@ -68,7 +72,9 @@ class Connection(asyncio.Protocol):
     @property
     def is_usable(self) -> bool:
         """Whether messages can be sent."""
-        return self.flow is not None and self._closing_since_s is None
+        if self.flow is None or self._socket is None or self._socket.is_closing():
+            return False
+        return self._closing_since_s is None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin; a certificate without one of the peers' names ends it at once."""
@@ -80,6 +86,7 @@ class Connection(asyncio.Protocol):
             names = peer_names(transport.get_extra_info("ssl_object").getpeercert(binary_form=True))
             if not self._peers.allows_names(names):
                 self._counters.wrong_names += 1
+                self._receiver.tell("sip.wrong_name", self.remote[0], ", ".join(names))
                 self.abort()
                 return
         self.flow = Flow(
@@ -111,11 +118,12 @@ class Connection(asyncio.Protocol):
 
     def send(self, data: bytes) -> bool:
         """Send bytes, and say whether that can be; a peer that does not read is cut off."""
-        if not self.is_usable or self._socket is None or self._socket.is_closing():
+        if not self.is_usable or self._socket is None:
             return False
         self._socket.write(data)
         if self._socket.get_write_buffer_size() > self._limits.unread_bytes:
             self._counters.slow_readers += 1
+            self._receiver.tell("sip.slow_reader", self.remote[0])
             self.abort()
             return False
         return True
@@ -141,6 +149,7 @@ class Connection(asyncio.Protocol):
                 self.abort()
         elif self._half_since_s is not None and now_s - self._half_since_s > self._limits.half_message_s:
             self._counters.half_messages += 1
+            self._receiver.tell("sip.half_message", self.remote[0])
             self.abort()
         elif self.flow is not None and not is_used and now_s - self._heard_s > self._limits.idle_s:
             self._counters.idle += 1

@@ -13,6 +13,7 @@ Source: RFC 3261 section 18, RFC 3581, RFC 5626 section 4.4.1.
 import asyncio
 import contextlib
 import secrets
+import socket
 import time
 import traceback
 from collections.abc import Callable
@@ -32,7 +33,14 @@ from callseal.agent.sip.headers import Fields
 from callseal.agent.sip.message import Request, Response, parse_message, respond
 from callseal.agent.sip.peers import Peers
 from callseal.agent.sip.seldom import Seldom
-from callseal.agent.sip.sockets import Address, address_of, local_towards, open_listener, open_pair
+from callseal.agent.sip.sockets import (
+    RECEIVE_BUFFER_BYTES,
+    Address,
+    address_of,
+    local_towards,
+    open_listener,
+    open_pair,
+)
 from callseal.agent.sip.streams import Streams
 from callseal.agent.sip.tls import ServerTls
 from callseal.agent.sip.transport_limits import TransportLimits
@@ -72,6 +80,7 @@ class SipServer:
         self._now_s = now_s
         self._counters = Counters()
         self._told = Seldom()
+        self._told_bugs = Seldom()
         self._datagrams = Datagrams(self._take_datagram)
         self._local: Address = ("", 0)
         self._tls_local: Address | None = None
@@ -109,19 +118,14 @@ class SipServer:
             listener.close()
             raise
         self._local = address_of(datagrams.getsockname())
-        self._streams = Streams(
-            self,
-            peers=self._peers,
-            limits=self._limits,
-            counters=self._counters,
-            on_stranger=self._note_stranger,
-        )
+        self._streams = Streams(self, peers=self._peers, limits=self._limits, counters=self._counters)
         self._streams.listen(listener)
         if tls_listener is not None:
             self._tls_local = address_of(tls_listener.getsockname())
             self._streams.listen(tls_listener, self._tls)
         await self._datagrams.open(datagrams)
         self._checking = asyncio.create_task(self._check())
+        self._tell_of_sockets(datagrams.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF))
         self._pump()
 
     async def stop(self) -> None:
@@ -184,13 +188,19 @@ class SipServer:
     def blame(self, error: Exception, host: str) -> None:
         """Count a fault of our own code and tell where it is."""
         self._counters.bugs += 1
-        if self._told.is_due(f"bug {host}", self._now_s()):
+        if self._told_bugs.is_due(host, self._now_s()):
             where = "".join(traceback.format_tb(error.__traceback__))
             log.error("sip.bug", error=type(error).__name__, peer=host, traceback=where)
 
+    def tell(self, event: str, host: str, why: str = "") -> None:
+        """Log what a peer does, once a minute at most."""
+        if self._told.is_due(f"{event} {host}", self._now_s()):
+            log.warning(event, peer=host, why=why)
+
     def _take_datagram(self, data: bytes, remote: Address) -> None:
         if not self._peers.allows_address(remote[0]):
-            self._note_stranger(remote[0])
+            self._counters.strangers += 1
+            self.tell("sip.stranger", remote[0])
             return
         if is_keep_alive(data):
             self._counters.keep_alives += 1
@@ -205,6 +215,12 @@ class SipServer:
         else:
             self.take(message, flow)
 
+    def _tell_of_sockets(self, buffer_bytes: int) -> None:
+        """Tell where the server listens, and if the system gave it less of a buffer than it asked for."""
+        log.info("sip.listening", address=self._local, tls_address=self._tls_local)
+        if buffer_bytes < RECEIVE_BUFFER_BYTES:
+            log.warning("sip.small_buffer", given_bytes=buffer_bytes, wanted_bytes=RECEIVE_BUFFER_BYTES)
+
     def _local_towards(self, remote: Address) -> Address:
         local = self._routes.get(remote[0])
         if local is None:
@@ -212,11 +228,6 @@ class SipServer:
                 self._routes.clear()
             local = self._routes[remote[0]] = local_towards(self._local, remote)
         return local
-
-    def _note_stranger(self, host: str) -> None:
-        self._counters.strangers += 1
-        if self._told.is_due(f"stranger {host}", self._now_s()):
-            log.warning("sip.stranger", peer=host)
 
     def _apologise(self, message: Request | Response, flow: Flow) -> None:
         """Answer 500 to a request at which our own code failed, if that code can still do so much."""

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Callable, Coroutine
+import ssl
+from collections.abc import Coroutine
 from typing import Final
 
 import structlog
@@ -38,13 +39,11 @@ class Streams:
         peers: Peers,
         limits: TransportLimits,
         counters: Counters,
-        on_stranger: Callable[[str], None],
     ) -> None:
         self._receiver = receiver
         self._peers = peers
         self._limits = limits
         self._counters = counters
-        self._on_stranger = on_stranger
         self._loop = asyncio.get_running_loop()
         self._connections: dict[int, Connection] = {}
         self._last_number = 0
@@ -60,15 +59,16 @@ class Streams:
     def send(self, data: bytes, flow: Flow, destination: Address) -> None:
         """Send on the connection that a flow is, or, where that is gone, on another one of the same peer.
 
-        Where there is none either, a peer by TCP is called back at `destination`. By TLS it is not: there is
-        no name that its certificate would have to show.
+        Where there is none either, a peer by TCP is called back at `destination`, unless that is only the
+        other end of the connection that is gone. By TLS it is not called back: there is no name that its
+        certificate would have to show.
         """
         connection = self._connections.get(flow.connection)
         if connection is None or not connection.is_usable:
             connection = self._other(flow)
         if connection is not None:
             self._send_on(connection, data)
-        elif flow.transport is Transport.TCP and self._peers.allows_address(destination[0]):
+        elif flow.transport is Transport.TCP and destination != flow.remote:
             self._call_back(destination, data)
         else:
             self._counters.unsent += 1
@@ -113,7 +113,8 @@ class Streams:
 
     def _is_welcome(self, host: str) -> bool:
         if not self._peers.allows_address(host):
-            self._on_stranger(host)
+            self._counters.strangers += 1
+            self._receiver.tell("sip.stranger", host)
             return False
         # The table is short: its length is limited, and so is how often this is asked by how it is filled.
         of_host = sum(connection.remote[0] == host for connection in self._connections.values())
@@ -121,6 +122,7 @@ class Streams:
         if is_room and of_host < self._limits.connections_per_address:
             return True
         self._counters.crowded_out += 1
+        self._receiver.tell("sip.crowded_out", host)
         return False
 
     async def _open(self, connection: Connection, accepted: socket.socket, tls: ServerTls | None) -> None:
@@ -136,8 +138,13 @@ class Streams:
                 ssl_shutdown_timeout=None if tls is None else self._limits.closing_s,
             )
             is_open = True
-        except OSError:
-            self._counters.tls_failures += tls is not None
+        except OSError as problem:
+            if tls is not None:
+                self._counters.tls_failures += 1
+                why = (problem.reason if isinstance(problem, ssl.SSLError) else None) or type(
+                    problem
+                ).__name__
+                self._receiver.tell("sip.tls_failed", connection.remote[0], why)
         except Exception as error:  # noqa: BLE001 - a certificate that our libraries choke on ends one connection
             self._receiver.blame(error, connection.remote[0])
         finally:
@@ -158,7 +165,9 @@ class Streams:
 
     def _call_back(self, destination: Address, data: bytes) -> None:
         waiting = self._waiting.get(destination)
-        if waiting is None and len(self._waiting) < MAX_CALLED_BACK:
+        if not self._peers.allows_address(destination[0]):
+            self._counters.unsent += 1
+        elif waiting is None and len(self._waiting) < MAX_CALLED_BACK:
             self._waiting[destination] = [data]
             self._start(self._connect(destination), self._opening)
         elif waiting is not None and len(waiting) < MAX_WAITING:

@@ -7,17 +7,16 @@ with an INVITE without a body. Who they are stands in parameters of From's URI::
     From: <sip:2000@cm;x-farend;x-refci=27298698;x-nearenddevice=SEP28;x-farendaddr=1000>;tag=2
 
 `x-refci` is the agent's leg and the same in both; together with the cluster and the device it says which
-halves make a pair. Either may come first. A half whose other does not come is recorded alone.
+halves make a pair. Either may come first.
 
-Conventions: the near end is the agent, the far end whom it speaks with. `now_s` must not go back.
+Conventions: the near end is the agent, the far end whom it speaks with.
 
 Source: Cisco Unified Communications Manager, recording use cases (SIP header enhancement).
 """
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 from callseal.agent.call import AGENT, CUSTOMER
 from callseal.agent.errors import SipSyntaxError
@@ -30,13 +29,9 @@ from callseal.agent.siprec.seats import House
 from callseal.agent.siprec.vendors import attribute_of, legible
 
 MAX_PARAMETER_CHARS: Final = 256
-MAX_WAITING: Final = 1000
-"""Halves that wait for the other; each is a call that could not be recorded otherwise either."""
 
 _NEAR: Final = "x-nearend"
 _FAR: Final = "x-farend"
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,65 +108,3 @@ def parties_of_bridge(bridge: BuiltInBridge, *, numbering: Numbering, inside: tu
         speakers=((near,), (far,)),
         is_mixed=False,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class _Half(Generic[T]):
-    is_near: bool
-    what: T
-    since_s: float
-
-
-class Pairing(Generic[T]):
-    """Halves that wait for their other half. `T` is whatever the caller keeps of one."""
-
-    def __init__(self, *, wait_s: float, limit: int = MAX_WAITING) -> None:
-        """Let a half wait for `wait_s`, and at most `limit` of them at a time."""
-        self._wait_s = wait_s
-        self._limit = limit
-        self._halves: OrderedDict[tuple[str, str, str], _Half[T]] = OrderedDict()
-        self._lonely: list[T] = []
-
-    def __len__(self) -> int:
-        return len(self._halves)
-
-    def meet(self, bridge: BuiltInBridge, what: T, now_s: float) -> T | None:
-        """Give the other half, if it waits; else this one waits from now on.
-
-        A second half of the same side takes the place of the first, which is lonely then.
-        """
-        waiting = self._halves.pop(bridge.key, None)
-        if waiting is not None and waiting.is_near != bridge.is_near:
-            return waiting.what
-        if waiting is not None:
-            self._lonely.append(waiting.what)
-        self._halves[bridge.key] = _Half(bridge.is_near, what, now_s)
-        if len(self._halves) > self._limit:
-            self._lonely.append(self._halves.popitem(last=False)[1].what)
-        return None
-
-    def forget(self, bridge: BuiltInBridge, what: T) -> bool:
-        """Let a half go whose INVITE was taken back; False where it did not wait."""
-        waiting = self._halves.get(bridge.key)
-        if waiting is None or waiting.what != what:
-            return False
-        del self._halves[bridge.key]
-        return True
-
-    def take_lonely(self, now_s: float) -> tuple[T, ...]:
-        """Give, once, the halves whose other one did not come in time: each is to be recorded alone."""
-        while self._halves:
-            key, half = next(iter(self._halves.items()))
-            if now_s - half.since_s < self._wait_s:
-                break
-            del self._halves[key]
-            self._lonely.append(half.what)
-        lonely, self._lonely = tuple(self._lonely), []
-        return lonely
-
-    def next_at_s(self) -> float | None:
-        """Give when `take_lonely` will have something to give; None while nobody waits."""
-        if self._lonely:
-            return float("-inf")
-        half = next(iter(self._halves.values()), None)
-        return None if half is None else half.since_s + self._wait_s

@@ -15,6 +15,7 @@ Sources: RFC 7865 sections 5 to 7, draft-ietf-siprec-metadata-02 to -22, RFC 806
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 from callseal.agent.siprec.markup import Element, read_markup, walk
@@ -60,6 +61,7 @@ def read_metadata(body: bytes) -> Metadata:
     return reading.metadata()
 
 
+@lru_cache(maxsize=1024)  # a gateway uses a few dozen names, over and over
 def _key(name: str) -> str:
     return name.lower().replace("_", "").replace("-", "")
 

@@ -12,10 +12,8 @@ telephone system itself gives to a call. The strongest comes first:
 An identifier that might come again for another call joins nothing: one that is short, or always the same.
 """
 
-from collections import OrderedDict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Final, Generic, TypeVar
+from collections.abc import Iterator
+from typing import Final
 
 from callseal.agent.sip.message import Headers
 from callseal.agent.siprec.conversation import Conversation
@@ -27,18 +25,12 @@ MAX_KEYS: Final = 16
 MIN_KEY_CHARS: Final = 8
 MIN_KEY_VARIETY: Final = 4
 """How many different characters an identifier must have: "000000000000" is none."""
-MAX_REMEMBERED_KEYS: Final = 100_000
-"""Two keys each for all calls of five hours at three a second."""
-MAX_LINKED: Final = 16
-"""Recordings of one conversation that a new one is linked to: the latest."""
 
 _UCIDS: Final = frozenset({"oracle:ucid", "audiocodes:AvayaUCID", "avaya:ucid", "header:x-ucid"})
 _GUIDS: Final = frozenset({"cisco:guid", "cisco:Cisco-Guid", "oracle:header.Cisco-Guid", "oracle:guid"})
 _CALL_IDS: Final = frozenset({"sonus:callid", "oracle:header.Call-ID"})
 _TRACKING: Final = "broadworks:extTrackingID"
 _TRANSFERRED: Final = "netsapiens:xferredGroupID"
-
-T = TypeVar("T")
 
 
 def conversation_keys(conversation: Conversation, headers: Headers) -> tuple[str, ...]:
@@ -68,49 +60,3 @@ def _is_unique(identifier: str) -> bool:
     return (
         MIN_KEY_CHARS <= len(identifier) <= MAX_IDENTIFIER_CHARS and len(set(identifier)) >= MIN_KEY_VARIETY
     )
-
-
-@dataclass(slots=True)
-class _Entry(Generic[T]):
-    seen_at_s: float
-    recordings: list[T] = field(default_factory=list)
-
-
-class Conversations(Generic[T]):
-    """Which recordings were made of which conversations, for as long as another session may follow.
-
-    The time is `now_s`, which must not go back.
-    """
-
-    def __init__(self, *, keep_s: float, limit: int = MAX_REMEMBERED_KEYS) -> None:
-        """Remember a conversation until `keep_s` after it was last seen, and at most `limit` keys."""
-        self._keep_s = keep_s
-        self._limit = limit
-        self._entries: OrderedDict[str, _Entry[T]] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def earlier(self, keys: tuple[str, ...], now_s: float) -> tuple[T, ...]:
-        """Give the recordings of the same conversation, in the order in which they were added."""
-        self._forget(now_s)
-        entries = [self._entries[key] for key in keys if key in self._entries]
-        found: Mapping[T, None] = dict.fromkeys(one for entry in entries for one in entry.recordings)
-        return tuple(found)[-MAX_LINKED:]
-
-    def add(self, keys: tuple[str, ...], recording: T, now_s: float) -> None:
-        """Note that a recording belongs to a conversation, or that it still does."""
-        for key in keys:
-            entry = self._entries.setdefault(key, _Entry(seen_at_s=now_s))
-            entry.seen_at_s = now_s
-            if recording not in entry.recordings:
-                entry.recordings = [*entry.recordings[1 - MAX_LINKED :], recording]
-            self._entries.move_to_end(key)
-        self._forget(now_s)
-
-    def _forget(self, now_s: float) -> None:
-        while self._entries:
-            oldest = next(iter(self._entries.values()))
-            if len(self._entries) <= self._limit and now_s - oldest.seen_at_s <= self._keep_s:
-                break
-            self._entries.popitem(last=False)

@@ -39,7 +39,7 @@ _PARAMETER: Final = re.compile(r";\s*+([^\s=;\"]++)\s*+=\s*+(?:\"((?:[^\"\\]|\\.
 _HEADER: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,64})[ \t]*:([^\r\n]*)(?:\r?\n|\Z)")
 _FOLDED: Final = re.compile(rb"[ \t]+([^\r\n]+)(?:\r?\n|\Z)")
 _EMPTY_LINE: Final = re.compile(rb"\r?\n")
-_FIRST_BOUNDARY: Final = re.compile(rb"^--([^\r\n]{1,200}?)[ \t]*\r?$", re.MULTILINE)
+_FIRST_BOUNDARY: Final = re.compile(rb"^--([^\r\n]{1,200}+)\r?$", re.MULTILINE)
 _ROOT: Final = re.compile(
     rb"<(?:[\w.-]{1,64}:)?recording\b|<(?:[\w.-]{1,64}:)?recording[_-]?metadata\b", re.IGNORECASE
 )
@@ -133,7 +133,7 @@ def _pieces(content_type: str, body: bytes) -> list[bytes]:
     """Cut a body at its boundaries: those of the header, else those that it seems to have."""
     for boundary in _boundaries(content_type, body):
         delimiter = re.compile(
-            rb"(?:\A|\r?\n)--" + re.escape(boundary) + rb"(?:[ \t]*(?=\r?\n|\Z)|(--)[^\r\n]*)"
+            rb"(?:\A|\r?\n)--" + re.escape(boundary) + rb"(?:[ \t]*+(?=\r?\n|\Z)|(--)[^\r\n]*)"
         )
         cuts: list[re.Match[bytes]] = []
         for cut in delimiter.finditer(body):
@@ -155,8 +155,9 @@ def _boundaries(content_type: str, body: bytes) -> Iterator[bytes]:
     named = re.sub(r"\\(.)", r"\1", parameters.get("boundary", "")).strip()
     if named and len(named) <= MAX_BOUNDARY_CHARS:
         yield named.encode("utf-8", errors="surrogateescape")
-    if found := _FIRST_BOUNDARY.search(body):
-        yield found[1]
+    found = _FIRST_BOUNDARY.search(body)
+    if found and (guessed := found[1].rstrip()):
+        yield guessed
 
 
 def _headers(piece: bytes) -> tuple[tuple[tuple[str, str], ...], bytes]:
@@ -169,11 +170,12 @@ def _headers(piece: bytes) -> tuple[tuple[tuple[str, str], ...], bytes]:
     position = begin.end() if begin else 0
     fields: list[tuple[str, str]] = []
     while found := _HEADER.match(piece, position):
-        name, value, position = found[1], found[2], found.end()
+        lines, position = [found[2]], found.end()
         while folded := _FOLDED.match(piece, position):
-            value, position = value + b" " + folded[1], folded.end()
+            lines.append(folded[1])
+            position = folded.end()
         if len(fields) < MAX_HEADERS:
-            fields.append((_text(name).lower(), _text(value).strip()))
+            fields.append((_text(found[1]).lower(), _text(b" ".join(lines)).strip()))
     end = _EMPTY_LINE.match(piece, position)
     return tuple(fields), piece[end.end() if end else position :]
 

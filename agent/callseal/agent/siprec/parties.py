@@ -99,8 +99,6 @@ def parties_of(
 def _agent(seats: tuple[Seat, ...], calling: Calling, before: Roles | None) -> tuple[Seat | None, bool]:
     """Give the agent, and whether that is no more than a guess."""
     inside = _inside(seats)
-    if len(inside) == 1:
-        return inside[0], False
     chosen = _chosen(inside or seats, calling, before)
     if chosen is not None:
         return chosen, False

@@ -52,7 +52,6 @@ class Conversion:
 
     def begin(self, lane: Lane) -> None:
         """Expect a stream in its row."""
-        self._playing[lane.row] = _NOTHING_YET
         self.change(lane)
 
     def change(self, lane: Lane) -> None:
@@ -61,6 +60,7 @@ class Conversion:
         kinds = kinds_of(lane.plan.formats, self._into)
         self._kinds[at : at + PAYLOAD_TYPES] = kinds
         self._decoders.pop(lane.row, None)
+        self._playing[lane.row] = _NOTHING_YET  # a number may stand for something else now
         if (kinds == Kind.DECODED).any():
             self._decoders[lane.row] = StreamDecoders(lane.plan.formats, self._into)
 

@@ -216,6 +216,8 @@ class Engine:
         if self._thread is None or self._is_over:
             raise SourceError("the media engine does not run")
         self._jobs.put(_Job(command, answer))
+        if self._is_over:  # it ended meanwhile, and nobody else looks at the queue
+            self._refuse_jobs()
         return answer
 
     def _release_unused(self, answer: "Future[object]") -> None:

@@ -26,15 +26,17 @@ from callseal.agent.sources.siprec.sockets import (
     SMALLEST_CHARGE_BYTES,
     Inbox,
 )
+from callseal.codecs.rtp import HEADER_BYTES, VERSION
+from callseal.codecs.srtcp import ControlUnprotector
 from callseal.codecs.srtp import SrtpBank
 from callseal.codecs.srtp_suite import Suite
 
 MAX_ROUNDS: Final = 2 * RECEIVE_BUFFER_BYTES // SMALLEST_CHARGE_BYTES // BATCH + 1
 """After so many every datagram that was in a socket at the beginning has been read."""
 
-_RTCP_FIRST: Final = 192
-_RTCP_LAST: Final = 223
-"""The second byte of RTCP where it shares the port of RTP (RFC 5761 section 4)."""
+_RTCP_FIRST: Final = 200
+_RTCP_LAST: Final = 207
+"""The second byte of RTCP where it shares the port of RTP (RFC 5761 section 4; 207 is RFC 3611's)."""
 _PLAIN: Final = -1
 
 
@@ -46,8 +48,6 @@ class Load:
     """The bank's rows that have any, ascending."""
     counts: NDArray[np.int64]
     """How many packets each of them has."""
-    queued: NDArray[np.bool_]
-    """Whether more of that row may wait in its socket."""
     packets: Packets
 
     def each(self) -> NDArray[np.int64]:
@@ -68,7 +68,6 @@ class Load:
         return Load(
             rows=self.rows[some],
             counts=counts[some],
-            queued=self.queued[some],
             packets=self.packets.where(which),
         )
 
@@ -105,11 +104,13 @@ class Intake:
         self.end(lane)
         crypto = lane.plan.crypto
         if crypto is None:
+            lane.control = None
             return
         suite = Suite.named(crypto.suite)
         if suite is None:
             raise SourceError(f"streams of the SRTP suite {crypto.suite!r} can't be received")
         try:
+            lane.control = ControlUnprotector(suite, crypto.key_and_salt, mki=crypto.mki)
             self._streams[lane.row] = self._srtp.open(suite, crypto.key_and_salt, mki=crypto.mki)
         except ValueError as problem:
             raise SourceError(f"an SRTP key can't be used: {problem}") from problem
@@ -145,16 +146,20 @@ class Intake:
             lanes = more
 
     def _checked(self, inbox: Inbox, heard: Sequence[Lane], numbers: Sequence[int]) -> Load:
-        """Take out what is not of the streams' sources, RTCP, and what is not authentic."""
+        """Take out what is not of the streams' sources, RTCP, and what is not authentic.
+
+        Who has the key of an encrypted stream is its source, wherever that is.
+        """
         counts = np.array(numbers, np.int64)
         total = int(counts.sum())
         self.packets += total
         rows = np.array([lane.row for lane in heard], np.int64)
         packets = Packets(rows=inbox.rows[:total], lengths=inbox.lengths(total))
-        load = Load(rows=rows, counts=counts, queued=counts == BATCH, packets=packets)
+        load = Load(rows=rows, counts=counts, packets=packets)
         now_s = self._monotonic()
         keys = inbox.keys(total)
         ours: NDArray[np.bool_] = (keys == np.repeat(self._keys[rows], counts, axis=0)).all(1)
+        ours |= np.repeat(self._streams[rows] != _PLAIN, counts)
         if not ours.all():
             ours = self._learned(load, keys, ours, heard, now_s)
         second = packets.rows[:, 1]
@@ -173,15 +178,23 @@ class Intake:
     def _learned(
         self, load: Load, keys: Keys, ours: NDArray[np.bool_], heard: Sequence[Lane], now_s: float
     ) -> NDArray[np.bool_]:
-        """Ask the streams that were not alone in their batch, or are new, which packets are theirs."""
+        """Ask the streams that were not alone in their batch, or are new, which packets are theirs.
+
+        What does not look like RTP teaches nothing.
+        """
+        rows, lengths = load.packets.rows, load.packets.lengths
+        likely = (rows[:, 0] >> 6 == VERSION) & (lengths >= HEADER_BYTES)
         begin = np.cumsum(load.counts) - load.counts
         for index in np.flatnonzero(~np.logical_and.reduceat(ours, begin)).tolist():
             lane = heard[index]
             part = slice(int(begin[index]), int(begin[index] + load.counts[index]))
             known = Heard(at_s=float(self._heard_s[lane.row]), ssrc=int(self._ssrcs[lane.row]))
-            ssrcs = sources(load.packets.rows[part])
-            ours[part] = lane.learner.choose(keys[part], ssrcs, now_s, known)
-            self.strangers += int((~ours[part]).sum())
+            some = np.flatnonzero(likely[part]) + part.start
+            chosen = lane.learner.choose(keys[some], sources(rows[some]), now_s, known)
+            ours[some] = chosen
+            strange = int((~ours[part]).sum())
+            lane.strangers += strange
+            self.strangers += strange
             if lane.learner.key is not None:
                 self._keys[lane.row] = lane.learner.key
         return ours
@@ -191,13 +204,13 @@ class Intake:
         streams = np.repeat(self._streams[load.rows], load.counts)
         sealed = np.flatnonzero(streams != _PLAIN)
         packets = load.packets
-        lengths = np.minimum(packets.lengths, packets.rows.shape[1])
-        good = np.ones(len(streams), np.bool_)
+        lengths, good = packets.lengths.copy(), np.ones(len(streams), np.bool_)
+        capped = np.minimum(lengths, packets.rows.shape[1])
         if len(sealed) == len(streams):
-            lengths, good = self._srtp.unprotect(streams, packets.rows, lengths)
+            lengths, good = self._srtp.unprotect(streams, packets.rows, capped)
         else:
             some = packets.rows[sealed]
-            lengths[sealed], good[sealed] = self._srtp.unprotect(streams[sealed], some, lengths[sealed])
+            lengths[sealed], good[sealed] = self._srtp.unprotect(streams[sealed], some, capped[sealed])
             packets.rows[sealed] = some
         if not good.all():
             refused = np.bincount(load.each()[~good], minlength=len(self._streams))
@@ -223,12 +236,11 @@ class Intake:
                 at += count
                 lane = lanes[index]
                 # The newest report tells all; it counts when it is from where the sound comes from.
-                if lane.learner.is_neighbour(keys[last]):
+                if lane.control is not None or lane.learner.is_neighbour(keys[last]):
                     lane.take_rtcp(inbox.rows[last, : lengths[last]].tobytes())
 
     def _read_shared(self, load: Load, which: NDArray[np.int64], heard: Sequence[Lane]) -> None:
         """Read RTCP that came on the port of RTP: the newest of each stream."""
         group = np.searchsorted(np.cumsum(load.counts), which, side="right")
-        for index in dict(zip(group.tolist(), which.tolist(), strict=True)).items():
-            lane, at = heard[index[0]], index[1]
-            lane.take_rtcp(load.packets.rows[at, : load.packets.lengths[at]].tobytes())
+        for index, at in dict(zip(group.tolist(), which.tolist(), strict=True)).items():
+            heard[index].take_rtcp(load.packets.rows[at, : load.packets.lengths[at]].tobytes())

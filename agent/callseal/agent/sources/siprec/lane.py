@@ -12,6 +12,7 @@ from callseal.agent.sources.siprec.sockets import SocketPair
 from callseal.codecs import g711
 from callseal.codecs.errors import RtcpError
 from callseal.codecs.rtcp import parse_reports
+from callseal.codecs.srtcp import ControlUnprotector
 from callseal.codecs.streams import Counts, Kind, Stream
 from callseal.codecs.telephone_event import EventReader
 
@@ -31,6 +32,8 @@ class Lane:
     learner: Learner
     row: int = -1
     """Its place in the bank."""
+    control: ControlUnprotector | None = None
+    """Opens the sender's reports, where the stream is encrypted."""
     keys: EventReader = field(default_factory=EventReader)
     """Of the telephone; which ones is never told."""
     codec: str = ""
@@ -38,6 +41,7 @@ class Lane:
     first_codec: str = ""
     changes: int = 0
     digits: int = 0
+    strangers: int = 0
     unauthentic: int = 0
     malformed: int = 0
     """Packets that could not be decoded, or told of no key."""
@@ -91,8 +95,11 @@ class Lane:
 
     def take_rtcp(self, datagram: bytes) -> None:
         """Read a report of the sender's; what can't be read says nothing."""
+        opened = datagram if self.control is None else self.control.unprotect(datagram)
+        if opened is None:
+            return
         try:
-            reports = parse_reports(datagram)
+            reports = parse_reports(opened)
         except RtcpError:
             return
         for block in reports.blocks[-1:]:
@@ -116,7 +123,7 @@ class Lane:
             digits=self.digits,
             restarts=counts.restarts,
             slips=counts.slips,
-            strangers=self.learner.strangers,
+            strangers=self.strangers,
             malformed=counts.malformed + counts.unknown + self.malformed,
             unauthentic=self.unauthentic,
             unreceived_samples=max(recorded_samples - counts.covered_samples, 0),

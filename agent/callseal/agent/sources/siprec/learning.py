@@ -11,7 +11,7 @@ The rules, for one stream:
   `RELEARN_S`.
 - Another address never takes over, save one that signalling announces anew.
 
-All others are strangers: counted, not recorded.
+All others are strangers: counted, not recorded. An encrypted stream needs none of this: its key tells.
 
 Conventions: a *key* is a row of `KEY_WORDS` unsigned 64-bit words, the bytes of family, port and address as
 the kernel writes them (`sockets`), so that a batch is compared at once.
@@ -63,9 +63,6 @@ class Learner:
         self._learned_s = 0.0
         self.key: Keys | None = None
         """Shape (KEY_WORDS,), or None before the first packet."""
-        self.strangers = 0
-        self.moves = 0
-        """How often another port of the same address took over."""
 
     def announce(self, address: str) -> None:
         """Take another address from signalling: a source there may take over, whatever was learned before."""
@@ -79,17 +76,18 @@ class Learner:
         return bool(self.key is not None and self._address(key) == self._address(self.key))
 
     def choose(self, keys: Keys, ssrcs: NDArray[np.uint32], now_s: float, heard: Heard) -> NDArray[np.bool_]:
-        """Say which packets of a batch are the stream's; learns, and counts the others.
+        """Say which packets of a batch are the stream's, and learn of them.
 
         keys: shape (packets, KEY_WORDS); ssrcs: shape (packets,).
         """
+        if not len(keys):
+            return np.zeros(0, np.bool_)
         if self.key is None:
             expected = self._at_announced(keys)
             self._learn(keys[int(np.argmax(expected))], now_s)
         ours = self._are(keys)
         if not ours.all():
             ours = self._take_over(keys, ssrcs, now_s, heard, ours)
-            self.strangers += int((~ours).sum())
         return ours
 
     def _take_over(
@@ -114,7 +112,6 @@ class Learner:
         if not successors.any():
             return ours
         self._learn(keys[int(np.argmax(successors))], now_s)
-        self.moves += 1
         return ours | self._are(keys)
 
     def _are(self, keys: Keys) -> NDArray[np.bool_]:

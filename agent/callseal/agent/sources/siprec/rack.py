@@ -37,6 +37,8 @@ ROWS: Final = 256
 the processor's cache."""
 SPARE_ROWS: Final = 32
 """For streams that are added while a recording runs, which have to come into the same bank."""
+LEAD_S: Final = 0.2
+"""What the first packet holds was said before it came; 200 ms is the longest packet (RFC 3551 section 4.2)."""
 TICKS_PER_WRITE: Final = 2
 OVERDUE_S: Final = 2.6
 """So much may be open before a block is due out of turn: the bank has room for three seconds."""
@@ -52,10 +54,14 @@ class Rack:
         recorder: Recorder,
         scratch: Scratch,
         phase: int,
+        started_s: float,
         monotonic: Callable[[], float],
         fault: Callable[[str, Exception], None],
     ) -> None:
-        """`phase` says on which ticks blocks are written, so that not all racks do it on the same."""
+        """`phase` says on which ticks blocks are written, so that not all racks do it on the same.
+
+        `started_s` is when the ports of the first recording were reserved.
+        """
         self.form = form
         self._recorder = recorder
         self._scratch = scratch
@@ -63,7 +69,7 @@ class Rack:
         self._monotonic = monotonic
         self._fault = fault
         shape = Form(rate_hz=form.rate_hz, sample_bytes=form.encoding.sample_bytes)
-        self._bank = Bank(rows=ROWS + SPARE_ROWS, form=shape, started_s=monotonic())
+        self._bank = Bank(rows=ROWS + SPARE_ROWS, form=shape, started_s=started_s - LEAD_S)
         law = form.encoding.law
         silence = 0 if law is None else g711.silence(law)
         blank = Stream(sound=(), clock_hz=form.rate_hz, silence=silence)
@@ -73,7 +79,7 @@ class Rack:
         self._free_slots = set(range(ROWS))
         self._seats: dict[UUID, Seat] = {}
         self._by_slot: dict[int, Seat] = {}
-        self._layout = Layout.of((), self._blank)
+        self._layout: Layout | None = None
         self._dropped = 0
 
     # --- recordings ---------------------------------------------------------------------------------------
@@ -96,7 +102,8 @@ class Rack:
         What has waited in the sockets since then finds its place in it. SourceError where a key is of no use.
         """
         second = self.form.rate_hz
-        base = max(self._bank.position_at(reserved_s) // second * second, self._bank.open_sample)
+        begin = self._bank.position_at(reserved_s - LEAD_S) // second * second
+        base = max(begin, self._bank.open_sample)
         lanes = self._lanes.add(recording, plan.streams, pairs)
         slot = min(self._free_slots)
         self._free_slots.remove(slot)
@@ -106,7 +113,7 @@ class Rack:
         for lane in lanes:
             if not lane.plan.sending:
                 self._hold(seat, lane, base)
-        self._arrange()
+        self._layout = None
 
     def change(
         self, recording: UUID, streams: tuple[StreamPlan, ...], pairs: Mapping[int, SocketPair]
@@ -133,10 +140,9 @@ class Rack:
             added = self._lanes.add(recording, new, pairs)
             seat.lanes += added
             for lane in added:
-                if not lane.plan.sending:
-                    self._hold(seat, lane, here)
+                (self._resume if lane.plan.sending else self._hold)(seat, lane, here)
         finally:
-            self._arrange()
+            self._layout = None
 
     def note(self, recording: UUID, event: Event, now_s: float) -> None:
         """Note an event; a position of `NOW` is where the clock stands."""
@@ -162,7 +168,7 @@ class Rack:
         del self._seats[seat.recording], self._by_slot[seat.slot]
         self._free_slots.add(seat.slot)
         self._lanes.remove(seat.lanes)
-        self._arrange()
+        self._layout = None
 
     def _finish(self, seat: Seat, inbox: Inbox) -> None:
         self._tell_changes(self._lanes.read(inbox, seat.lanes))
@@ -200,8 +206,11 @@ class Rack:
         at = max(position - seat.base, 0)
         self._recorder.event(seat.recording, Held(channel=channel, position_samples=at, held=held))
 
-    def _arrange(self) -> None:
-        self._layout = Layout.of(tuple(self._seats.values()), self._blank)
+    def _arranged(self) -> Layout:
+        """Give the layout of all recordings; it is made anew when one has come, gone or changed."""
+        if self._layout is None:
+            self._layout = Layout.of(tuple(self._seats.values()), self._blank)
+        return self._layout
 
     # --- the clock ----------------------------------------------------------------------------------------
 
@@ -243,10 +252,10 @@ class Rack:
         stretch = None
         while self._bank.is_due:
             if stretch is not None:
-                self._hand_on(self._layout, stretch, None)
+                self._hand_on(self._arranged(), stretch, None)
             # A view of what was closed is good until the next one is.
             stretch = self._bank.close()
-        self._hand_on(self._layout, stretch, self._bank.ahead(now_s))
+        self._hand_on(self._arranged(), stretch, self._bank.ahead(now_s))
 
     def _hand_on(self, layout: Layout, stretch: Stretch | None, ahead: Samples | None) -> None:
         """Give the recorder what is closed, and what may still change; those that begin later have less."""

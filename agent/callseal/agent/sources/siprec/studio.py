@@ -156,7 +156,7 @@ class Studio:
         opened: list[UUID] = []
         try:
             for plan in plans:
-                rack = self._room_for(plan)
+                rack = self._room_for(plan, booking.reserved_s)
                 recording = self._recorder.open(plan.call, plan.format)
                 opened.append(recording)
                 rack.open(recording, plan, booking.pairs, booking.reserved_s)
@@ -164,6 +164,7 @@ class Studio:
         except Exception:
             for recording in opened:
                 self._give_up(recording)
+            self._clear_up()
             raise
         booking.recordings += opened
         return tuple(opened)
@@ -180,7 +181,7 @@ class Studio:
         except Exception as problem:  # noqa: BLE001 - the first error is the one that is told
             self._went_wrong("give up", problem)
 
-    def _room_for(self, plan: RecordingPlan) -> Rack:
+    def _room_for(self, plan: RecordingPlan, reserved_s: float) -> Rack:
         for rack in self._racks:
             if rack.has_room_for(plan):
                 return rack
@@ -189,6 +190,7 @@ class Studio:
             recorder=self._recorder,
             scratch=self._scratch,
             phase=len(self._racks),
+            started_s=reserved_s,
             monotonic=self._monotonic,
             fault=self._went_wrong,
         )
