@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
+import structlog
+
 from callseal.agent.call import (
     AudioFormat,
     Block,
@@ -134,4 +136,5 @@ async def run(calls: int, folder: Path, *, encrypted: bool) -> int:
 
 
 if __name__ == "__main__":
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     sys.exit(asyncio.run(run(int(sys.argv[1]), Path(sys.argv[2]), encrypted="srtp" in sys.argv[3:])))

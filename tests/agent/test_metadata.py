@@ -10,11 +10,17 @@ import pytest
 from callseal.agent import metadata
 from callseal.agent.call import (
     Call,
+    Digit,
     Disclosure,
     DisclosureFailed,
+    Document,
     Ending,
     EndReason,
+    Gap,
+    Link,
+    Linked,
     MediaLost,
+    PartiesChanged,
     Party,
 )
 from callseal.agent.checks import Channel, Verdict
@@ -283,3 +289,130 @@ def test_a_call_of_which_nearly_nothing_is_known_can_still_be_told() -> None:
 
     assert (body["business_type"], body["retention_class"]) == ("unclassified", None)
     assert (body["answered_at"], body["sip_call_ids"]) == (None, [])
+
+
+NURSE, DOCTOR = Party(number="8002", name="Li"), Party(number="+861012345678")
+GATEWAY_CALL = replace(
+    CALL,
+    source="siprec",
+    direction="unknown",
+    announced_by="gateway",
+    others=(NURSE,),
+    is_mixed=True,
+    conversation="group-1",
+    links=(Link(relation="same-conversation", recording=recording_id(3)),),
+    attributes=(("oracle:ucid", "0001"), ("cisco:guid", "77")),
+)
+TRANSFER = PartiesChanged(
+    position_samples=160_000,
+    agent=DOCTOR,
+    customer=CALL.customer,
+    others=(NURSE, CALL.agent),
+    conversation="group-2",
+    attributes=(("oracle:ucid", "0002"),),
+)
+
+
+def test_what_a_gateway_says_of_a_call_is_told() -> None:
+    body = _call_body(replace(FACTS, call=GATEWAY_CALL))
+
+    assert (body["source"], body["direction"], body["announced_by"]) == ("siprec", "unknown", "gateway")
+    assert (body["conversation"], body["is_mixed"], body["others"]) == ("group-1", True, [3])
+    assert body["attributes"] == {"oracle:ucid": "0001", "cisco:guid": "77"}
+    assert body["links"] == [{"relation": "same-conversation", "id": str(recording_id(3))}]
+    assert "parties_changed" not in body
+
+
+def test_who_else_takes_part_stands_behind_the_recorder() -> None:
+    document = _document(replace(FACTS, call=GATEWAY_CALL))
+
+    assert document["parties"][2] == {"name": f"callseal {OWNER.device}"}
+    assert document["parties"][3] == {"sip": "sip:8002", "name": "Li"}
+    assert document["dialog"][0]["parties"] == [0, 1]
+
+
+def test_a_transfer_changes_nobodys_number_and_is_told_with_its_place() -> None:
+    later = Linked(link=Link(relation="continues", recording=recording_id(4)))
+    facts = replace(FACTS, call=GATEWAY_CALL, events=(answered(), TRANSFER, later, later))
+
+    before, after = _document(replace(FACTS, call=GATEWAY_CALL)), _document(facts)
+    body = _call_body(facts)
+
+    assert after["parties"][:4] == before["parties"]
+    assert after["parties"][4] == {"tel": "+861012345678"}
+    assert body["parties_changed"] == [
+        {"from_sample": 160_000, "agent": 4, "customer": 1, "others": [3, 0], "conversation": "group-2"}
+    ]
+    assert body["conversation"] == "group-2"
+    assert body["attributes"] == {"oracle:ucid": "0002", "cisco:guid": "77"}
+    assert [link["id"] for link in body["links"]] == [str(recording_id(3)), str(recording_id(4))]
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "expected"),
+    [
+        (b"INVITE sip:srs SIP/2.0\r\n\r\n", "none", "INVITE sip:srs SIP/2.0\r\n\r\n"),
+        ("<name>王芳</name>".encode(), "none", "<name>王芳</name>"),
+        (b"\xff\xfe", "base64url", "__4"),
+        (b"a\0b", "base64url", "YQBi"),
+        (b"\xed\xa0\x80", "base64url", "7aCA"),
+        (b"", "none", ""),
+    ],
+)
+def test_what_signalling_brought_is_kept_to_the_byte(body: bytes, encoding: str, expected: str) -> None:
+    document = Document(at=HANGUP.at, kind="sip-message", content_type="message/sip", body=body)
+
+    (attachment,) = _document(replace(FACTS, events=(document,)))["attachments"]
+
+    assert attachment == {
+        "purpose": "sip-message",
+        "start": "2026-11-21T23:59:31.250Z",
+        "party": 2,
+        "dialog": 0,
+        "mediatype": "message/sip",
+        "encoding": encoding,
+        "body": expected,
+    }
+
+
+@pytest.mark.parametrize("content_type", ["", "text/\x00", "名/字", "x/" + "y" * 1000])
+def test_a_document_of_a_type_that_is_none_is_kept_all_the_same(content_type: str) -> None:
+    document = Document(
+        at=HANGUP.at, kind="rs-metadata", content_type=content_type, body=b"<x/>", is_cut=True
+    )
+
+    (attachment,) = _document(replace(FACTS, events=(document,)))["attachments"]
+
+    assert (attachment["body"], attachment["cut"]) == ("<x/>", True)
+    assert len(attachment["mediatype"]) <= 255
+    assert attachment["mediatype"].isascii()
+
+
+def test_what_there_is_no_room_for_is_counted() -> None:
+    guests = tuple(Party(number=str(number)) for number in range(100))
+    facts = replace(
+        FACTS,
+        call=replace(GATEWAY_CALL, others=guests),
+        events=(Gap(channel=0, start_samples=0, end_samples=9, expected=False),),
+        unlisted={Document: 7, Gap: 3, PartiesChanged: 1},
+    )
+
+    document, body = _document(facts), _call_body(facts)
+
+    (streams,) = bodies(document, "analysis", "type", "streams")
+    assert len(document["parties"]) == 64
+    assert body["unlisted"] == {"documents": 7, "parties_changed": 1, "parties": 39}
+    assert body["others"] == [*range(3, 64), *[None] * 39]
+    assert streams["unlisted"] == {"gaps": 3}
+
+
+def test_of_a_call_without_streams_nothing_is_told_of_any() -> None:
+    assert bodies(_document(FACTS), "analysis", "type", "streams") == []
+
+
+def test_of_a_key_only_place_and_length_are_told() -> None:
+    pressed = Digit(channel=1, position_samples=4_000, duration_ms=120)
+
+    (streams,) = bodies(_document(replace(FACTS, events=(pressed,))), "analysis", "type", "streams")
+
+    assert streams["digits"] == [{"channel": 1, "sample": 4_000, "duration_ms": 120}]

@@ -200,7 +200,8 @@ def test_what_was_kept_safe_is_closed_as_it_was() -> None:
         while bank.is_due:
             closed = bank.close().payload[0].tobytes()
             same.append(closed.startswith(expected[:RATE_HZ]))
-            expected = bank.ahead(now_s)[0].tobytes()
+            # What was said last is still on its way.
+            expected = bank.ahead(now_s)[0, : -RATE_HZ // 20].tobytes()
 
     assert len(same) >= 10
     assert all(same)

@@ -133,3 +133,19 @@ def test_what_waits_is_limited_whatever_is_sent() -> None:
 
     assert told.packets == 400 * 64
     assert told.foreign >= told.packets - 1024
+
+
+@pytest.mark.parametrize(("ssrc", "sequence"), [(7, 550), (99, 999)])
+def test_a_source_or_clock_that_changed_in_a_stall_loses_nothing_of_what_came_before(
+    ssrc: int, sequence: int
+) -> None:
+    """Also when all that waited is put before anything is closed, and much of it is held."""
+    line = Line()
+    line.talk(SAID[:72000])
+    line.talk(SAID[72000:], at_s=10.0, sequence=sequence, ts=12345678, ssrc=ssrc)
+
+    recorded = record(line, seconds=END_S, stall=(5, 6), close_between=False)
+
+    assert recorded.has(SAID)
+    told = recorded.counts[0]
+    assert (told.placed, told.lost, told.duplicates, told.late, told.restarts) == (1000, 0, 0, 0, 1)

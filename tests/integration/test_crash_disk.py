@@ -43,7 +43,7 @@ from support.sealed_recordings import check_folder
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("disks")]
 
 DESK = Habit(flush_s=DESK_FLUSH_S)
-GATEWAY = Habit(flush_s=0.5, banked=True, sync_s=1.0)
+GATEWAY = Habit(flush_s=0.5, banked=True, sync_s=1.0, late_blocks=8)
 PACE = 6.0
 TALK_S = 12.0
 FAULT_S = 5.0

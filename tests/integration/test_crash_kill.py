@@ -35,7 +35,7 @@ CALLS = 2
 LONGEST_S = 9.0
 MAX_LOST_S = 1.0
 DESK = Habit(flush_s=DESK_FLUSH_S)
-GATEWAY = Habit(flush_s=BANK_FLUSH_S, banked=True, sync_s=Seal.model_fields["sync_s"].default)
+GATEWAY = Habit(flush_s=BANK_FLUSH_S, banked=True, sync_s=Seal.model_fields["sync_s"].default, late_blocks=8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

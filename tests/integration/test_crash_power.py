@@ -36,7 +36,7 @@ AGENTS = 2
 CALLS = 3
 IMAGE_MB = 96
 DESK = Habit(flush_s=DESK_FLUSH_S)
-GATEWAY = Habit(flush_s=BANK_FLUSH_S, banked=True, sync_s=Seal.model_fields["sync_s"].default)
+GATEWAY = Habit(flush_s=BANK_FLUSH_S, banked=True, sync_s=Seal.model_fields["sync_s"].default, late_blocks=8)
 NEVER_SYNCED = Habit(flush_s=0.5, banked=True)
 
 

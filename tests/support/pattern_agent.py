@@ -72,6 +72,8 @@ class Habit:
     banked: bool = False
     sync_s: float | None = None
     """None with a bank: nobody ever syncs."""
+    late_blocks: int = 0
+    """How many blocks late what is said comes to stay; until then it is handed in as what may still change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -316,15 +318,19 @@ def call() -> Call:
     )
 
 
-def speak(recorder: SpoolRecorder, recording: UUID, number: int, block: int) -> None:
-    """Give the recorder one block of a call."""
-    codes = np.frombuffer(block_bytes(number, block), np.uint8).reshape(BLOCK_SAMPLES, 2)
+def speak(recorder: SpoolRecorder, recording: UUID, number: int, block: int, *, late_blocks: int = 0) -> None:
+    """Give the recorder one block of a call; with `late_blocks` those before it again, and it as tentative."""
+    first = max(0, block - late_blocks)
+    data = b"".join(block_bytes(number, one) for one in range(first, block + 1))
+    codes = np.frombuffer(data, np.uint8).reshape(1, -1, 2)
+    stays = 1 if block >= late_blocks else 0
     recorder.write(
         Block(
             recordings=(recording,),
-            start_samples=np.array([block * BLOCK_SAMPLES], np.int64),
-            payload=codes[np.newaxis],
-            present=np.ones((1, 2, BLOCK_SAMPLES * 100 // RATE_HZ), np.bool_),
+            start_samples=np.array([first * BLOCK_SAMPLES], np.int64),
+            payload=codes,
+            present=np.ones((1, 2, codes.shape[1] * 100 // RATE_HZ), np.bool_),
+            tentative_samples=codes.shape[1] - stays * BLOCK_SAMPLES,
         )
     )
 
@@ -351,7 +357,7 @@ def _run(
         structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
         with recorder_on(spools, habit, alarm) as found:
             found.run_chores()
-            _talk(found.recorder, board, course)
+            _talk(found.recorder, board, course, habit.late_blocks)
         code = 0
     except BaseException as problem:  # noqa: BLE001 - told like an alarm, and then the end
         alarm("died", repr(problem))
@@ -359,7 +365,7 @@ def _run(
         os._exit(code)
 
 
-def _talk(recorder: SpoolRecorder, board: Board, course: Course) -> None:
+def _talk(recorder: SpoolRecorder, board: Board, course: Course, late_blocks: int) -> None:
     began: list[tuple[int, UUID, int, float]] = []
     numbers = iter(range(course.in_all))
     answered = None if course.answered_s is None else round(course.answered_s / BLOCK_S)
@@ -378,7 +384,7 @@ def _talk(recorder: SpoolRecorder, board: Board, course: Course) -> None:
         for number, recording, block, blocks in began:
             said_samples = (block + 1) * BLOCK_SAMPLES
             board.tell(number, recording, said_samples)
-            speak(recorder, recording, number, block)
+            speak(recorder, recording, number, block, late_blocks=late_blocks)
             if block == answered:
                 recorder.event(recording, Answered(at=_now(), position_samples=said_samples))
             if block + 1 < blocks:

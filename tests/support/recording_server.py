@@ -3,7 +3,7 @@
 import re
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Self
 
 from callseal.cli.demo.office import AGENT, Office
-from support.desk import Desk
+from support.desk import Desk, Recorded
 from support.programs import free_udp_port
 from support.rtp_sender import Gateway, Stream, codes
 from support.sip_peer import Dialog, Message, Peer
 
 SECOND_SAMPLES = 8000
 _SOURCE = re.compile(r"\[\[source\]\]\n(?:[^\n]+\n)+")
+REQUIRE = "Require: siprec\r\n"
 RULES = """
 [[rule]]
 calling = "9999"
@@ -34,6 +35,9 @@ business = "sales"
 class RecordingServer(Desk):
     """The installation, and where gateways find it."""
 
+    opened: dict[Path, Recorded] = field(default_factory=dict)
+    """What was opened before: opening costs more than anything else here."""
+
     @property
     def port(self) -> int:
         """Where gateways find it."""
@@ -42,6 +46,27 @@ class RecordingServer(Desk):
     def gateway(self) -> "Copies":
         """Make a gateway that knows this server."""
         return Copies(self.port)
+
+    def of(self, *copies: "Copy", limit_s: float = 20.0) -> list[Recorded]:
+        """Wait until each of these calls has a recording, and give them in the order of the calls."""
+        return [self.all_of(copy, limit_s=limit_s)[0] for copy in copies]
+
+    def all_of(self, copy: "Copy", count: int = 1, limit_s: float = 20.0) -> list[Recorded]:
+        """Wait until a call has that many recordings, and give them in the order in which they began."""
+        deadline_s = time.monotonic() + limit_s
+        while len(found := self._with(copy.call_id)) < count:
+            if time.monotonic() > deadline_s:
+                log = self.office.log_tail(AGENT, 30)
+                raise AssertionError(f"{len(found)} of {count} recordings of a call\n{log}")
+            time.sleep(0.05)
+        return found
+
+    def _with(self, call_id: str) -> list[Recorded]:
+        for path in sorted((self.office.spool / "ready").iterdir()):
+            if path not in self.opened:
+                self.opened[path] = self.open(path)
+        found = [one for one in self.opened.values() if call_id in one.call["sip_call_ids"]]
+        return sorted(found, key=lambda one: one.path.name)
 
 
 @contextmanager
@@ -142,6 +167,11 @@ class Copy:
     answer: Message
     ports: list[int]
 
+    @property
+    def call_id(self) -> str:
+        """By which its recordings are found."""
+        return self.dialog.call_id
+
     def again(self, body: str = "", extra: str = "", method: str = "INVITE") -> Message:
         """Send a request within the session, and give the answer, which is acknowledged where it must be."""
         self.dialog.ask(method, body, extra)
@@ -181,12 +211,25 @@ class Copies:
     def __post_init__(self) -> None:
         self.peer = Peer(self.sip_port, self.server_port)
 
-    def copy(self, body: str | None = None, headers: str | None = None, *, user: str = "gateway") -> Copy:
-        """Begin to copy a call; by default one of two parties, with their metadata."""
+    def copy(
+        self,
+        body: str | None = None,
+        headers: str | None = None,
+        *,
+        user: str = "gateway",
+        edit: Callable[[str], str] = str,
+    ) -> Copy:
+        """Begin to copy a call, by default one of two parties, with their metadata.
+
+        `edit` may change the INVITE as a whole before it is sent.
+        """
         if body is None:
             body, headers = multipart(session(), metadata())
         dialog = self.peer.call("srs", user=user)
-        dialog.ask("INVITE", body, f"Require: siprec\r\n{headers or ''}")
+        dialog.number = 1
+        dialog.branch = f"z9hG4bK{dialog.call_id}"
+        invite = dialog.compose("INVITE", body, branch=dialog.branch, extra=f"{REQUIRE}{headers or ''}")
+        self.peer.send(edit(invite))
         answer = _final(dialog, "INVITE")
         dialog.acknowledge(answer)
         return Copy(dialog=dialog, answer=answer, ports=ports_of(answer))
@@ -208,15 +251,20 @@ class Copies:
 
     def talk(self, copy: Copy, seconds: float = 2.0, *, seed: int = 1) -> list[bytes]:
         """Send different sound in each stream of a call, and give what was sent."""
-        sounds = [
-            codes(seed + number, int(seconds * SECOND_SAMPLES)).tobytes() for number in range(len(copy.ports))
-        ]
-        self.send(
-            *(
-                Stream(port=port, sound=sound, ssrc=seed * 100 + number)
-                for number, (port, sound) in enumerate(zip(copy.ports, sounds, strict=True))
-            )
-        )
+        return self.talk_in([copy], seconds, seed=seed)[0]
+
+    def talk_in(self, copies: Sequence[Copy], seconds: float, *, seed: int = 1) -> list[list[bytes]]:
+        """Do so in several calls at once, different in each; an m-line that was refused gets nothing."""
+        sounds: list[list[bytes]] = []
+        streams: list[Stream] = []
+        for copy in copies:
+            sounds.append([])
+            for port in copy.ports:
+                number = seed * 100 + len(streams)
+                sound = codes(number, int(seconds * SECOND_SAMPLES)).tobytes() if port else b""
+                sounds[-1].append(sound)
+                streams.append(Stream(port=port, sound=sound, ssrc=number))
+        self.send(*(stream for stream in streams if stream.port))
         return sounds
 
     def talking(self, copy: Copy, seconds: float, *, seed: int = 1) -> "Talking":
@@ -256,6 +304,7 @@ def channels_of(inner: bytes) -> tuple[bytes, bytes]:
 
 __all__ = [
     "METADATA",
+    "REQUIRE",
     "RULES",
     "Copies",
     "Copy",

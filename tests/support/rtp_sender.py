@@ -2,7 +2,7 @@
 
 import socket
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -50,6 +50,8 @@ class Stream:
     """Packets that are never sent, by number."""
     source: socket.socket | None = None
     packet_s: float = PACKET_S
+    protect: Callable[[bytes], bytes] | None = None
+    """Encrypts a packet."""
 
     def packets(self) -> Iterator[tuple[float, bytes]]:
         """Give each packet with the second in which it is sent."""
@@ -63,7 +65,8 @@ class Stream:
                     ssrc=self.ssrc,
                     payload_type=self.payload_type,
                 )
-                yield self.begins_s + (number + 1) * self.packet_s, data
+                sent = data if self.protect is None else self.protect(data)
+                yield self.begins_s + (number + 1) * self.packet_s, sent
 
 
 @dataclass

@@ -9,7 +9,7 @@ Source: RFC 3550 section 5.1 and 5.3.1.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Final, Self
 
 import numpy as np
@@ -65,6 +65,10 @@ class Batch:
     """… and not after this one."""
     order: Ints
     """Counts arrivals: greater is later, within a row."""
+    position: Ints
+    """Where the payload begins, as far as its stream's clock is known."""
+    samples: Ints
+    """How many samples of sound it holds; none where it is no sound."""
 
     def __len__(self) -> int:
         """Count the packets."""
@@ -79,6 +83,10 @@ class Batch:
     def starts(self) -> Ints:
         """Give the index of each row's first packet."""
         return np.flatnonzero(np.append(True, self.row[1:] != self.row[:-1]))
+
+    def at(self, position: Ints) -> Self:
+        """Give the same packets with other positions."""
+        return replace(self, position=position)
 
     def line(self, index: Ints) -> Ints:
         """Give the lines of some packets."""

@@ -3,6 +3,7 @@
 Conventions: as in `callseal.codecs.timeline`. A packet is one of these:
 
     fits        of the stream's source and near its clock: written, or held while it lies beyond the ring
+    a mark      no sound, so that its timestamp says nothing of the clock
     late        of the stream's clock, but its second is closed
     set aside   of another source or another clock; `decide` has it take over, wait, or refused
 
@@ -64,7 +65,6 @@ class Placer:
     def __init__(self, *, rows: int, form: Form, ring: Ring, window: int) -> None:
         """Write at most `window` samples beyond `open_sample`."""
         self._rows = rows
-        self._bytes = form.sample_bytes
         self._rate = form.rate_hz
         self._window = window
         self._ring = ring
@@ -102,11 +102,11 @@ class Placer:
         return marks
 
     def move_on(self, samples: int) -> None:
-        """Put the boundary of what is closed further, and place what was held."""
+        """Put the boundary of what is closed further, and write what now lies within the ring."""
         self.open_sample += samples
         held = self._held.take()
         if held is not None:
-            self.place(held)
+            self._write(held)
 
     def end(self, rows: Ints, now: int) -> None:
         """Judge what was set aside in rows that end, and give up the rest of what waits there."""
@@ -117,34 +117,28 @@ class Placer:
     def place(self, batch: Batch) -> None:
         """Put packets to their places, or where they wait; rows stand together."""
         row = batch.row
-        position = self.clocks.positions(row, batch.ts)
-        end = position + self._lengths(batch)
+        batch = batch.at(self.clocks.positions(row, batch.ts))
         same = self.clocks.known[row] & (batch.ssrc == self.clocks.ssrc[row])
-        fits = same & (position >= np.maximum(batch.low - self._samples(WANDER_S), self.open_sample))
-        fits &= position <= batch.high + self._samples(AHEAD_S)
-        good = fits & (end <= self.open_sample + self._window)
-        if good.all() and batch.kind.max() <= Kind.COMFORT_NOISE:
-            self._settle(batch, position, end)
+        fits = same & (batch.position <= batch.high + self._samples(AHEAD_S))
+        fits &= batch.position >= np.maximum(batch.low - self._samples(WANDER_S), self.open_sample)
+        if fits.all() and batch.kind.max() <= Kind.COMFORT_NOISE:
+            self._settle(batch)
             return
         # What is no sound bears no clock: an event's timestamp is that of its beginning.
         mute = (batch.kind == Kind.EVENT) | (batch.kind == Kind.UNKNOWN)
-        good = (good & ~mute) | (same & mute)
+        good = np.where(mute, same, fits)
         if good.any():
-            self._settle(batch.only(good), position[good], end[good])
+            self._settle(batch.only(good))
         strange = mute & ~same  # gateways are known to send digits from a source of their own
         if strange.any():
-            self._mark(batch.only(strange), batch.high[strange])
-        hold = fits & ~good & ~mute
-        if hold.any():
-            held = batch.only(hold)
-            self._fitted(held)
-            self.count(Tally.LATE, self._held.add(held))
+            stranger = batch.only(strange)
+            self._mark(stranger.at(stranger.high))
         step = self.sequences.steps(row, batch.sequence)
         behind = ((step <= 0) & (step > -MAX_DROPOUT)) | (batch.low < self.open_sample)
-        late = same & ~mute & behind & self._is_past(position)
+        late = same & ~mute & behind & self._is_past(batch.position)
         if late.any():
             self._note_late(batch.only(late))
-        rest = ~(good | mute | hold | late)
+        rest = ~(good | mute | late)
         if rest.any():
             self.count(Tally.FOREIGN, self._aside.add(batch.only(rest)))
 
@@ -189,9 +183,8 @@ class Placer:
         rows = batch.row[first]
         span = self._spans(batch, first)
         own = span >= 0
-        lengths = self._lengths(batch)
-        length = np.maximum.reduceat(np.where(own, lengths, 0), first)
-        latest = np.minimum.reduceat(np.where(own, batch.high - lengths - span, -NEVER), first)
+        length = np.maximum.reduceat(np.where(own, batch.samples, 0), first)
+        latest = np.minimum.reduceat(np.where(own, batch.high - batch.samples - span, -NEVER), first)
         readings = np.add.reduceat(np.append(True, batch.high[1:] != batch.high[:-1]), first, dtype=np.int64)
         # The luckiest of n has waited, on average, for the n+1st part of a packet.
         position = latest - length // (np.maximum(readings, 1) + 1)
@@ -207,40 +200,44 @@ class Placer:
         self.first[rows[~begun]] = np.maximum(position[~begun], self.open_sample)
         self.clocks.anchor(rows, batch.ssrc[first], batch.ts[first], position)
 
-    def _settle(self, batch: Batch, position: Ints, end: Ints) -> None:
-        """Write packets that have a place, and count them."""
+    def _settle(self, batch: Batch) -> None:
+        """Count packets that have a place, and write those that are sound and have not come before."""
         again = self.sequences.note(batch.row, batch.sequence, batch.starts())
         sound = batch.kind == Kind.SOUND
-        if not sound.all():
-            self._mark(batch.only(~sound), position[~sound])
-            timed = sound | (batch.kind == Kind.COMFORT_NOISE)
-            self._look(batch.only(timed), end[timed], (end - position)[timed])
-            batch, position, again = batch.only(sound), position[sound], again[sound]
+        if sound.all():
+            self._look(batch)
         else:
-            self._look(batch, end, end - position)
-        if len(batch):
-            self._ring.write(batch, position)
-            self.count(Tally.PLACED, batch.row[~again] if again.any() else batch.row)
+            self._mark(batch.only(~sound))
+            self._look(batch.only(sound | (batch.kind == Kind.COMFORT_NOISE)))
+        new = sound & ~again
+        self._write(batch if new.all() else batch.only(new))
 
-    def _look(self, batch: Batch, end: Ints, length: Ints) -> None:
+    def _write(self, batch: Batch) -> None:
+        """Write sound, or hold what lies beyond the ring."""
+        beyond = batch.position + batch.samples > self.open_sample + self._window
+        if beyond.any():
+            self.count(Tally.LATE, self._held.add(batch.only(beyond)))
+            batch = batch.only(~beyond)
+        if len(batch):
+            self._ring.write(batch)
+            self.count(Tally.PLACED, batch.row)
+
+    def _look(self, batch: Batch) -> None:
+        """Note how streams stand to the clock, which packet of each was the last, and by when it came."""
         if len(batch):
             starts = batch.starts()
+            rows = batch.row[starts]
+            high = np.maximum.reduceat(batch.high, starts)
             self.clocks.look(
-                batch.row[starts],
-                end=np.maximum.reduceat(end, starts),
-                longest=np.maximum.reduceat(length, starts),
-                now=np.maximum.reduceat(batch.high, starts),
+                rows,
+                end=np.maximum.reduceat(batch.position + batch.samples, starts),
+                longest=np.maximum.reduceat(batch.samples, starts),
+                now=high,
             )
-            self._fitted(batch)
+            self._last_fit[rows] = np.maximum(self._last_fit[rows], np.maximum.reduceat(batch.order, starts))
+            self._heard[rows] = np.maximum(self._heard[rows], high)
 
-    def _fitted(self, batch: Batch) -> None:
-        """Note which packet of each row was the last one that fitted, and by when it came."""
-        starts = batch.starts()
-        rows = batch.row[starts]
-        self._last_fit[rows] = np.maximum(self._last_fit[rows], np.maximum.reduceat(batch.order, starts))
-        self._heard[rows] = np.maximum(self._heard[rows], np.maximum.reduceat(batch.high, starts))
-
-    def _mark(self, batch: Batch, position: Ints) -> None:
+    def _mark(self, batch: Batch) -> None:
         for kind, name in (
             (Kind.COMFORT_NOISE, Tally.COMFORT_NOISE),
             (Kind.EVENT, Tally.EVENTS),
@@ -253,7 +250,7 @@ class Placer:
             self._marks.append(
                 Mark(
                     row=int(batch.row[index]),
-                    position=int(position[index]),
+                    position=int(batch.position[index]),
                     kind=Kind(int(batch.kind[index])),
                     ts=int(batch.ts[index]),
                     marker=bool(line[1] & MARKER),
@@ -279,9 +276,6 @@ class Placer:
         span = self.clocks.span(batch.row, batch.ts[group], batch.ts)
         own = (batch.ssrc == batch.ssrc[group]) & (span >= 0) & (span < self._samples(LATE_S))
         return np.where(own, span, -1)
-
-    def _lengths(self, batch: Batch) -> Ints:
-        return np.where(batch.kind == Kind.SOUND, batch.size // self._bytes, 0)
 
     def _is_past(self, position: Ints) -> Flags:
         return (position < self.open_sample) & (position > self.open_sample - self._samples(LATE_S))

@@ -96,12 +96,12 @@ class Ring:
         cells = (start // self._cell + np.arange(samples // self._cell)) % self._cells
         return self._received[rows[:, None], cells]
 
-    def write(self, batch: Batch, position: Ints) -> None:
-        """Write the payloads of packets, each at a position of its row.
+    def write(self, batch: Batch) -> None:
+        """Write the payloads of packets at their positions.
 
-        A payload's size is whole samples, at least one and no more than the ring holds.
+        Each is whole samples, at least one and no more than the ring holds.
         """
-        column = position % self._columns
+        column = batch.position % self._columns
         offset = column * self._bytes
         across = offset + batch.size > self._row_bytes
         shape = np.where(across, _ACROSS, batch.start << 32 | batch.size)
@@ -115,7 +115,7 @@ class Ring:
                 self._write_alike(batch, which, batch.row[which] * self._row_bytes + offset[which], alike)
             rare = shapes[(counts < _MIN_ALIKE) | (shapes == _ACROSS)]
             self._write_odd(batch, offset, np.flatnonzero(np.isin(shape, rare)))
-        self._note(batch.row, column, batch.size // self._bytes)
+        self._note(batch.row, column, batch.samples)
 
     def _write_alike(self, batch: Batch, which: Ints | slice, target: Ints, shape: int) -> None:
         """Write some payloads of one shape, each to a place in the flat memory."""

@@ -37,6 +37,7 @@ from typing import Final
 import numpy as np
 
 from callseal.codecs.arrays import Bytes, Flags, Ints, Samples
+from callseal.codecs.clocks import NEVER
 from callseal.codecs.errors import BankFullError
 from callseal.codecs.packets import Batch, read_headers
 from callseal.codecs.placing import Placer
@@ -172,6 +173,8 @@ class Bank:
             low=self._read_to[row],
             high=np.full(len(row), self.position_at(now_s)),
             order=np.arange(self._order, self._order + len(row)),
+            position=np.full(len(row), NEVER),
+            samples=np.where(sound, size // self.form.sample_bytes, 0),
         )
         self._order += len(row)
         self._placer.tally[Tally.PACKETS, rows] += counts

@@ -146,6 +146,45 @@ def test_the_answer_follows_a_peer_to_its_new_connection() -> None:
     assert outgoing.flow.connection == 2
 
 
+def test_requests_of_ours_follow_a_peer_to_its_new_connection() -> None:
+    caller = SipCaller(flow=flow_over(Transport.TCP, connection=1))
+    invited = caller.call()
+    caller.flow = flow_over(Transport.TCP, connection=2)
+    caller.ack()
+
+    caller.endpoint.hang_up(invited.dialog, caller.now_s)
+
+    (outgoing,) = caller.endpoint.take_outgoing()
+    assert outgoing.flow.connection == 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"Via: ", b"v: "),
+        (b"Call-ID: ", b"i:"),
+        (b"Contact: ", b"m : "),
+        (b"From: <sip:gateway", b'From: "A, \\"B\\" <x>;tag=q" <sip:gateway'),
+        (b"Max-Forwards: 70", b"Max-Forwards: 70\r\nSubject: caf\xe9\r\n folded"),
+        (b"Max-Forwards: 70\r\n", b""),
+        (b"Max-Forwards: 70", b"Max-Forwards: 0"),
+        (b"\r\n", b"\n"),
+        (b"Content-Length: ", b"Content-Length: 9"),
+        (b"INVITE sip:srs@192.0.2.1:5070 ", b"INVITE sip:anything;x=y "),
+    ],
+)
+def test_what_is_odd_but_readable_is_a_call_like_any_other(old: bytes, new: bytes) -> None:
+    caller = SipCaller()
+    data = caller.write("INVITE", body=SDP, headers="Require: siprec").replace(old, new)
+
+    trying = caller.deliver(data)
+    invited = caller.invited()
+    answered = caller.accept(invited.transaction)
+
+    assert statuses(trying) == [100]
+    assert statuses(answered) == [200]
+
+
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_an_unconfirmed_answer_is_sent_again_at_growing_intervals(transport: Transport) -> None:
     caller = SipCaller(flow=flow_over(transport))
@@ -337,7 +376,7 @@ def test_an_application_that_never_answers_does_not_leave_the_peer_waiting() -> 
 
 def test_nothing_is_left_of_calls_that_are_over() -> None:
     caller = SipCaller()
-    caller.established()
+    caller.established(headers="Supported: timer")
     caller.send("BYE")
 
     caller.wait(33.0)

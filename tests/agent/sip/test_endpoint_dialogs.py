@@ -120,6 +120,7 @@ def test_the_answer_to_an_offer_of_ours_comes_with_the_ack() -> None:
     (acknowledged,) = caller.take_events()
     assert isinstance(acknowledged, Acknowledged)
     assert acknowledged.request.body == SDP
+    assert statuses(caller.send("INVITE", body=SDP)) == [100]
 
 
 def test_an_update_with_metadata_waits_for_the_application() -> None:

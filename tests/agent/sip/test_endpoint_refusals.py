@@ -3,9 +3,10 @@
 import pytest
 
 from callseal.agent.errors import SipSyntaxError
+from callseal.agent.sip.flow import Transport
 from callseal.agent.sip.limits import Limits
 from callseal.agent.sip.message import Headers, Request, parse_message
-from support.sip_caller import METADATA, METADATA_TYPE, SDP, SipCaller, header, statuses
+from support.sip_caller import METADATA, METADATA_TYPE, SDP, SipCaller, flow_over, header, statuses
 
 UNKNOWN = ["REGISTER", "SUBSCRIBE", "NOTIFY", "PUBLISH", "MESSAGE", "REFER", "FOO", "invite"]
 
@@ -193,6 +194,16 @@ def test_text_that_is_kept_has_a_limit() -> None:
 
     assert set(statuses(sent)) == {100, 503}
     assert first.endpoint.counts.stored_bytes < limit + 12_000
+
+
+def test_what_is_kept_of_a_call_is_counted_as_it_grows() -> None:
+    caller = SipCaller(flow=flow_over(Transport.TCP))
+    caller.established()
+    before = caller.endpoint.counts.stored_bytes
+
+    caller.send("UPDATE", headers=f"Contact: <sip:{'a' * 1000}@192.0.2.9>")
+
+    assert caller.endpoint.counts.stored_bytes >= before + 950
 
 
 def test_a_session_timer_that_is_too_short_is_refused() -> None:

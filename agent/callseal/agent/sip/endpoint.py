@@ -360,6 +360,7 @@ class Endpoint:
         if dialog is None or answered is None or answered.number != incoming.number:
             self._dropped += 1
             return
+        self._dialogs.hear(dialog, incoming)
         self._dialogs.events.append(Acknowledged(dialog=dialog.id, request=incoming.request))
         self._dialogs.acknowledge(dialog, now_s)
 

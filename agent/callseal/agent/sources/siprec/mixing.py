@@ -6,6 +6,7 @@ A recording's payload has shape (recordings, samples, 2), as in `Block`.
 
 import sys
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,15 @@ from numpy.typing import NDArray
 from callseal.codecs import g711
 
 Samples = NDArray[np.uint8] | NDArray[np.int16]
+
+
+def _samples(law: g711.Law) -> NDArray[np.int16]:
+    samples = g711.decode(np.arange(256, dtype=np.uint8), law)
+    samples[g711.silence(law)] = 0  # A-law has no zero: the code of silence would add 8 to who speaks
+    return samples
+
+
+_SAMPLES: Final = {law: _samples(law) for law in g711.Law}
 
 
 def interleave(
@@ -56,6 +66,6 @@ def added(rows: Sequence[Samples], law: g711.Law | None) -> Samples:
     """
     total = np.zeros(rows[0].shape, np.int32)
     for row in rows:
-        total += g711.decode(row.view(np.uint8), law) if law is not None else row
+        total += row if law is None else _SAMPLES[law][row]
     linear = np.clip(total, np.iinfo(np.int16).min, np.iinfo(np.int16).max).astype(np.int16)
     return g711.encode(linear, law) if law is not None else linear

@@ -116,7 +116,11 @@ class Rack:
         self._layout = None
 
     def change(
-        self, recording: UUID, streams: tuple[StreamPlan, ...], pairs: Mapping[int, SocketPair]
+        self,
+        recording: UUID,
+        streams: tuple[StreamPlan, ...],
+        pairs: Mapping[int, SocketPair],
+        inbox: Inbox,
     ) -> None:
         """Take other streams for a recording; from those that are not named nothing more is expected.
 
@@ -124,6 +128,8 @@ class Rack:
         changed.
         """
         seat = self._seats[recording]
+        # What came before is of the old keys and formats.
+        self._tell_changes(self._lanes.read(inbox, seat.lanes))
         here = self._bank.position_at(self._monotonic())
         new = [plan for plan in streams if seat.lane_at(plan.port) is None]
         if len(new) > self._bank.free_rows:

@@ -33,6 +33,8 @@ from callseal.agent.sources.siprec.statistics import Statistics
 
 MAX_STREAMS: Final = 64
 """Of one call, over all its changes."""
+MAX_EARLY_S: Final = 2.0
+"""A recording begins at most so long before it is opened, however long its ports have waited."""
 RTCP_EVERY_S: Final = 5.0
 """As often as senders report (RFC 3550 section 6.2)."""
 
@@ -190,7 +192,7 @@ class Studio:
             recorder=self._recorder,
             scratch=self._scratch,
             phase=len(self._racks),
-            started_s=reserved_s,
+            started_s=max(reserved_s, self._monotonic() - MAX_EARLY_S),
             monotonic=self._monotonic,
             fault=self._went_wrong,
         )
@@ -200,7 +202,7 @@ class Studio:
     def _change(self, recording: UUID, streams: tuple[StreamPlan, ...]) -> None:
         rack = self._rack(recording)
         booking = next(item for item in self._bookings.values() if recording in item.recordings)
-        rack.change(recording, streams, booking.pairs)
+        rack.change(recording, streams, booking.pairs, self._inbox)
 
     def _end(self, reservation: int, end: Callable[[Rack, UUID], None]) -> None:
         """End all recordings of a call and give back its ports; the first problem is raised afterwards."""

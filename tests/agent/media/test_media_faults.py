@@ -1,0 +1,132 @@
+"""What goes wrong in one place stays there: the sound of the other calls goes on."""
+
+import pytest
+
+from callseal.agent.call import EndReason
+from callseal.agent.errors import SourceError
+from callseal.agent.sources.siprec.commands import Discard, Open, Trace
+from callseal.agent.sources.siprec.plans import RecordingPlan
+from callseal.seal.errors import SpoolError
+from tests.support.media_room import CALL, END, NARROW, ULAW, find, media_room, plan
+from tests.support.rtp_sender import Stream, codes
+
+SECOND = 8000
+
+
+def test_a_recording_that_can_not_be_written_does_not_harm_its_neighbours() -> None:
+    sound = codes(1, 3 * SECOND)
+    with media_room() as room:
+        bad, good = room.reserve(), room.reserve()
+        refused, recording = room.open(bad), room.open(good)
+        room.recorder.refuses.add(refused)
+
+        room.play([Stream(port=good.ports[0], sound=sound.tobytes())], 3.1)
+        room.close(good)
+
+        find(room.kept(recording).sound, 0, sound)
+        assert room.faults
+        assert room.studio.statistics().faults == len(room.faults)
+
+
+def test_a_recording_that_could_not_be_written_is_closed_all_the_same() -> None:
+    with media_room() as room:
+        reserved = room.reserve()
+        recording = room.open(reserved)
+        room.recorder.refuses.add(recording)
+
+        room.rest(2.0)
+        room.close(reserved)
+
+        assert room.kept(recording).end == END
+
+
+def test_a_bank_in_which_something_breaks_does_not_take_the_others_along(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sound = codes(2, 3 * SECOND)
+    with media_room() as room:
+        broken, whole = room.reserve(), room.reserve()
+        refused = room.open(broken, form=NARROW)
+        recording = room.open(whole, form=ULAW)
+
+        def event(_recording: object, _event: object) -> None:
+            raise RuntimeError("a mistake")
+
+        room.play([Stream(port=port, sound=sound[:SECOND].tobytes()) for port in broken.ports], 1.0)
+        monkeypatch.setattr(room.recorder, "event", event)
+        room.recorder.refuses.add(refused)
+        room.play([Stream(port=whole.ports[0], sound=sound.tobytes())], 3.1)
+        monkeypatch.undo()
+        room.close(whole)
+
+        find(room.kept(recording).sound, 0, sound)
+
+
+def test_a_full_disk_is_told_to_who_opens_and_the_ports_stay_reserved() -> None:
+    with media_room() as room:
+        reserved = room.reserve()
+        room.recorder.is_full = True
+
+        with pytest.raises(SpoolError):
+            room.open(reserved)
+
+        room.recorder.is_full = False
+        recording = room.open(reserved)
+        room.close(reserved)
+        assert room.kept(recording).end == END
+
+
+def test_of_a_call_with_two_recordings_none_is_left_when_one_can_not_be_opened() -> None:
+    with media_room() as room:
+        reserved = room.reserve(1)
+        fine = RecordingPlan(call=CALL, format=ULAW, streams=(plan(reserved.ports[0], 0),))
+        wrong = RecordingPlan(call=CALL, format=ULAW, streams=(plan(9, 0),))
+
+        with pytest.raises(SourceError):
+            room.execute(Open(reservation=reserved.id, plans=(fine, wrong)))
+
+        ends = [kept.end for kept in room.recorder.kept.values()]
+        assert len(ends) == 2
+        assert None not in ends
+        assert room.studio.statistics().recordings == 0
+
+
+def test_a_call_that_must_not_be_recorded_is_destroyed_and_its_ports_are_free() -> None:
+    with media_room() as room:
+        reserved = room.reserve()
+        recording = room.open(reserved)
+        room.play([Stream(port=reserved.ports[0], sound=codes(3, SECOND).tobytes())], 1.1)
+
+        room.execute(Discard(reservation=reserved.id, end=END))
+
+        assert room.kept(recording).is_discarded
+        with pytest.raises(SourceError):
+            room.close(reserved)
+
+
+def test_a_call_that_is_not_recorded_leaves_its_trace() -> None:
+    with media_room() as room:
+        end = EndReason(ending=END.ending, at=END.at, reasons=("rule-never",))
+
+        room.execute(Trace(call=CALL, end=end))
+
+        assert room.recorder.traces == [end]
+
+
+def test_a_stream_that_has_no_port_of_the_call_is_refused() -> None:
+    with media_room() as room:
+        reserved, other = room.reserve(), room.reserve()
+        recording = room.open(reserved)
+
+        with pytest.raises(SourceError):
+            room.change(recording, plan(other.ports[0], 0))
+
+
+def test_a_recording_that_is_not_known_is_told_so() -> None:
+    with media_room() as room:
+        reserved = room.reserve()
+        recording = room.open(reserved)
+        room.close(reserved)
+
+        with pytest.raises(SourceError):
+            room.change(recording, plan(reserved.ports[0], 0))
