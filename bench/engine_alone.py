@@ -3,7 +3,7 @@
     python bench/engine_alone.py CALLS FOLDER [srtp]
 
 Opens the calls, prints their ports in one line of JSON, and waits for the end of its standard input. Then it closes
-them and prints, of each stream, how many packets were lost. What was said of call 7 lies in FOLDER/00007.raw, two
+them and prints what it tells of each stream. What was said of call 7 lies in FOLDER/00007.raw, two
 channels of µ-law in turn.
 """
 
@@ -47,14 +47,13 @@ class Files:
         self._folder = folder
         self._files: dict[UUID, int] = {}
         self._sizes: dict[UUID, int] = {}
-        self.lost: dict[int, list[int]] = {}
+        self.reports: dict[tuple[int, int], StreamReport] = {}
 
     def open(self, call: Call, format: AudioFormat) -> UUID:  # noqa: A002 - the word of the contract
         del format
         recording = UUID(int=int(call.agent.number))
         path = self._folder / f"{recording.int:05}.raw"
         self._files[recording] = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        self.lost[recording.int] = [0, 0]
         return recording
 
     def write(self, block: Block) -> None:
@@ -66,7 +65,7 @@ class Files:
 
     def event(self, recording: UUID, event: Event) -> None:
         if isinstance(event, StreamReport):
-            self.lost[recording.int][event.channel] += event.lost
+            self.reports[recording.int, event.channel] = event
 
     def close(self, recording: UUID, end: EndReason) -> None:
         del end
@@ -129,7 +128,8 @@ async def run(calls: int, folder: Path, *, encrypted: bool) -> int:
     for reservation in reservations:
         await engine.close(reservation, end)
     await engine.stop(end)
-    print(json.dumps([lost for call in range(calls) for lost in files.lost[call]]), flush=True)
+    reports = [files.reports[call, side] for call in range(calls) for side in (0, 1)]
+    print(json.dumps([{"lost": one.lost, "slips": one.slips} for one in reports]), flush=True)
     for problem in problems:
         print(problem, file=sys.stderr)
     return 1 if problems else 0

@@ -67,7 +67,9 @@ def write_srtp(path: Path, streams: int, seconds: int) -> int:
     size_bytes = 0
     with path.open("wb") as file:
         for number in range(frames):
-            head = b"\x80\x00" + (number % 65536).to_bytes(2, "big") + (number * FRAME_BYTES).to_bytes(4, "big")
+            head = (
+                b"\x80\x00" + (number % 65536).to_bytes(2, "big") + (number * FRAME_BYTES).to_bytes(4, "big")
+            )
             for stream, protector in enumerate(protectors):
                 first = (37 * stream + 11 * number + (number >> 5)) % _VALUES
                 packet = head + (stream + 1).to_bytes(4, "big") + _FRAMES[first]

@@ -25,7 +25,7 @@ from callseal.seal.manifest import MANIFEST_NAME, parse
 from callseal.seal.spool import Spool
 from callseal.seal.status import State
 from callseal.seal.vcon import open_vcon
-from heard import Heard, compare
+from heard import Heard, Told, compare
 from rtp_programs import RECEIVING, Address, pinned, stopped_at_last
 
 FIRST_PORT: Final = 10_000
@@ -61,13 +61,28 @@ class Recorded:
     channels: NDArray[np.uint8]
     """Shape (samples, 2)."""
     streams: dict[str, Any]
-    result: str
+    """The analysis of that name: what the agent tells of the streams."""
+
+    def told(self, channel: int) -> Told:
+        """Give what the agent tells of a channel."""
+        reports = [one for one in self.streams["streams"] if one["channel"] == channel]
+        return Told(
+            lost=sum(one["lost"] for one in reports),
+            slips=sum(one["slips"] for one in reports),
+            gaps=tuple(
+                (one["start_sample"], one["end_sample"])
+                for one in self.streams["gaps"]
+                if one["channel"] == channel
+            ),
+        )
 
 
 class Agent:
     """An agent that runs."""
 
-    def __init__(self, folder: Path, process: "subprocess.Popen[str]", reader: HybridIdentity, port: int) -> None:
+    def __init__(
+        self, folder: Path, process: "subprocess.Popen[str]", reader: HybridIdentity, port: int
+    ) -> None:
         self._folder = folder
         self._process = process
         self._reader = reader
@@ -111,7 +126,6 @@ class Agent:
                 call_ids=tuple(analyses["call"]["sip_call_ids"]),
                 channels=np.frombuffer(audio, np.uint8, offset=HEADER_BYTES).reshape(-1, 2),
                 streams=analyses.get("streams", {}),
-                result=analyses["call"]["result"],
             )
 
     def heard(self, call_ids: dict[str, int], frames: int) -> Heard:
@@ -121,16 +135,12 @@ class Agent:
         for one in self.recorded():
             call = left.pop(next(name for name in one.call_ids if name in left))
             for channel in (0, 1):
-                lost = sum(report["lost"] for report in one.streams["streams"] if report["channel"] == channel)
-                gaps = [
-                    (gap["start_sample"], gap["end_sample"])
-                    for gap in one.streams["gaps"]
-                    if gap["channel"] == channel
-                ]
                 sound = np.ascontiguousarray(one.channels[:, channel])
-                found += compare(sound, 2 * call + channel, frames, lost=lost, gaps=gaps)
+                found += compare(sound, 2 * call + channel, frames, one.told(channel))
         # A call without a recording misses all of it, and nobody has said so.
-        return found + Heard(frames=2 * frames * len(left), missing=2 * frames * len(left), unequal=2 * len(left))
+        return found + Heard(
+            frames=2 * frames * len(left), missing=2 * frames * len(left), unequal=2 * len(left)
+        )
 
     def _open(self, path: Path) -> bytes:
         return b"".join(decrypt(io.BytesIO(path.read_bytes()), [self._reader]))

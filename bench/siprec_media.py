@@ -41,7 +41,7 @@ from typing import Final
 import numpy as np
 
 from gateway import Gateway, call_id
-from heard import Heard, compare
+from heard import Heard, Told, compare, counted, sum_of
 from processes import cpu_s, disk_bytes, memory_bytes
 from rtp_programs import (
     FRAMES_PER_S,
@@ -120,8 +120,7 @@ def floor(folder: Path, job: Job) -> Iterator[Contender]:
 
         def finish() -> Heard:
             received = int(process.communicate(timeout=60)[0].split()[0])
-            frames = streams * job.frames
-            return Heard(frames=frames, missing=frames - received)
+            return counted(streams * job.frames, received)
 
         ports = range(FIRST_PORT, FIRST_PORT + 2 * streams, 2)
         yield Contender(pid=process.pid, addresses=[("127.0.0.1", port) for port in ports], finish=finish)
@@ -135,8 +134,7 @@ def relay(folder: Path, job: Job) -> Iterator[Contender]:
         def finish() -> Heard:
             for call in range(job.calls):
                 peer.end_call(call)
-            frames = len(addresses) * job.frames
-            return Heard(frames=frames, missing=frames - peer.recorded_packets())
+            return counted(len(addresses) * job.frames, peer.recorded_packets())
 
         yield Contender(pid=peer.pid, addresses=addresses, finish=finish)
 
@@ -153,17 +151,19 @@ def media_only(folder: Path, job: Job) -> Iterator[Contender]:
             raise SystemExit("the engine does not start")
 
         def finish() -> Heard:
-            lost = json.loads(process.communicate(timeout=60)[0])
-            found = Heard()
-            for call in range(job.calls):
-                channels = np.fromfile(folder / f"{call:05}.raw", np.uint8).reshape(-1, 2)
-                for side in (0, 1):
-                    sound, stream = np.ascontiguousarray(channels[:, side]), 2 * call + side
-                    found += compare(sound, stream, job.frames, lost=lost[stream])
-            return found
+            told = [Told(**one) for one in json.loads(process.communicate(timeout=60)[0])]
+            return sum_of(_heard(folder, call, told[2 * call :], job) for call in range(job.calls))
 
         addresses = [("127.0.0.1", port) for port in json.loads(line)]
         yield Contender(pid=process.pid, addresses=addresses, finish=finish)
+
+
+def _heard(folder: Path, call: int, told: Sequence[Told], job: Job) -> Heard:
+    channels = np.fromfile(folder / f"{call:05}.raw", np.uint8).reshape(-1, 2)
+    return sum_of(
+        compare(np.ascontiguousarray(channels[:, side]), 2 * call + side, job.frames, told[side])
+        for side in (0, 1)
+    )
 
 
 @contextmanager
@@ -235,7 +235,9 @@ def freeze(pid: int, seconds: float) -> None:
 
 def show(rows: dict[str, Row], job: Job) -> None:
     """Print what was found as a table."""
-    print(f"{'':12} {'µs/call-s':>9} {'calls/core':>10} {'× floor':>8} {'rtpengine ×':>11} {'MB':>6} {'disk MB/s':>9}")
+    print(
+        f"{'':12} {'µs/call-s':>9} {'calls/core':>10} {'× floor':>8} {'rtpengine ×':>11} {'MB':>6} {'disk MB/s':>9}"
+    )
     for row in rows.values():
         over = f"{row.us / rows['floor'].us:8.2f}" if "floor" in rows else f"{'':8}"
         under = f"{rows['rtpengine'].us / row.us:11.2f}" if "rtpengine" in rows else f"{'':11}"
@@ -265,7 +267,7 @@ def is_well(row: Row, job: Job) -> bool:
     """Tell whether all frames are there, or, after a long stop, all but those that are reported."""
     if row.name == "all-in" and job.freeze_s > SAFE_FREEZE_S:
         return row.heard.is_as_reported
-    return row.heard.is_as_reported and not row.heard.missing
+    return row.heard.is_whole
 
 
 def _ratios_missed(rows: dict[str, Row]) -> Iterator[str]:
@@ -296,7 +298,9 @@ def main() -> int:
         names.remove("rtpengine")
     job = Job(calls=given.calls, seconds=given.seconds, encrypted=given.srtp, freeze_s=given.freeze)
     os.sched_setaffinity(0, {SENDING})
-    print(f"{job.calls} calls, {job.seconds} s{', SRTP' * job.encrypted}; {given.folder}; {platform.release()}")
+    print(
+        f"{job.calls} calls, {job.seconds} s{', SRTP' * job.encrypted}; {given.folder}; {platform.release()}"
+    )
     rows: dict[str, Row] = {}
     with tempfile.TemporaryDirectory(dir="/dev/shm") as memory:  # noqa: S108 - the packets lie there
         packets = None

@@ -1,4 +1,5 @@
 import contextlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -78,6 +79,31 @@ def test_another_version_is_no_packet(first: int) -> None:
 
     with pytest.raises(RtpError, match="version"):
         Packet.parse(data)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"payload_type": 128},
+        {"sequence": 1 << 16},
+        {"ts": -1},
+        {"ssrc": 1 << 32},
+        {"csrc": (1,) * 16},
+        {"csrc": (-1,)},
+        {"padding_bytes": 256},
+    ],
+)
+def test_a_packet_that_could_not_be_written_is_not_made(field: dict[str, Any]) -> None:
+    fields = {"payload_type": 0, "sequence": 0, "ts": 0, "ssrc": 0, **field}
+
+    with pytest.raises(ValueError, match="out of its range"):
+        Packet(**fields)
+
+
+@pytest.mark.parametrize("size", [1, 3, 4 * 0x10000])
+def test_an_extension_that_could_not_be_written_is_not_made(size: int) -> None:
+    with pytest.raises(ValueError, match="whole words"):
+        Extension(profile=1, data=bytes(size))
 
 
 @given(DATAGRAMS)

@@ -15,6 +15,8 @@ import soundfile
 
 from callseal.agent.announcement import read
 from callseal.agent.sources.bridge.source import missing
+from callseal.cli.demo.voices import on_the_line
+from callseal.codecs import g711
 from callseal.config.announcement import Builtin, read_announcement
 from support.programs import needed
 from support.sound import RATE_HZ, Samples, demo_speech, likeness, locate
@@ -53,13 +55,13 @@ pjsua2 = pytest.mark.skipif(bool(missing()), reason=missing() or "pjsua2 is ther
 
 
 @pjsua2
-def test_it_ends_with_success_and_two_verified_recordings(demo: Demo) -> None:
-    """Exit 0; both calls ok and verified, and nothing of the services left running."""
+def test_it_ends_with_success_and_three_verified_recordings(demo: Demo) -> None:
+    """Exit 0; all calls ok and verified, and nothing of the services left running."""
     assert demo.code == 0, demo.output
     verified = next(line for line in demo.output.splitlines() if line.startswith("Verified"))
-    assert verified.split()[1:] == ["yes", "yes"]
+    assert verified.split()[1:] == ["yes", "yes", "yes"]
     result = next(line for line in demo.output.splitlines() if line.startswith("Result"))
-    assert result.split()[1:] == ["ok", "ok"]
+    assert [cell.partition(":")[0] for cell in re.split(r" {2,}", result)[1:]] == ["ok", "ok", "ok"]
 
 
 @pjsua2
@@ -68,7 +70,7 @@ def test_the_opened_files_hold_each_party_on_its_own_channel(
     demo: Demo, direction: str, language: str
 ) -> None:
     """Correlation at least 0.95 with what was played, at most 0.15 with the other side's."""
-    (path,) = (demo.root / "opened").glob(f"{direction}-*.wav")
+    (path,) = (demo.root / "opened").glob(f"desk-{direction}-*.wav")
     sound, rate_hz = soundfile.read(path, dtype="int16")
     spoken = read("x", language, "x", read_announcement(Builtin(name=language)), RATE_HZ).samples
 
@@ -116,17 +118,36 @@ def test_the_printed_age_command_opens_the_recording_with_stock_tools(demo: Demo
     assert int(told) == by_soundfile.shape[0]
 
 
-def test_without_pjsua2_it_says_so_in_one_line_and_ends_with_its_own_code(tmp_path: Path) -> None:
-    """No traceback, no success: 40, and what to install."""
+def test_what_the_gateway_copied_is_in_its_recording_byte_for_byte(demo: Demo) -> None:
+    """Agent and customer each on a channel, nothing decoded and encoded again."""
+    (path,) = (demo.root / "opened").glob("gateway-inbound-*.wav")
+    sound, rate_hz = soundfile.read(path, dtype="int16")
+
+    assert rate_hz == RATE_HZ
+    for channel, name in enumerate(("en-agent", "en-customer")):
+        sent = g711.decode(np.frombuffer(on_the_line(name), np.uint8), g711.Law.A)
+        first = int(np.flatnonzero(np.abs(sent) > 1000)[0])
+        start, _score = locate(sound[:, channel], sent[first : first + RATE_HZ])
+        assert np.array_equal(sound[start:, channel][: sent.size - first], sent[first:])
+
+
+def test_without_pjsua2_the_gateways_call_is_recorded_and_the_desks_are_said_to_be_left_out(
+    tmp_path: Path,
+) -> None:
+    """Exit 0 with one verified recording, and a line that says what to install for the rest."""
+    root = tmp_path / "out"
     # A module of that name that cannot be found: as on a machine without the extra.
     hide = "import sys, importlib.util as u; f = u.find_spec; "
     hide += "u.find_spec = lambda n, p=None: None if n == 'pjsua2' else f(n, p); "
-    hide += f"sys.argv = ['callseal', 'demo', '--out', {str(tmp_path)!r}]; "
+    hide += f"sys.argv = ['callseal', 'demo', '--out', {str(root)!r}]; "
     hide += "from callseal.cli.main import main; main()"
+
     ended = subprocess.run([sys.executable, "-c", hide], capture_output=True, text=True, check=False)
 
-    assert ended.returncode == 40
-    assert ended.stdout == ""
-    assert len(ended.stderr.splitlines()) == 1
-    assert "pjsua2" in ended.stderr
-    assert list(tmp_path.iterdir()) == []
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    (said,) = [line for line in ended.stderr.splitlines() if "pjsua2" in line]
+    assert "callseal[bridge]" in said
+    verified = next(line for line in ended.stdout.splitlines() if line.startswith("Verified"))
+    assert verified.split()[1:] == ["yes"]
+    (opened,) = (root / "opened").iterdir()
+    assert opened.name.startswith("gateway-inbound-")

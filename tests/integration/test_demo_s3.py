@@ -31,7 +31,7 @@ def _running() -> list[bytes]:
 
 
 def test_recordings_come_to_the_store_and_the_copies_go_on_receipts(tmp_path: Path) -> None:
-    """Exit 0, both verified with their receipts; nothing waits, nothing runs on, no secret is told."""
+    """Exit 0, all verified with their receipts; nothing waits, nothing runs on, no secret is told."""
     root = tmp_path / "out"
 
     ended = subprocess.run(
@@ -43,10 +43,10 @@ def test_recordings_come_to_the_store_and_the_copies_go_on_receipts(tmp_path: Pa
 
     output = ended.stdout + ended.stderr
     assert ended.returncode == 0, output
-    assert _row(output, "Verified").split()[1:] == ["yes", "yes"]
-    assert _row(output, "Result").split()[1:] == ["ok", "ok"]
-    assert _row(output, "Receipt").count("received by dev-") == 2
-    assert _row(output, "On this machine").count("gone, on the receipt") == 2
+    assert _row(output, "Verified").split()[1:] == ["yes", "yes", "yes"]
+    assert _row(output, "Result").split()[1:4] == ["ok", "ok", "ok:"]
+    assert _row(output, "Receipt").count("received by dev-") == 3
+    assert _row(output, "On this machine").count("gone, on the receipt") == 3
     assert list((root / "spool/ready").iterdir()) == []
     assert not any(str(root).encode() in line for line in _running())
     secrets = [

@@ -59,7 +59,7 @@ def gateway(server: RecordingServer) -> Iterator[Copies]:
         yield copies
 
 
-# --- the INVITE itself ----------------------------------------------------------------------------------------
+# --- the INVITE itself ----------------------------------------------------------------------------------
 
 
 def _contact(parameters: str) -> Callable[[str], str]:
@@ -90,7 +90,10 @@ def _parts(*parts: str, opening: str = f"--{BOUNDARY}\r\n", closing: str = f"--{
     return "".join(f"{opening}{part}\r\n" for part in parts) + closing
 
 
-_GTD = "Content-Type: application/gtd;charset=utf-8\r\nContent-Disposition: signal;handling=optional\r\n\r\nIAM,\r\n"
+_GTD = (
+    "Content-Type: application/gtd;charset=utf-8\r\n"
+    "Content-Disposition: signal;handling=optional\r\n\r\nIAM,\r\n"
+)
 _MULTIPART = f"Content-Type: multipart/mixed;boundary={BOUNDARY}\r\n"
 _USUAL = _parts(SDP_PART, METADATA_PART)
 
@@ -167,7 +170,12 @@ def test_the_invite_and_each_document_of_metadata_are_kept_as_they_came(
 ) -> None:
     body, headers = multipart(session(), metadata(agent="6009"))
     sent: list[str] = []
-    copy = gateway.copy(body, headers, edit=lambda invite: sent.append(invite) or invite)
+
+    def seen(invite: str) -> str:
+        sent.append(invite)
+        return invite
+
+    copy = gateway.copy(body, headers, edit=seen)
     later = metadata(agent="6010")
 
     copy.again(later, "Content-Type: application/rs-metadata+xml\r\n", "UPDATE")
@@ -227,7 +235,7 @@ def test_metadata_that_nobody_can_read_cost_no_sound(
     assert "root:" not in str(recorded.vcon)
 
 
-# --- the makers' dialects -------------------------------------------------------------------------------------
+# --- the makers' dialects -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -247,21 +255,21 @@ class Dialect:
 METASWITCH = b"""<?xml version="1.0" encoding="utf-8"?>
 <rs:recording xmlns:rs="urn:ietf:params:xml:ns:recording:1">
 <rs:datamode>complete</rs:datamode>
-<rs:session session_id="bWV0YXN3aXRjaC1zZXNzaQ=="/>
-<rs:participant participant_id="bWV0YXN3aXRjaC1wYXJ0LTE=">
+<rs:session session_id="bWV0YS1zZXNzaW9u"/>
+<rs:participant participant_id="bWV0YS1wYXJ0LTE=">
 <rs:nameID aor="tel:+8613800138000"/>
 <m:callInfo xmlns:m="http://metaswitch.example/siprec/1"><m:trunkGroup>carrier-7</m:trunkGroup></m:callInfo>
 </rs:participant>
-<rs:participant participant_id="bWV0YXN3aXRjaC1wYXJ0LTI="><rs:nameID aor="sip:8001@10.1.0.7"/></rs:participant>
-<rs:stream stream_id="bWV0YXN3aXRjaC1zdHJlYW0x" session_id="bWV0YXN3aXRjaC1zZXNzaQ=="><rs:label>caller</rs:label>
+<rs:participant participant_id="bWV0YS1wYXJ0LTI="><rs:nameID aor="sip:8001@10.1.0.7"/></rs:participant>
+<rs:stream stream_id="bWV0YS1zdHJlYW0x" session_id="bWV0YS1zZXNzaW9u"><rs:label>caller</rs:label>
 </rs:stream>
-<rs:stream stream_id="bWV0YXN3aXRjaC1zdHJlYW0y" session_id="bWV0YXN3aXRjaC1zZXNzaQ=="><rs:label>callee</rs:label>
+<rs:stream stream_id="bWV0YS1zdHJlYW0y" session_id="bWV0YS1zZXNzaW9u"><rs:label>callee</rs:label>
 </rs:stream>
-<rs:participantstreamassoc participant_id="bWV0YXN3aXRjaC1wYXJ0LTE=">
-<rs:send>bWV0YXN3aXRjaC1zdHJlYW0x</rs:send><rs:recv>bWV0YXN3aXRjaC1zdHJlYW0y</rs:recv>
+<rs:participantstreamassoc participant_id="bWV0YS1wYXJ0LTE=">
+<rs:send>bWV0YS1zdHJlYW0x</rs:send><rs:recv>bWV0YS1zdHJlYW0y</rs:recv>
 </rs:participantstreamassoc>
-<rs:participantstreamassoc participant_id="bWV0YXN3aXRjaC1wYXJ0LTI=">
-<rs:send>bWV0YXN3aXRjaC1zdHJlYW0y</rs:send><rs:recv>bWV0YXN3aXRjaC1zdHJlYW0x</rs:recv>
+<rs:participantstreamassoc participant_id="bWV0YS1wYXJ0LTI=">
+<rs:send>bWV0YS1zdHJlYW0y</rs:send><rs:recv>bWV0YS1zdHJlYW0x</rs:recv>
 </rs:participantstreamassoc>
 </rs:recording>
 """

@@ -67,6 +67,12 @@ class Recorded:
         return body
 
     @property
+    def streams(self) -> dict[str, Any]:
+        """What the metadata says of what came in packets."""
+        body: dict[str, Any] = next(a["body"] for a in self.vcon["analysis"] if a["type"] == "streams")
+        return body
+
+    @property
     def disclosures(self) -> list[dict[str, Any]]:
         """What the metadata says of announcements."""
         return [a["body"] for a in self.vcon["attachments"] if a["purpose"] == "disclosure"]

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from callseal.agent.call import AudioFormat, Call, Ending, EndReason, Party
 from callseal.agent.sdp.session import Crypto, Format
-from callseal.agent.sources.siprec.commands import Change, Close, Command, Open, Reserve
+from callseal.agent.sources.siprec.commands import Change, Close, Command, Open, Reserve, Shut
 from callseal.agent.sources.siprec.plans import RecordingPlan, Reservation, StreamPlan
 from callseal.agent.sources.siprec.ports import PortTurns
 from callseal.agent.sources.siprec.studio import Studio
 from callseal.codecs.au import Encoding
-from tests.support.kept_sound import Kept, SoundKeeper
-from tests.support.rtp_sender import Gateway, Stream
+from support.kept_sound import Kept, SoundKeeper
+from support.rtp_sender import Gateway, Stream
 
 PCMU = Format(payload_type=0, name="PCMU", clock_hz=8000)
 PCMA = Format(payload_type=8, name="PCMA", clock_hz=8000)
@@ -44,7 +44,7 @@ FIRST_PORT = 21000
 LAST_PORT = 29999
 
 
-def plan(  # noqa: PLR0913 - as many as a stream has
+def plan(
     port: int,
     channel: int | tuple[int, ...],
     *,
@@ -53,7 +53,7 @@ def plan(  # noqa: PLR0913 - as many as a stream has
     crypto: Crypto | None = None,
     sending: bool = True,
 ) -> StreamPlan:
-    """A stream's plan."""
+    """Plan a stream."""
     channels = channel if isinstance(channel, tuple) else (channel,)
     return StreamPlan(
         port=port,
@@ -69,7 +69,9 @@ def plan(  # noqa: PLR0913 - as many as a stream has
 class MediaRoom:
     """A studio, what it records, and the gateway that sends to it."""
 
-    def __init__(self, *, address: str = "127.0.0.1", ports: tuple[int, int] = (FIRST_PORT, LAST_PORT)) -> None:
+    def __init__(
+        self, *, address: str = "127.0.0.1", ports: tuple[int, int] = (FIRST_PORT, LAST_PORT)
+    ) -> None:
         self.now_s = 1000.0
         self.recorder = SoundKeeper()
         self.faults: list[tuple[str, Exception]] = []
@@ -79,7 +81,6 @@ class MediaRoom:
             recorder=self.recorder,
             address=address,
             ports=self.turns,
-            now=lambda: NOON,
             monotonic=lambda: self.now_s,
             fault=lambda where, problem: self.faults.append((where, problem)),
         )
@@ -103,10 +104,10 @@ class MediaRoom:
         """Begin one recording: by default of two legs."""
         if streams is None:
             streams = [plan(port, channel) for channel, port in enumerate(reserved.ports)]
+        recording = self.recorder.open(CALL, form)
         plans = (RecordingPlan(call=CALL, format=form, streams=tuple(streams)),)
-        opened = self.execute(Open(reservation=reserved.id, plans=plans))
-        assert isinstance(opened, tuple)
-        return UUID(str(opened[0]))
+        self.execute(Open(reservation=reserved.id, plans=plans, recordings=(recording,)))
+        return recording
 
     def change(self, recording: UUID, *streams: StreamPlan) -> None:
         """Let signalling say something else."""
@@ -114,7 +115,10 @@ class MediaRoom:
 
     def close(self, reserved: Reservation) -> None:
         """End a call."""
-        self.execute(Close(reservation=reserved.id, end=END))
+        ended = self.execute(Close(reservation=reserved.id))
+        assert isinstance(ended, tuple)
+        for recording in ended:
+            self.recorder.close(recording, END)
 
     def kept(self, recording: UUID) -> Kept:
         """Give what was recorded."""
@@ -140,7 +144,9 @@ class MediaRoom:
 
     @staticmethod
     def _in_turn(streams: Sequence[Stream], seconds: float) -> list[tuple[float, bytes, Stream]]:
-        sent = [(at_s, data, stream) for stream in streams for at_s, data in stream.packets() if at_s <= seconds]
+        sent = [
+            (at_s, data, stream) for stream in streams for at_s, data in stream.packets() if at_s <= seconds
+        ]
         return sorted(sent, key=lambda one: one[0])
 
     def rest(self, seconds: float, *, tick_s: float = TICK_S) -> None:
@@ -149,12 +155,14 @@ class MediaRoom:
 
     def shut(self) -> None:
         """End all and give the sockets back."""
-        self.studio.shut(END)
+        self.execute(Shut())
         self.gateway.close()
 
 
 @contextmanager
-def media_room(*, address: str = "127.0.0.1", ports: tuple[int, int] = (FIRST_PORT, LAST_PORT)) -> Iterator[MediaRoom]:
+def media_room(
+    *, address: str = "127.0.0.1", ports: tuple[int, int] = (FIRST_PORT, LAST_PORT)
+) -> Iterator[MediaRoom]:
     """Give a room, and shut it."""
     room = MediaRoom(address=address, ports=ports)
     try:
@@ -164,7 +172,7 @@ def media_room(*, address: str = "127.0.0.1", ports: tuple[int, int] = (FIRST_PO
 
 
 def find(sound: NDArray[np.generic], channel: int, wanted: NDArray[np.generic]) -> int:
-    """Give the position at which a stretch begins in a channel; AssertionError unless all of it stands there."""
+    """Give the position at which a stretch begins in a channel; AssertionError unless all of it is there."""
     heard = sound[:, channel]
     windows = np.lib.stride_tricks.sliding_window_view(heard, 80)
     starts = np.flatnonzero((windows == wanted[:80]).all(1))

@@ -73,7 +73,7 @@ class Habit:
     sync_s: float | None = None
     """None with a bank: nobody ever syncs."""
     late_blocks: int = 0
-    """How many blocks late what is said comes to stay; until then it is handed in as what may still change."""
+    """How many blocks late what is said comes to stay; until then it is handed in as what may change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -319,7 +319,7 @@ def call() -> Call:
 
 
 def speak(recorder: SpoolRecorder, recording: UUID, number: int, block: int, *, late_blocks: int = 0) -> None:
-    """Give the recorder one block of a call; with `late_blocks` those before it again, and it as tentative."""
+    """Give the recorder one block of a call; with `late_blocks` as tentative, and again those before it."""
     first = max(0, block - late_blocks)
     data = b"".join(block_bytes(number, one) for one in range(first, block + 1))
     codes = np.frombuffer(data, np.uint8).reshape(1, -1, 2)

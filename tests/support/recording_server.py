@@ -173,11 +173,15 @@ class Copy:
         return self.dialog.call_id
 
     def again(self, body: str = "", extra: str = "", method: str = "INVITE") -> Message:
-        """Send a request within the session, and give the answer, which is acknowledged where it must be."""
+        """Send a request within the session, and give the answer, which is acknowledged where it must be.
+
+        From then on sound goes to the ports that it tells.
+        """
         self.dialog.ask(method, body, extra)
         answer = _final(self.dialog, method)
         if method == "INVITE":
             self.dialog.acknowledge(answer)
+        self.ports = ports_of(answer) or self.ports
         return answer
 
     def bye(self) -> Message:

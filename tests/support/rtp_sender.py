@@ -18,7 +18,7 @@ def codes(seed: int, samples: int) -> NDArray[np.uint8]:
     return random.integers(1, 0x55, samples).astype(np.uint8)
 
 
-def packet(  # noqa: PLR0913 - an RTP header has as many fields
+def packet(
     payload: bytes,
     *,
     sequence: int,

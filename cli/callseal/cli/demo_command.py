@@ -21,8 +21,9 @@ class StoreKind(StrEnum):
 def register(app: typer.Typer) -> None:
     """Add the command."""
     words = _(
-        "Record a call from end to end on this machine: real calls over loopback, announced, recorded,"
-        " sealed, stored, verified and opened. Nothing else needs to be installed."
+        "Record calls from end to end on this machine: two of a desk's and one that a gateway copies, over"
+        " loopback; announced, recorded, sealed, stored, verified and opened. Nothing else needs to be"
+        " installed."
     )
     add(app, "demo", words, "callseal demo --out /tmp/callseal-demo")(_demo)
 

@@ -24,6 +24,8 @@ _WORDS: Final[Mapping[str, str]] = MappingProxyType(
         "failed": mark("failed"),
         "exempt": mark("exempt"),
         "recording": mark("not ended"),
+        "bridge": mark("desk"),
+        "siprec": mark("gateway"),
         "agent": mark("agent"),
         "customer": mark("customer"),
         "hangup": mark("hung up"),

@@ -15,15 +15,13 @@ from callseal.codecs.errors import RtpError
 
 VERSION: Final = 2
 HEADER_BYTES: Final = 12
+MARKER: Final = 0x80
+"""The bit beside the payload type."""
 MAX_CSRC: Final = 15
 """What four bits can count."""
 MAX_EXTENSION_BYTES: Final = 0xFFFF * 4
 """What a count of words in 16 bits allows; a datagram allows less."""
 MAX_PADDING_BYTES: Final = 255
-MARKER: Final = 0x80
-"""The bit beside the payload type."""
-COMFORT_NOISE: Final = 13
-"""Static payload type of RFC 3389."""
 
 _HEADER: Final = struct.Struct(">BBHII")
 _EXTENSION: Final = struct.Struct(">HH")
@@ -33,15 +31,20 @@ _EXTENDED: Final = 0x10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extension:
-    """A header extension; `data` is whole words of four bytes."""
+    """A header extension; `data` is whole words of four bytes, else ValueError."""
 
     profile: int
     data: bytes
 
+    def __post_init__(self) -> None:
+        """Refuse what can't be written."""
+        if len(self.data) % 4 or len(self.data) > MAX_EXTENSION_BYTES:
+            raise ValueError("a header extension is whole words of four bytes, up to 65535 of them")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packet:
-    """One packet."""
+    """One packet; ValueError for what its fields can't hold."""
 
     payload_type: int
     sequence: int
@@ -52,6 +55,20 @@ class Packet:
     csrc: tuple[int, ...] = ()
     extension: Extension | None = None
     padding_bytes: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what can't be written."""
+        fields = (
+            (self.payload_type, 0x7F),
+            (self.sequence, 0xFFFF),
+            (self.ts, 0xFFFFFFFF),
+            (self.ssrc, 0xFFFFFFFF),
+            (len(self.csrc), MAX_CSRC),
+            (self.padding_bytes, MAX_PADDING_BYTES),
+            *((source, 0xFFFFFFFF) for source in self.csrc),
+        )
+        if any(not 0 <= value <= most for value, most in fields):
+            raise ValueError("a field of an RTP packet is out of its range")
 
     @classmethod
     def parse(cls, data: bytes) -> Self:

@@ -91,7 +91,7 @@ IMPLEMENTED_TRANSPORTS = frozenset({"udp"})
 CROSS_CHECK = "callseal_cross_check"
 
 DESK_FLUSH_S = 0.35
-BANK_FLUSH_S = 0.75
+BANK_FLUSH_S = 0.7
 
 MAX_EMERGENCY_NUMBERS = 32
 
@@ -156,7 +156,7 @@ class Seal(BaseModel):
         ge=0.0,
         le=5.0,
         description="How often the sound is made safe from the death of the agent: the most that is lost "
-        'then. 0 means 0.35 s with "each" and 0.75 s with "bank"; smaller wears the disk more.',
+        'then. 0 means 0.35 s with "each" and 0.7 s with "bank"; smaller wears the disk more.',
     )
     sync_s: Real = Field(
         default=3.5,

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from callseal.agent.call import AudioFormat, CodecChanged, StreamReport
 from callseal.agent.sdp.session import Format
 from callseal.codecs import g711
-from tests.support.media_room import G722, KEYS, NOISE, PCMU, ULAW, WIDE, MediaRoom, media_room, plan
-from tests.support.rtp_sender import Stream, codes
+from support.media_room import G722, KEYS, NOISE, PCMU, ULAW, WIDE, MediaRoom, media_room, plan
+from support.rtp_sender import Stream, codes
 
 SECOND = 8000
 UNKNOWN = Format(payload_type=97, name="SPEEX", clock_hz=8000)
@@ -25,7 +25,9 @@ def g722(samples: NDArray[np.int16]) -> bytes:
     encoder.sample_rate, encoder.layout, encoder.format = 16000, "mono", "s16"
     out = b""
     for begin in range(0, len(samples), 320):
-        frame = av.AudioFrame.from_ndarray(samples[np.newaxis, begin : begin + 320], format="s16", layout="mono")
+        frame = av.AudioFrame.from_ndarray(
+            samples[np.newaxis, begin : begin + 320], format="s16", layout="mono"
+        )
         frame.sample_rate = 16000
         out += b"".join(bytes(one) for one in encoder.encode(frame))
     return out

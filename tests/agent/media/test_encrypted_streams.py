@@ -7,8 +7,8 @@ from callseal.agent.errors import SourceError
 from callseal.agent.sdp.session import Crypto
 from callseal.codecs.srtp_protector import Protector
 from callseal.codecs.srtp_suite import Suite
-from tests.support.media_room import find, media_room, plan
-from tests.support.rtp_sender import Stream, codes
+from support.media_room import find, media_room, plan
+from support.rtp_sender import Stream, codes
 
 SECOND = 8000
 KEY = bytes(range(46))

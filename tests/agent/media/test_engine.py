@@ -16,9 +16,10 @@ from callseal.agent.call import NOW, Answered, Digit, StreamReport
 from callseal.agent.errors import PortsExhausted, SourceError
 from callseal.agent.sources.siprec.engine import SILENT_S, Engine
 from callseal.agent.sources.siprec.plans import RecordingPlan, Reservation
-from tests.support.kept_sound import SoundKeeper
-from tests.support.media_room import CALL, END, NOON, ULAW, find, plan
-from tests.support.rtp_sender import Gateway, Stream, codes
+from callseal.seal.errors import SpoolError
+from support.kept_sound import SoundKeeper
+from support.media_room import CALL, END, NOON, ULAW, find, plan
+from support.rtp_sender import Gateway, Stream, codes
 
 SECOND = 8000
 
@@ -68,9 +69,7 @@ async def running(
 
 async def opened(engine: Engine, reserved: Reservation) -> UUID:
     streams = tuple(plan(port, channel) for channel, port in enumerate(reserved.ports))
-    (recording,) = await engine.open(
-        reserved.id, (RecordingPlan(call=CALL, format=ULAW, streams=streams),)
-    )
+    (recording,) = await engine.open(reserved.id, (RecordingPlan(call=CALL, format=ULAW, streams=streams),))
     return recording
 
 
@@ -137,7 +136,7 @@ async def test_events_go_to_the_recorder_from_the_media_thread() -> None:
 @in_a_loop
 async def test_calls_that_run_when_it_stops_are_closed_with_what_came() -> None:
     recorder, gateway = SoundKeeper(), Gateway()
-    async with running(recorder) as engine:
+    async with running(recorder, ports=(26300, 26399)) as engine:
         reserved = await engine.reserve(2)
         recording = await opened(engine, reserved)
         for _, data in Stream(port=reserved.ports[0], sound=codes(2, 800).tobytes()).packets():
@@ -200,7 +199,8 @@ async def test_errors_come_back_to_who_asked() -> None:
 
 @in_a_loop
 async def test_ports_that_nobody_waits_for_any_more_are_given_back() -> None:
-    async with running(SoundKeeper(), ports=(26100, 26103)) as engine:
+    clock = Clock()
+    async with running(SoundKeeper(), ports=(26100, 26103), clock=clock) as engine:
         waiting = asyncio.create_task(engine.reserve(2))
         await asyncio.sleep(0)
         waiting.cancel()
@@ -212,7 +212,8 @@ async def test_ports_that_nobody_waits_for_any_more_are_given_back() -> None:
                 reserved = await engine.reserve(2)
                 break
             except PortsExhausted:
-                await asyncio.sleep(0.02)
+                clock.ahead_s += 0.1
+                await asyncio.sleep(0.01)
 
         assert len(reserved.ports) == 2
 
@@ -231,7 +232,9 @@ async def test_hundreds_of_commands_at_once_are_all_answered() -> None:
 
 
 @in_a_loop
-async def test_a_mistake_in_one_command_is_told_and_the_thread_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_mistake_in_one_command_is_told_and_the_thread_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     recorder = SoundKeeper()
     async with running(recorder) as engine:
         reserved = await engine.reserve(1)
@@ -266,3 +269,69 @@ async def test_a_system_that_allows_too_few_files_is_said_and_lowers_the_number_
 
     assert 0 < engine.capacity < 10_000_000
     assert [code for code, _ in alarms] == ["file-limit"]
+
+
+@in_a_loop
+async def test_a_full_disk_is_told_to_who_opens_and_the_ports_stay_reserved() -> None:
+    recorder = SoundKeeper()
+    async with running(recorder) as engine:
+        reserved = await engine.reserve(1)
+        recorder.is_full = True
+
+        with pytest.raises(SpoolError):
+            await opened(engine, reserved)
+
+        recorder.is_full = False
+        recording = await opened(engine, reserved)
+    assert recorder.kept[recording].end == END
+
+
+@in_a_loop
+async def test_of_a_call_that_can_not_be_opened_as_a_whole_no_sound_is_kept() -> None:
+    recorder = SoundKeeper()
+    async with running(recorder) as engine:
+        reserved = await engine.reserve(1)
+        fine = RecordingPlan(call=CALL, format=ULAW, streams=(plan(reserved.ports[0], 0),))
+        wrong = RecordingPlan(call=CALL, format=ULAW, streams=(plan(9, 0),))
+
+        with pytest.raises(SourceError):
+            await engine.open(reserved.id, (fine, wrong))
+
+    assert [kept.is_discarded for kept in recorder.kept.values()] == [True, True]
+
+
+@in_a_loop
+async def test_a_call_that_must_not_be_recorded_is_destroyed() -> None:
+    recorder = SoundKeeper()
+    async with running(recorder) as engine:
+        reserved = await engine.reserve(1)
+        recording = await opened(engine, reserved)
+
+        await engine.discard(reserved.id, END)
+
+        with pytest.raises(SourceError):
+            await engine.close(reserved.id, END)
+    assert recorder.kept[recording].is_discarded
+
+
+@in_a_loop
+async def test_a_call_that_is_not_recorded_leaves_its_trace() -> None:
+    recorder = SoundKeeper()
+    async with running(recorder) as engine:
+        await engine.trace(CALL, END)
+
+    assert recorder.traces == [END]
+
+
+@in_a_loop
+async def test_a_recording_that_was_begun_for_who_waits_no_more_is_closed_at_the_end() -> None:
+    recorder = SoundKeeper()
+    async with running(recorder) as engine:
+        reserved = await engine.reserve(1)
+        waiting = asyncio.create_task(opened(engine, reserved))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+    assert all(kept.end is not None for kept in recorder.kept.values())

@@ -2,13 +2,12 @@
 
 import pytest
 
-from callseal.agent.call import EndReason
+from callseal.agent.call import StreamReport
 from callseal.agent.errors import SourceError
-from callseal.agent.sources.siprec.commands import Discard, Open, Trace
+from callseal.agent.sources.siprec.commands import Discard, Open
 from callseal.agent.sources.siprec.plans import RecordingPlan
-from callseal.seal.errors import SpoolError
-from tests.support.media_room import CALL, END, NARROW, ULAW, find, media_room, plan
-from tests.support.rtp_sender import Stream, codes
+from support.media_room import CALL, END, NARROW, ULAW, find, media_room, plan
+from support.rtp_sender import Stream, codes
 
 SECOND = 8000
 
@@ -62,55 +61,32 @@ def test_a_bank_in_which_something_breaks_does_not_take_the_others_along(
         find(room.kept(recording).sound, 0, sound)
 
 
-def test_a_full_disk_is_told_to_who_opens_and_the_ports_stay_reserved() -> None:
-    with media_room() as room:
-        reserved = room.reserve()
-        room.recorder.is_full = True
-
-        with pytest.raises(SpoolError):
-            room.open(reserved)
-
-        room.recorder.is_full = False
-        recording = room.open(reserved)
-        room.close(reserved)
-        assert room.kept(recording).end == END
-
-
-def test_of_a_call_with_two_recordings_none_is_left_when_one_can_not_be_opened() -> None:
+def test_of_a_call_with_two_recordings_none_runs_when_one_can_not() -> None:
     with media_room() as room:
         reserved = room.reserve(1)
         fine = RecordingPlan(call=CALL, format=ULAW, streams=(plan(reserved.ports[0], 0),))
         wrong = RecordingPlan(call=CALL, format=ULAW, streams=(plan(9, 0),))
+        recordings = (room.recorder.open(CALL, ULAW), room.recorder.open(CALL, ULAW))
 
         with pytest.raises(SourceError):
-            room.execute(Open(reservation=reserved.id, plans=(fine, wrong)))
+            room.execute(Open(reservation=reserved.id, plans=(fine, wrong), recordings=recordings))
 
-        ends = [kept.end for kept in room.recorder.kept.values()]
-        assert len(ends) == 2
-        assert None not in ends
         assert room.studio.statistics().recordings == 0
+        room.open(reserved)
 
 
-def test_a_call_that_must_not_be_recorded_is_destroyed_and_its_ports_are_free() -> None:
+def test_a_call_that_must_not_be_recorded_is_dropped_and_its_ports_are_free() -> None:
     with media_room() as room:
         reserved = room.reserve()
         recording = room.open(reserved)
         room.play([Stream(port=reserved.ports[0], sound=codes(3, SECOND).tobytes())], 1.1)
 
-        room.execute(Discard(reservation=reserved.id, end=END))
+        dropped = room.execute(Discard(reservation=reserved.id))
 
-        assert room.kept(recording).is_discarded
+        assert dropped == (recording,)
+        assert not room.kept(recording).of(StreamReport)
         with pytest.raises(SourceError):
             room.close(reserved)
-
-
-def test_a_call_that_is_not_recorded_leaves_its_trace() -> None:
-    with media_room() as room:
-        end = EndReason(ending=END.ending, at=END.at, reasons=("rule-never",))
-
-        room.execute(Trace(call=CALL, end=end))
-
-        assert room.recorder.traces == [end]
 
 
 def test_a_stream_that_has_no_port_of_the_call_is_refused() -> None:

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from callseal.agent.call import StreamReport
-from tests.support.media_room import find, media_room, plan
-from tests.support.rtp_sender import Stream, codes
+from support.media_room import find, media_room, plan
+from support.rtp_sender import Stream, codes
 
 SECOND = 8000
 

@@ -9,7 +9,7 @@ from callseal.codecs import g711
 
 @pytest.mark.parametrize("kind", [np.uint8, np.int16])
 @pytest.mark.parametrize("left", [[0, 2, 4], [4, 0, 2], [1, 1, 1], [5, 3, 1], [0, 1, 3]])
-def test_each_channel_is_its_row(kind: type[np.uint8] | type[np.int16], left: list[int]) -> None:
+def test_each_channel_is_its_row(kind: type[np.uint8], left: list[int]) -> None:
     random = np.random.default_rng(1)
     limits = np.iinfo(kind)
     parts = [random.integers(limits.min, limits.max, (6, size)).astype(kind) for size in (40, 7)]
@@ -36,7 +36,7 @@ def test_added_codes_are_the_sum_of_their_samples(law: g711.Law) -> None:
     one = g711.encode(np.array([1000, -1000, 0, 20000], np.int16), law)
     other = g711.encode(np.array([500, 500, 0, 20000], np.int16), law)
 
-    found = g711.decode(added([one, other], law), law)
+    found = g711.decode(added([one, other], law).astype(np.uint8), law)
 
     expected = g711.decode(one, law).astype(int) + g711.decode(other, law)
     assert np.abs(found - np.clip(expected, -32124, 32124)).max() <= 640
@@ -58,4 +58,4 @@ def test_silence_adds_nothing(law: g711.Law) -> None:
 
     found = added([speech, silence], law)
 
-    assert np.array_equal(g711.decode(found, law), g711.decode(speech, law))
+    assert np.array_equal(g711.decode(found.astype(np.uint8), law), g711.decode(speech, law))

@@ -6,9 +6,9 @@ import pytest
 
 from callseal.agent.call import Ending
 from callseal.agent.errors import PortsExhausted, SourceError
-from callseal.agent.sources.siprec.commands import AddPorts, Release
+from callseal.agent.sources.siprec.commands import AddPorts, Release, Shut
 from callseal.agent.sources.siprec.ports import PORT_REST_S, PortTurns
-from tests.support.media_room import END, media_room
+from support.media_room import media_room
 
 
 def test_ports_are_even_and_come_in_turn() -> None:
@@ -122,8 +122,8 @@ def test_at_the_end_all_ports_are_given_back() -> None:
         reserved = room.reserve()
         recording = room.open(reserved)
 
-        room.studio.shut(END)
+        ended = room.execute(Shut())
 
-        assert room.kept(recording).end == END
+        assert ended == (recording,)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
             other.bind(("127.0.0.1", reserved.ports[0]))

@@ -7,8 +7,8 @@ from callseal.agent.call import Gap, Held, StreamReport
 from callseal.agent.sources.siprec.commands import AddPorts
 from callseal.agent.sources.siprec.plans import Reservation
 from callseal.codecs import g711
-from tests.support.media_room import ALAW, PCMA, PCMU, find, media_room, plan
-from tests.support.rtp_sender import Stream, codes
+from support.media_room import ALAW, PCMA, PCMU, find, media_room, plan
+from support.rtp_sender import Stream, codes
 
 SILENCE = g711.silence(g711.Law.MU)
 SECOND = 8000
@@ -231,7 +231,7 @@ def test_sides_may_change_while_a_call_runs() -> None:
 
         kept = room.kept(recording)
         assert len(packets) == 300
-        find(kept.sound, 0, sound[: SECOND])
+        find(kept.sound, 0, sound[:SECOND])
         find(kept.sound, 1, sound[-SECOND:])
 
 
@@ -295,7 +295,7 @@ def test_what_the_kernel_dropped_in_a_longer_stall_is_exactly_what_is_reported_l
         recording = room.open(reserved)
         room.play([Stream(port=reserved.ports[0], sound=sound[:SECOND].tobytes())], 1.0)
         leg = Stream(port=reserved.ports[0], sound=sound.tobytes())
-        later = [data for at_s, data in leg.packets() if 1.0 < at_s]
+        later = [data for at_s, data in leg.packets() if at_s > 1.0]
         begun_s = room.now_s
         for number, data in enumerate(later):
             room.now_s = begun_s + 0.02 * (number + 1)

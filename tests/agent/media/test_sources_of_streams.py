@@ -6,8 +6,8 @@ import pytest
 from callseal.agent.call import StreamReport
 from callseal.agent.sources.siprec.learning import PREFER_S, RELEARN_S
 from callseal.codecs import g711
-from tests.support.media_room import find, media_room, plan
-from tests.support.rtp_sender import Stream, codes, packet
+from support.media_room import find, media_room, plan
+from support.rtp_sender import Stream, codes, packet
 
 SECOND = 8000
 SILENCE = g711.silence(g711.Law.MU)
@@ -23,7 +23,9 @@ def test_a_stranger_is_counted_and_not_recorded() -> None:
         room.play(
             [
                 Stream(port=port, sound=sound.tobytes(), source=room.gateway.source()),
-                Stream(port=port, sound=noise.tobytes(), source=room.gateway.source("127.0.0.9"), begins_s=0.5),
+                Stream(
+                    port=port, sound=noise.tobytes(), source=room.gateway.source("127.0.0.9"), begins_s=0.5
+                ),
             ],
             4.1,
         )
@@ -138,7 +140,8 @@ def test_another_port_with_another_stream_is_followed_after_a_silence() -> None:
         room.rest(RELEARN_S + 0.5)
 
         room.play(
-            [Stream(port=port, sound=sound[SECOND:].tobytes(), ssrc=9, ts=5, source=room.gateway.source())], 2.1
+            [Stream(port=port, sound=sound[SECOND:].tobytes(), ssrc=9, ts=5, source=room.gateway.source())],
+            2.1,
         )
         room.close(reserved)
 
@@ -196,7 +199,9 @@ def test_a_flood_on_one_port_costs_no_call_anything() -> None:
 
         for second in (1, 2):
             for number in range(900):
-                room.gateway.send(packet(bytes(160), sequence=number, ts=0, ssrc=66), flooded.ports[0], intruder)
+                room.gateway.send(
+                    packet(bytes(160), sequence=number, ts=0, ssrc=66), flooded.ports[0], intruder
+                )
             room.play([_part(leg, second * SECOND, SECOND) for leg in legs], 1.0)
         room.close(flooded)
         room.close(beside)

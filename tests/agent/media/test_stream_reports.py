@@ -16,8 +16,8 @@ from callseal.agent.call import (
 from callseal.agent.sources.siprec.commands import Note
 from callseal.agent.sources.siprec.studio import RTCP_EVERY_S
 from callseal.codecs import g711
-from tests.support.media_room import NARROW, NOISE, NOON, PCMA, PCMU, find, media_room, plan
-from tests.support.rtp_sender import Stream, codes, packet
+from support.media_room import NARROW, NOISE, NOON, PCMA, PCMU, find, media_room, plan
+from support.rtp_sender import Stream, codes, packet
 
 SECOND = 8000
 SILENCE = g711.silence(g711.Law.MU)
@@ -134,7 +134,10 @@ def test_keys_without_end_are_told_up_to_a_limit_and_counted_beyond() -> None:
         for number in range(700):
             event = struct.pack("!BBH", 3, 0x8A, 160)
             data = packet(
-                event, sequence=leg.sequence + 50 + number, ts=leg.ts + SECOND + 400 * number, payload_type=101
+                event,
+                sequence=leg.sequence + 50 + number,
+                ts=leg.ts + SECOND + 400 * number,
+                payload_type=101,
             )
             room.gateway.send(data, leg.port)
             if number % 100 == 0:

@@ -1,1 +1,1 @@
-"""A whole day of a desk in a minute: real calls over loopback, recorded, stored, verified, opened."""
+"""Calls of a desk and of a gateway in a minute: real ones over loopback, recorded, stored, verified, opened."""

@@ -32,6 +32,7 @@ _YEARS: Final = 1
 _STALE_S: Final = 15.0
 _STOP_S: Final = 45.0
 _POLL_S: Final = 0.1
+_SOURCE_TABLE: Final = re.compile(r"^\[\[source\]\]\n(?:[^\n]+\n)+", re.MULTILINE)
 _STORE_TABLE: Final = re.compile(r"\[\[store\]\]\n(?:[^\n]+\n)+")
 _PUBLISH: Final = re.compile(r"publish_s = [0-9.]+")
 _DEMO_PUBLISH_S: Final = 3.0
@@ -109,6 +110,17 @@ class Office:
         )
         office.config_file.write_text(f"{text}\n{rules}")
         return office
+
+    def use_gateway(self, table: str, *, beside_desk: bool) -> None:
+        """Take calls of a gateway too, by a `[[source]]` table; without the desk, those alone."""
+
+        def sources(found: re.Match[str]) -> str:
+            return f"{found[0]}\n{table}" if beside_desk else table
+
+        text, count = _SOURCE_TABLE.subn(sources, self.config_file.read_text(), count=1)
+        if not count:
+            raise ValueError(f"{self.config_file}: no [[source]] in it")
+        self.config_file.write_text(text)
 
     def use_store(self, table: str, custodians_table: str, environment: Mapping[str, str]) -> None:
         """Put another store in the place of the folder; `environment` is how services find credentials."""

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from callseal.agent.call import Call, EndReason, Event
+from callseal.agent.call import Event
 from callseal.agent.sources.siprec.plans import RecordingPlan, StreamPlan
 
 
@@ -31,10 +31,11 @@ class Release:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Open:
-    """Begin the recordings of a call; answered by their UUIDs in the order of the plans."""
+    """Take sound for recordings that the recorder has begun, in the order of the plans."""
 
     reservation: int
     plans: tuple[RecordingPlan, ...]
+    recordings: tuple[UUID, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,26 +56,21 @@ class Note:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Close:
-    """End all recordings of a call and give back its ports."""
+    """Write what has come of a call, give back its ports; answered by the recordings to be closed."""
 
     reservation: int
-    end: EndReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Discard:
-    """Destroy the sound of all recordings of a call, and give back its ports."""
+    """Read nothing more of a call, give back its ports; answered by the recordings to be destroyed."""
 
     reservation: int
-    end: EndReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trace:
-    """Leave the trace of a call that is not recorded; answered by its UUID."""
-
-    call: Call
-    end: EndReason
+class Shut:
+    """Write what has come of all calls, give back all ports; answered by the recordings to be closed."""
 
 
-Command = Reserve | AddPorts | Release | Open | Change | Note | Close | Discard | Trace
+Command = Reserve | AddPorts | Release | Open | Change | Note | Close | Discard | Shut

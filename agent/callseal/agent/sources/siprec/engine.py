@@ -2,26 +2,31 @@
 
 A recorder has no latency to save, so sound may lie in the sockets for a while. Every `TICK_S` the thread
 reads all of it, a bank of calls at a time, places it and hands it on. Between the ticks it does what the
-event loop asks. The recorder is called from this thread alone.
+event loop asks.
 
-Shell: a thread and its queue; what it does is the `Studio`'s. Commands and their answers are values that
-could as well travel to a process of its own.
+Sound and events go to the recorder from this thread alone. Recordings are begun and closed in a few threads
+beside it, for there the disk has to be waited for: begun before the media thread knows of them, closed when
+it knows of them no more.
+
+Shell: threads and a queue; what the media thread does is the `Studio`'s. Commands and their answers are
+values that could as well travel to a process of its own.
 """
 
 import asyncio
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, cast
+from functools import partial
+from typing import Final, TypeVar, cast
 from uuid import UUID
 
 import structlog
 
-from callseal.agent.call import Call, EndReason, Event, Recorder
+from callseal.agent.call import Call, Ending, EndReason, Event, Recorder
 from callseal.agent.errors import AgentError, SourceError
 from callseal.agent.sources.siprec.commands import (
     AddPorts,
@@ -33,7 +38,7 @@ from callseal.agent.sources.siprec.commands import (
     Open,
     Release,
     Reserve,
-    Trace,
+    Shut,
 )
 from callseal.agent.sources.siprec.descriptors import raise_limit
 from callseal.agent.sources.siprec.plans import RecordingPlan, Reservation, StreamPlan
@@ -51,10 +56,16 @@ COMMANDS_PER_TICK: Final = 32
 SILENT_S: Final = 10.0
 """A thread that has not ticked for so long does not answer."""
 STOP_LIMIT_S: Final = 30.0
+DISK_THREADS: Final = 4
+"""They wait for the disk, and the disk does what several of them ask in one go."""
+LOG_EVERY_S: Final = 10.0
+"""The same fault again is not logged before."""
 FILE_LIMIT: Final = "file-limit"
 MEDIA_FAULT: Final = "media-fault"
 
 log = structlog.get_logger("callseal.siprec.media")
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +74,12 @@ class _Job:
     answer: "Future[object]"
 
 
-@dataclass(frozen=True, slots=True)
-class _Stop:
-    """The last job: ends what still runs for this reason."""
-
-    end: EndReason
-
-
 class Engine:
     """A `MediaEngine` in a thread.
 
-    A command that was given is carried out even when who waits for it is cancelled. Recordings begin at a
-    second's boundary of their bank, up to 2 s before they are opened, in silence, so that all calls of a bank
-    share one grid.
+    What was begun is carried out even when who waits for it is cancelled. Recordings begin at a second's
+    boundary of their bank, mostly less than 2 s before they are opened, in silence, so that all calls of a
+    bank share one grid.
     """
 
     def __init__(
@@ -96,10 +100,14 @@ class Engine:
         self._now = now
         self._alarm = alarm
         self._monotonic = monotonic
-        self._jobs: queue.SimpleQueue[_Job | _Stop] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._disk = ThreadPoolExecutor(DISK_THREADS, thread_name_prefix="siprec-disk")
+        self._recorder: Recorder | None = None
+        self._tasks: set[asyncio.Task[object]] = set()
         self._is_over = False
         self._ticked_s = monotonic()
+        self._log_again_s: dict[str, float] = {}
         self._statistics = Statistics()
         self.capacity = max_calls
         """Calls at a time: what was asked for, or what this process may open files for."""
@@ -117,21 +125,29 @@ class Engine:
             recorder=recorder,
             address=self._address,
             ports=self._ports,
-            now=self._now,
             monotonic=self._monotonic,
             fault=self._fault,
         )
+        self._recorder = recorder
         self._ticked_s = self._monotonic()
         self._thread = threading.Thread(target=self._run, args=(studio,), name="siprec-media", daemon=True)
         self._thread.start()
 
     async def stop(self, end: EndReason) -> None:
-        """End the recordings that still run, for this reason, give back all ports and end the thread."""
+        """End the recordings that still run, for this reason, give back all ports and end the threads."""
         thread, self._thread = self._thread, None
         if thread is None:
             return
-        self._jobs.put(_Stop(end))
-        await asyncio.to_thread(thread.join, STOP_LIMIT_S)
+        answer: Future[object] = Future()
+        self._jobs.put(_Job(Shut(), answer))
+        if self._is_over:
+            self._refuse_jobs()
+        try:
+            await self._closed(cast("tuple[UUID, ...]", await _answered(answer)), end)
+        finally:
+            await asyncio.to_thread(thread.join, STOP_LIMIT_S)
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.to_thread(self._disk.shutdown)
         if thread.is_alive():
             raise SourceError(f"the media thread did not end within {STOP_LIMIT_S:g} s")
 
@@ -183,8 +199,7 @@ class Engine:
 
     async def open(self, reservation: int, plans: tuple[RecordingPlan, ...]) -> tuple[UUID, ...]:
         """Begin the recordings of a call: all or, with SpoolError or SourceError, none."""
-        answer = self._give(Open(reservation=reservation, plans=plans))
-        return cast("tuple[UUID, ...]", await _answered(answer))
+        return cast("tuple[UUID, ...]", await self._to_the_end(self._open(reservation, plans)))
 
     async def add_ports(self, reservation: int, streams: int) -> Reservation:
         """Bind ports for that many more streams of a call; gives the new ones only."""
@@ -201,20 +216,82 @@ class Engine:
 
     async def close(self, reservation: int, end: EndReason) -> None:
         """End all recordings of a call: what has arrived is written, the ports are given back."""
-        await _answered(self._give(Close(reservation=reservation, end=end)))
+        await self._to_the_end(self._close(reservation, end))
 
     async def discard(self, reservation: int, end: EndReason) -> None:
         """Destroy what was recorded of a call, and give back its ports."""
-        await _answered(self._give(Discard(reservation=reservation, end=end)))
+        await self._to_the_end(self._discard(reservation, end))
 
     async def trace(self, call: Call, end: EndReason) -> UUID:
-        """Leave the trace of a call that is not recorded."""
-        return cast("UUID", await _answered(self._give(Trace(call=call, end=end))))
+        """Leave the trace of a call that is not recorded; SpoolError where no spool takes it."""
+        recorder = self._running()
+        return cast("UUID", await self._to_the_end(self._on_disk(lambda: recorder.exempt(call, end))))
+
+    # --- with the disk ------------------------------------------------------------------------------------
+
+    async def _open(self, reservation: int, plans: tuple[RecordingPlan, ...]) -> tuple[UUID, ...]:
+        recorder = self._running()
+        begun: list[UUID] = []
+        try:
+            for plan in plans:
+                begun.append(await self._on_disk(partial(recorder.open, plan.call, plan.format)))
+            command = Open(reservation=reservation, plans=plans, recordings=tuple(begun))
+            await _answered(self._give(command))
+        except (AgentError, SealError):
+            end = EndReason(ending=Ending.REFUSED_BY_US, at=self._now())
+            for recording in begun:
+                await self._on_disk(partial(recorder.discard, recording, end))
+            raise
+        return tuple(begun)
+
+    async def _close(self, reservation: int, end: EndReason) -> None:
+        ended = await _answered(self._give(Close(reservation=reservation)))
+        await self._closed(cast("tuple[UUID, ...]", ended), end)
+
+    async def _closed(self, recordings: tuple[UUID, ...], end: EndReason) -> None:
+        """Close recordings of which the media thread knows no more; the first problem is raised at the end."""
+        recorder = self._recorder
+        if recorder is None:
+            return
+        closing = [self._on_disk(partial(recorder.close, recording, end)) for recording in recordings]
+        problems = await asyncio.gather(*closing, return_exceptions=True)
+        for problem in problems:
+            if problem is not None:
+                raise problem
+
+    async def _discard(self, reservation: int, end: EndReason) -> None:
+        recorder = self._running()
+        dropped = await _answered(self._give(Discard(reservation=reservation)))
+        for recording in cast("tuple[UUID, ...]", dropped):
+            await self._on_disk(partial(recorder.discard, recording, end))
+
+    async def _on_disk(self, work: Callable[[], R]) -> R:
+        """Do something beside the event loop; a mistake of ours becomes a SourceError."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._disk, work)
+        except (AgentError, SealError):
+            raise
+        except Exception as problem:
+            self._fault("recorder", problem)
+            raise SourceError("the recorder could not do what it was asked") from problem
+
+    async def _to_the_end(self, work: Coroutine[object, object, object]) -> object:
+        """Wait for something that goes on when nobody waits any more."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
+
+    # --- with the media thread ----------------------------------------------------------------------------
+
+    def _running(self) -> Recorder:
+        if self._recorder is None or self._thread is None or self._is_over:
+            raise SourceError("the media engine does not run")
+        return self._recorder
 
     def _give(self, command: Command) -> "Future[object]":
+        self._running()
         answer: Future[object] = Future()
-        if self._thread is None or self._is_over:
-            raise SourceError("the media engine does not run")
         self._jobs.put(_Job(command, answer))
         if self._is_over:  # it ended meanwhile, and nobody else looks at the queue
             self._refuse_jobs()
@@ -225,7 +302,7 @@ class Engine:
             reservation = cast("Reservation", answer.result())
             self._jobs.put(_Job(Release(reservation=reservation.id), Future()))
 
-    # --- the thread ---------------------------------------------------------------------------------------
+    # --- the media thread ---------------------------------------------------------------------------------
 
     def _run(self, studio: Studio) -> None:
         try:
@@ -240,29 +317,22 @@ class Engine:
 
     def _work(self, studio: Studio) -> None:
         due_s = self._monotonic()
-        while True:
+        is_open = True
+        while is_open:
             # What is due comes first: after a stall seconds have to be closed before a call that ends.
             patience_s = due_s - self._monotonic()
-            job = self._next_job(patience_s) if patience_s > 0 else None
-            if isinstance(job, _Stop):
-                studio.shut(job.end)
-                return
-            if job is not None:
-                self._carry_out(studio, job)
-            if self._monotonic() < due_s:
+            if patience_s > 0:
+                is_open = self._carry_out(studio, self._next_job(patience_s))
                 continue
             self._tick(studio, due_s)
             due_s = max(due_s + TICK_S, self._monotonic())
             for _ in range(COMMANDS_PER_TICK):
                 job = self._next_job(0)
-                if isinstance(job, _Stop):
-                    studio.shut(job.end)
-                    return
-                if job is None:
+                if job is None or not is_open:
                     break
-                self._carry_out(studio, job)
+                is_open = self._carry_out(studio, job)
 
-    def _next_job(self, patience_s: float) -> _Job | _Stop | None:
+    def _next_job(self, patience_s: float) -> _Job | None:
         try:
             return self._jobs.get(block=patience_s > 0, timeout=max(patience_s, 0))
         except queue.Empty:
@@ -280,24 +350,30 @@ class Engine:
             longest_s=max(self._statistics.longest_s, self._ticked_s - begun_s),
         )
 
-    def _carry_out(self, studio: Studio, job: _Job) -> None:
+    def _carry_out(self, studio: Studio, job: _Job | None) -> bool:
+        """Do what was asked, and say whether more may come."""
+        if job is None:
+            return True
         try:
             job.answer.set_result(studio.execute(job.command))
-        except (AgentError, SealError) as problem:
+        except AgentError as problem:
             job.answer.set_exception(problem)
         except Exception as problem:  # noqa: BLE001 - a mistake in one command must not end all recordings
             self._fault(type(job.command).__name__, problem)
             job.answer.set_exception(SourceError("the media engine could not do what it was asked"))
+        return not isinstance(job.command, Shut)
 
     def _fault(self, where: str, problem: Exception) -> None:
-        """Say that something of ours went wrong, and go on."""
-        log.error("media.fault", where=where, exc_info=problem)
+        """Say that something of ours went wrong, and go on; what always goes wrong is logged seldom."""
+        now_s = self._monotonic()
+        if now_s >= self._log_again_s.get(where, now_s):
+            self._log_again_s[where] = now_s + LOG_EVERY_S
+            log.error("media.fault", where=where, exc_info=problem)
         self._alarm(MEDIA_FAULT, f"the media thread made a mistake ({where}); the log has the details")
 
     def _refuse_jobs(self) -> None:
         while (job := self._next_job(0)) is not None:
-            if isinstance(job, _Job):
-                job.answer.set_exception(SourceError("the media engine has ended"))
+            job.answer.set_exception(SourceError("the media engine has ended"))
 
 
 async def _answered(answer: "Future[object]") -> object:

@@ -9,6 +9,7 @@ Conventions: positions are the bank's unless they are a recording's own. Every r
 of a second of its bank.
 """
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Final
@@ -16,8 +17,8 @@ from uuid import UUID
 
 import numpy as np
 
-from callseal.agent.call import CELL_MS, AudioFormat, Block, CodecChanged, EndReason, Event, Held, Recorder
-from callseal.agent.errors import SourceError
+from callseal.agent.call import CELL_MS, AudioFormat, Block, CodecChanged, Event, Held, Recorder
+from callseal.agent.errors import RecorderError, SourceError
 from callseal.agent.sources.siprec.gaps import GapFinder, Silence
 from callseal.agent.sources.siprec.lane import Lane
 from callseal.agent.sources.siprec.lanes import Changed, Lanes
@@ -38,7 +39,7 @@ the processor's cache."""
 SPARE_ROWS: Final = 32
 """For streams that are added while a recording runs, which have to come into the same bank."""
 LEAD_S: Final = 0.2
-"""What the first packet holds was said before it came; 200 ms is the longest packet (RFC 3551 section 4.2)."""
+"""What a packet holds was said before it came; 200 ms is the longest one (RFC 3551 section 4.2)."""
 TICKS_PER_WRITE: Final = 2
 OVERDUE_S: Final = 2.6
 """So much may be open before a block is due out of turn: the bank has room for three seconds."""
@@ -154,21 +155,19 @@ class Rack:
         """Note an event; a position of `NOW` is where the clock stands."""
         self._recorder.event(recording, self._seats[recording].placed(event, self._bank.position_at(now_s)))
 
-    def close(self, recording: UUID, end: EndReason, inbox: Inbox) -> None:
-        """End a recording: what has arrived is written, and what came is told of."""
+    def end(self, recording: UUID, inbox: Inbox) -> None:
+        """End a recording: what has arrived is written, and what came is told of; it can be closed then."""
         seat = self._seats[recording]
         try:
             self._finish(seat, inbox)
-        except Exception as problem:  # noqa: BLE001 - it is closed all the same, with what there is
+        except Exception as problem:  # noqa: BLE001 - it ends all the same, with what there is
             self._fault("finish", problem)
         finally:
             self._let_go(seat)
-            self._recorder.close(recording, end)
 
-    def discard(self, recording: UUID, end: EndReason) -> None:
-        """Destroy what was recorded; what still waits in the sockets is not read."""
+    def drop(self, recording: UUID) -> None:
+        """End a recording of which nothing more is wanted."""
         self._let_go(self._seats[recording])
-        self._recorder.discard(recording, end)
 
     def _let_go(self, seat: Seat) -> None:
         del self._seats[seat.recording], self._by_slot[seat.slot]
@@ -301,24 +300,26 @@ class Rack:
         self._tell_gaps(self._gaps.see(layout.slots, base, present))
 
     def _give(self, block: Block) -> None:
-        """Write a block; where that goes wrong, recording by recording, so that one harms no other."""
+        """Write a block; a mistake of the recorder's in one recording costs no other its sound."""
         try:
             self._recorder.write(block)
-        except Exception as problem:  # noqa: BLE001 - a recorder's mistake must not end the sound of others
+        except RecorderError as problem:  # of one recording: it has taken the others
             self._fault("write", problem)
-            if len(block.recordings) == 1:
-                return
+        except Exception as problem:  # noqa: BLE001 - a mistake in one recording must not end all of them
+            self._fault("write", problem)
             for index in range(len(block.recordings)):
                 one = slice(index, index + 1)
-                self._give(
-                    replace(
-                        block,
-                        recordings=block.recordings[one],
-                        start_samples=block.start_samples[one],
-                        payload=block.payload[one],
-                        present=block.present[one],
+                # Those that it had taken before it refuses, as they would go back.
+                with contextlib.suppress(Exception):
+                    self._recorder.write(
+                        replace(
+                            block,
+                            recordings=block.recordings[one],
+                            start_samples=block.start_samples[one],
+                            payload=block.payload[one],
+                            present=block.present[one],
+                        )
                     )
-                )
 
     # --- what is told -------------------------------------------------------------------------------------
 

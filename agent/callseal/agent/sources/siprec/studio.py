@@ -6,11 +6,10 @@ others with it.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Final, assert_never
 from uuid import UUID
 
-from callseal.agent.call import Ending, EndReason, Recorder
+from callseal.agent.call import Recorder
 from callseal.agent.errors import SourceError
 from callseal.agent.sources.siprec.commands import (
     AddPorts,
@@ -22,7 +21,7 @@ from callseal.agent.sources.siprec.commands import (
     Open,
     Release,
     Reserve,
-    Trace,
+    Shut,
 )
 from callseal.agent.sources.siprec.plans import RecordingPlan, Reservation, StreamPlan
 from callseal.agent.sources.siprec.ports import PortTurns
@@ -57,7 +56,6 @@ class Studio:
         recorder: Recorder,
         address: str,
         ports: PortTurns,
-        now: Callable[[], datetime],
         monotonic: Callable[[], float],
         fault: Callable[[str, Exception], None],
     ) -> None:
@@ -65,7 +63,6 @@ class Studio:
         self._recorder = recorder
         self._address = address
         self._ports = ports
-        self._now = now
         self._monotonic = monotonic
         self._fault = fault
         self._inbox = Inbox(family_of(address))
@@ -81,7 +78,7 @@ class Studio:
     # --- commands -----------------------------------------------------------------------------------------
 
     def execute(self, command: Command) -> object:
-        """Do what the event loop asks; gives the answer, or raises SourceError or SpoolError."""
+        """Do what the event loop asks; gives the answer, or raises SourceError."""
         answer: object = None
         match command:
             case Reserve(streams=streams):
@@ -90,18 +87,18 @@ class Studio:
                 answer = self._add_ports(reservation, streams)
             case Release(reservation=reservation):
                 self._release(reservation)
-            case Open(reservation=reservation, plans=plans):
-                answer = self._open(self._booking(reservation), plans)
+            case Open(reservation=reservation, plans=plans, recordings=recordings):
+                self._open(self._booking(reservation), plans, recordings)
             case Change(recording=recording, streams=streams):
                 self._change(recording, streams)
             case Note(recording=recording, event=event):
                 self._rack(recording).note(recording, event, self._monotonic())
-            case Close(reservation=reservation, end=end):
-                self._end(reservation, lambda rack, recording: rack.close(recording, end, self._inbox))
-            case Discard(reservation=reservation, end=end):
-                self._end(reservation, lambda rack, recording: rack.discard(recording, end))
-            case Trace(call=call, end=end):
-                answer = self._recorder.exempt(call, end)
+            case Close(reservation=reservation):
+                answer = self._end(reservation, lambda rack, recording: rack.end(recording, self._inbox))
+            case Discard(reservation=reservation):
+                answer = self._end(reservation, Rack.drop)
+            case Shut():
+                answer = self._shut()
             case _:
                 assert_never(command)
         return answer
@@ -154,34 +151,23 @@ class Studio:
             raise SourceError(f"reservation {reservation} has recordings: it is closed, not released")
         self._unbind(self._bookings.pop(reservation).pairs)
 
-    def _open(self, booking: _Booking, plans: tuple[RecordingPlan, ...]) -> tuple[UUID, ...]:
+    def _open(
+        self, booking: _Booking, plans: tuple[RecordingPlan, ...], recordings: tuple[UUID, ...]
+    ) -> None:
+        """Take sound for all recordings of a call, or for none."""
         opened: list[UUID] = []
         try:
-            for plan in plans:
+            for plan, recording in zip(plans, recordings, strict=True):
                 rack = self._room_for(plan, booking.reserved_s)
-                recording = self._recorder.open(plan.call, plan.format)
-                opened.append(recording)
                 rack.open(recording, plan, booking.pairs, booking.reserved_s)
                 self._rack_of[recording] = rack
+                opened.append(recording)
         except Exception:
             for recording in opened:
-                self._give_up(recording)
+                self._rack_of.pop(recording).drop(recording)
             self._clear_up()
             raise
         booking.recordings += opened
-        return tuple(opened)
-
-    def _give_up(self, recording: UUID) -> None:
-        """End a recording whose call can't be opened as a whole."""
-        end = EndReason(ending=Ending.REFUSED_BY_US, at=self._now())
-        rack = self._rack_of.pop(recording, None)
-        try:
-            if rack is None:
-                self._recorder.close(recording, end)
-            else:
-                rack.close(recording, end, self._inbox)
-        except Exception as problem:  # noqa: BLE001 - the first error is the one that is told
-            self._went_wrong("give up", problem)
 
     def _room_for(self, plan: RecordingPlan, reserved_s: float) -> Rack:
         for rack in self._racks:
@@ -204,20 +190,24 @@ class Studio:
         booking = next(item for item in self._bookings.values() if recording in item.recordings)
         rack.change(recording, streams, booking.pairs, self._inbox)
 
-    def _end(self, reservation: int, end: Callable[[Rack, UUID], None]) -> None:
-        """End all recordings of a call and give back its ports; the first problem is raised afterwards."""
+    def _end(self, reservation: int, end: Callable[[Rack, UUID], None]) -> tuple[UUID, ...]:
+        """End all recordings of a call and give back its ports; gives the recordings."""
         booking = self._booking(reservation)
         del self._bookings[reservation]
-        problems: list[Exception] = []
         for recording in booking.recordings:
             try:
                 end(self._rack_of.pop(recording), recording)
             except Exception as problem:  # noqa: BLE001 - the call's other recordings are ended all the same
-                problems.append(problem)
+                self._went_wrong("end", problem)
         self._unbind(booking.pairs)
         self._clear_up()
-        if problems:
-            raise problems[0]
+        return tuple(booking.recordings)
+
+    def _shut(self) -> tuple[UUID, ...]:
+        ended: list[UUID] = []
+        for reservation in list(self._bookings):
+            ended += self._end(reservation, lambda rack, recording: rack.end(recording, self._inbox))
+        return tuple(ended)
 
     def _clear_up(self) -> None:
         """Let go of racks without recordings."""
@@ -251,14 +241,6 @@ class Studio:
                     rack.read_rtcp(self._inbox)
             except Exception as problem:  # noqa: BLE001 - one bank's trouble is not the others'
                 self._went_wrong("bank", problem)
-
-    def shut(self, end: EndReason) -> None:
-        """End all that runs, for this reason, and give back all ports."""
-        for reservation in list(self._bookings):
-            try:
-                self.execute(Close(reservation=reservation, end=end))
-            except Exception as problem:  # noqa: BLE001 - the others are closed all the same
-                self._went_wrong("close", problem)
 
     def statistics(self) -> Statistics:
         """Count what runs and what was."""
