@@ -129,7 +129,7 @@ async def run(calls: int, folder: Path, *, encrypted: bool) -> int:
         await engine.close(reservation, end)
     await engine.stop(end)
     reports = [files.reports[call, side] for call in range(calls) for side in (0, 1)]
-    print(json.dumps([{"lost": one.lost, "slips": one.slips} for one in reports]), flush=True)
+    print(json.dumps([{"lost": one.lost + one.late, "slips": one.slips} for one in reports]), flush=True)
     for problem in problems:
         print(problem, file=sys.stderr)
     return 1 if problems else 0

@@ -30,6 +30,7 @@ class Told:
     """What the recorder says of a stream."""
 
     lost: int
+    """Packets that never came, or too late to be placed."""
     slips: int
     gaps: tuple[tuple[int, int], ...] | None = None
     """Each from its first sample to the one behind its last; None where it was not asked."""

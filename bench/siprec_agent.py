@@ -67,7 +67,7 @@ class Recorded:
         """Give what the agent tells of a channel."""
         reports = [one for one in self.streams["streams"] if one["channel"] == channel]
         return Told(
-            lost=sum(one["lost"] for one in reports),
+            lost=sum(one["lost"] + one["late"] for one in reports),
             slips=sum(one["slips"] for one in reports),
             gaps=tuple(
                 (one["start_sample"], one["end_sample"])

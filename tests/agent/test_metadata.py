@@ -416,3 +416,18 @@ def test_of_a_key_only_place_and_length_are_told() -> None:
     (streams,) = bodies(_document(replace(FACTS, events=(pressed,))), "analysis", "type", "streams")
 
     assert streams["digits"] == [{"channel": 1, "sample": 4_000, "duration_ms": 120}]
+
+
+def test_parties_of_whom_nothing_is_known_are_never_taken_for_one_another() -> None:
+    nobody = Party(number="")
+    unknown = replace(CALL, agent=nobody, customer=nobody, others=(nobody, NURSE))
+    change = PartiesChanged(position_samples=9, agent=NURSE, customer=nobody, others=(nobody,))
+
+    facts = replace(FACTS, call=unknown, events=(change, replace(change, agent=nobody, customer=NURSE)))
+
+    document, body = _document(facts), _call_body(facts)
+    assert [len(document["parties"]), body["others"]] == [4, [None, 3]]
+    assert [(one["agent"], one["customer"], one["others"]) for one in body["parties_changed"]] == [
+        (3, 1, [None]),
+        (0, 3, [None]),
+    ]

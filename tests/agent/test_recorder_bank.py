@@ -5,12 +5,15 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import cast
 from uuid import UUID
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from callseal.agent.call import AudioFormat, Block
@@ -74,6 +77,12 @@ def _speak(desk: Desk, recordings: list[UUID], frames: list[Coded], *, samples: 
 
 def _calls(form: AudioFormat, count: int, seconds: int) -> list[Coded]:
     return [coded(talk(seconds * RATE_HZ, seed), form) for seed in range(count)]
+
+
+@cache
+def _long_calls() -> list[Coded]:
+    """Give two calls of 70 s: twelve steps of 5.5 s at most."""
+    return _calls(ULAW, 2, 70)
 
 
 @pytest.mark.parametrize("form", [ULAW, ALAW, PCM16], ids=lambda form: form.encoding.name)
@@ -207,6 +216,20 @@ def test_what_is_no_block_is_refused_whole(desk: Desk) -> None:
     assert open_bundle(folder).manifest.duration_samples == 0
 
 
+def test_an_empty_block_is_nothing(desk: Desk) -> None:
+    (said,) = _calls(ULAW, 1, 1)
+    recording = desk.recorder.open(QUIET, ULAW)
+
+    desk.recorder.write(
+        replace(_bank([recording], [said], 0, 0), recordings=(), start_samples=np.zeros(0, np.int64))
+    )
+    desk.recorder.write(_bank([recording], [said], 0, 0))
+    desk.recorder.write(_bank([recording], [said], 0, 800))
+    desk.recorder.close(recording, HANGUP)
+
+    assert np.array_equal(open_bundle(desk.ready()[0]).frames, said[:800])
+
+
 def test_calls_of_both_laws_may_share_a_bank(desk: Desk) -> None:
     frames = [coded(talk(2 * RATE_HZ, seed), form) for seed, form in enumerate((ULAW, ALAW, ULAW))]
     recordings = [desk.recorder.open(QUIET, form) for form in (ULAW, ALAW, ULAW)]
@@ -329,6 +352,40 @@ def test_calls_begin_and_end_in_other_threads_while_others_are_written(tmp_path:
         assert np.array_equal(frames, said[: frames.shape[0]])
         assert frames.shape[0] == short.get(name, 18 * 6_400)
     assert desk.alarms == []
+
+
+@given(
+    steps=st.lists(
+        st.tuples(st.integers(0, 20_000), st.integers(0, 24_000), st.floats(0, 1.5)), min_size=1, max_size=12
+    )
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_wherever_the_agent_dies_all_that_was_handed_to_the_kernel_is_recovered(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, int, float]]
+) -> None:
+    """Whatever stays, whatever may still change, whenever it comes: two calls, each with its own sound."""
+    frames = _long_calls()
+    stays = reached = safe = 0
+    with recording_desk(tmp_path_factory.mktemp("spools") / "spool", banked=True) as desk:
+        recordings = [desk.recorder.open(QUIET, ULAW) for _ in frames]
+        flushed_s = 0.0
+        for final, tentative, pause_s in steps:
+            desk.clock.elapsed_s += pause_s
+            # Never back behind what was there already: a source's clock does not run backwards.
+            end = max(stays + final + tentative, reached)
+            desk.recorder.write(_bank(recordings, frames, stays, end, end - stays - final))
+            stays, reached = stays + final, end
+            if desk.clock.elapsed_s - flushed_s >= 0.5:
+                flushed_s, safe = desk.clock.elapsed_s, min(reached, stays + 24_000)
+
+        recovery(desk).run()
+
+        found = {folder.name: open_bundle(folder) for folder in desk.ready()}
+    for recording, said in zip(recordings, frames, strict=True):
+        opened = found[str(recording)]
+        samples = opened.manifest.duration_samples
+        assert safe <= samples <= reached
+        assert samples == 0 or np.array_equal(opened.frames, said[:samples])
 
 
 def test_idle_calls_of_a_law_without_a_zero_are_silent_by_their_level(desk: Desk) -> None:

@@ -10,7 +10,7 @@ from callseal.seal.status import Status
 from support.eventually import eventually
 from support.recording_server import Copy, RecordingServer, metadata, multipart, session
 from support.sip_peer import Message
-from support.sip_wire import Wire, asks
+from support.sip_wire import Caller, Wire, asks
 
 
 def settle(server: RecordingServer, *changes: tuple[str, str]) -> None:
@@ -57,6 +57,18 @@ def options(server: RecordingServer) -> Message:
     """Ask whether it would take a call, as a gateway does before it chooses."""
     with Wire.open("UDP", ("127.0.0.1", server.port)) as wire:
         return asks(wire)
+
+
+def is_there(server: RecordingServer, limit_s: float = 1.0) -> bool:
+    """Say whether anybody answers there at all."""
+    with Wire.open("UDP", ("127.0.0.1", server.port)) as wire:
+        caller = Caller(wire)
+        try:
+            caller.send("OPTIONS")
+            wire.answer(caller.call_id, "OPTIONS", limit_s=limit_s)
+        except (AssertionError, OSError):
+            return False
+        return True
 
 
 def answers(server: RecordingServer, code: int) -> Message:

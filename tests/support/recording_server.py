@@ -1,9 +1,10 @@
 """A recording server for tests: the real agent as a process, and a gateway that copies calls to it."""
 
 import re
+import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -172,21 +173,38 @@ class Copy:
         """By which its recordings are found."""
         return self.dialog.call_id
 
-    def again(self, body: str = "", extra: str = "", method: str = "INVITE") -> Message:
+    def again(
+        self,
+        body: str = "",
+        extra: str = "",
+        method: str = "INVITE",
+        *,
+        answering: Callable[[Message], str] = lambda _offered: "",
+    ) -> Message:
         """Send a request within the session, and give the answer, which is acknowledged where it must be.
 
-        From then on sound goes to the ports that it tells.
+        From then on sound goes to the ports that it tells. An offer that it has is answered by `answering`.
         """
         self.dialog.ask(method, body, extra)
         answer = _final(self.dialog, method)
         if method == "INVITE":
-            self.dialog.acknowledge(answer)
+            self.dialog.acknowledge(answer, answering(answer))
         self.ports = ports_of(answer) or self.ports
         return answer
 
     def bye(self) -> Message:
         """End it."""
         return self.again(method="BYE")
+
+
+@dataclass(frozen=True)
+class Datagram:
+    """Something that is sent to a port of the recorder's, so many seconds after the beginning."""
+
+    at_s: float
+    data: bytes
+    port: int
+    source: socket.socket | None = None
 
 
 def _final(dialog: Dialog, method: str) -> Message:
@@ -222,10 +240,12 @@ class Copies:
         *,
         user: str = "gateway",
         edit: Callable[[str], str] = str,
+        answering: Callable[[Message], str] = lambda _offered: "",
     ) -> Copy:
         """Begin to copy a call, by default one of two parties, with their metadata.
 
-        `edit` may change the INVITE as a whole before it is sent.
+        `edit` may change the INVITE as a whole before it is sent; an offer in the response to it is answered
+        by `answering`.
         """
         if body is None:
             body, headers = multipart(session(), metadata())
@@ -235,23 +255,26 @@ class Copies:
         invite = dialog.compose("INVITE", body, branch=dialog.branch, extra=f"{REQUIRE}{headers or ''}")
         self.peer.send(edit(invite))
         answer = _final(dialog, "INVITE")
-        dialog.acknowledge(answer)
+        dialog.acknowledge(answer, answering(answer))
         return Copy(dialog=dialog, answer=answer, ports=ports_of(answer))
 
     def send(self, *streams: Stream) -> None:
         """Send the streams in real time, and return when they are over."""
-        packets = sorted(
-            (at_s, number, data, stream.port)
-            for number, stream in enumerate(streams)
+        self.play(
+            Datagram(at_s, data, stream.port, stream.source)
+            for stream in streams
             for at_s, data in stream.packets()
         )
-        source = self.sound.sockets[0] if self.sound.sockets else self.sound.source()
+
+    def play(self, datagrams: Iterable["Datagram"]) -> None:
+        """Send each datagram when its time has come, and return when they are over."""
+        usual = self.sound.sockets[0] if self.sound.sockets else self.sound.source()
         began_s = time.monotonic()
-        for at_s, number, data, port in packets:
-            pause_s = began_s + at_s - time.monotonic()
+        for one in sorted(datagrams, key=lambda one: one.at_s):
+            pause_s = began_s + one.at_s - time.monotonic()
             if pause_s > 0:
                 time.sleep(pause_s)
-            self.sound.send(data, port, streams[number].source or source)
+            self.sound.send(one.data, one.port, one.source or usual)
 
     def talk(self, copy: Copy, seconds: float = 2.0, *, seed: int = 1) -> list[bytes]:
         """Send different sound in each stream of a call, and give what was sent."""
@@ -312,6 +335,7 @@ __all__ = [
     "RULES",
     "Copies",
     "Copy",
+    "Datagram",
     "RecordingServer",
     "channels_of",
     "metadata",

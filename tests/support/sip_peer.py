@@ -197,15 +197,18 @@ class Dialog:
         self.peer.send(text)
         return text
 
-    def acknowledge(self, response: Message) -> None:
-        """Send the ACK of a final response to our INVITE (RFC 3261 sections 13.2.2.4 and 17.1.1.3)."""
+    def acknowledge(self, response: Message, body: str = "") -> None:
+        """Send the ACK of a final response to our INVITE (RFC 3261 sections 13.2.2.4 and 17.1.1.3).
+
+        `body` is the answer to an offer that came in the response.
+        """
         self.remote = response.header("To")
         contact = response.header("Contact")
         if response.code < 300 and contact:
             self.target = contact.partition("<")[2].partition(">")[0]
         number = int(response.header("CSeq").split(" ")[0])
         branch = self.branch if response.code >= 300 else self._new_branch()
-        self.peer.send(self.compose("ACK", number=number, branch=branch))
+        self.peer.send(self.compose("ACK", body, number=number, branch=branch))
 
     def cancel(self) -> None:
         """Give up (RFC 3261 section 9.1)."""

@@ -14,7 +14,7 @@ from typing import Final
 from callseal.agent import metadata
 from callseal.agent.call import AudioFormat, Call, EndReason
 from callseal.agent.checks import Limits, Verdict
-from callseal.agent.chronicle import Chronicle
+from callseal.agent.chronicle import Ledger
 from callseal.agent.recording import CHANNELS, Recording
 from callseal.seal.age import Recipient, fingerprint
 from callseal.seal.device import DeviceSigner
@@ -73,7 +73,7 @@ class Binder:
         recipients: Sequence[Recipient],
         signer: DeviceSigner,
         policy: Policy,
-        ledger: Chronicle,
+        ledger: Ledger,
         now: Callable[[], datetime],
     ) -> None:
         self._recipients = tuple(recipients)

@@ -11,7 +11,7 @@ words, `clear` a code.
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import Final, Protocol
 from uuid import UUID
 
 import structlog
@@ -29,6 +29,28 @@ MAX_WAITING: Final = 10_000
 REOPEN_EVERY_MS: Final = 5_000
 
 log = structlog.get_logger("callseal.ledger")
+
+
+class Ledger(Protocol):
+    """What a recorder needs of the ledger, which may be kept by another process."""
+
+    @property
+    def place(self) -> LedgerPlace | None:
+        """Where the newest entry is."""
+
+    def is_open(self, recording: UUID) -> bool:
+        """Tell whether a recording was opened and has no end."""
+
+    def note(
+        self,
+        kind: Kind,
+        *,
+        recording: UUID | None = None,
+        manifest: bytes | None = None,
+        result: str | None = None,
+        reasons: Sequence[str] = (),
+    ) -> None:
+        """Add an entry about a recording, durable when this returns."""
 
 
 class Chronicle:

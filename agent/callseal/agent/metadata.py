@@ -178,7 +178,9 @@ def _analyses(facts: Facts, roll: Roll) -> tuple[vcon.Analysis, ...]:
     body |= _circumstances(facts, roll)
     found = [vcon.Analysis(type="call", schema=CALL_SCHEMA, body=body)]
     if facts.audio is not None:
-        found.append(vcon.Analysis(type="checks", schema=CHECKS_SCHEMA, body=_checks(facts.verdict)))
+        found.append(
+            vcon.Analysis(type="checks", schema=CHECKS_SCHEMA, body=_checks(facts.verdict, facts.audio))
+        )
     arrived = streams.analysis(facts.events, facts.unlisted)
     return (*found, arrived) if arrived is not None else tuple(found)
 
@@ -220,17 +222,17 @@ def _link(link: Link) -> JsonObject:
     return {"relation": link.relation, "id": str(link.recording)}
 
 
-def _checks(verdict: Verdict | None) -> JsonObject:
+def _checks(verdict: Verdict | None, audio: Audio) -> JsonObject:
     if verdict is None:
         return {"outcome": "not-checked", "reasons": [], "channels": []}
     return {
         "outcome": verdict.outcome,
         "reasons": list(verdict.reasons),
-        "channels": [_channel(channel) for channel in verdict.channels],
+        "channels": [_channel(channel, audio.rate_hz) for channel in verdict.channels],
     }
 
 
-def _channel(channel: Channel) -> JsonObject:
+def _channel(channel: Channel, rate_hz: int) -> JsonObject:
     seconds = channel.seconds
     body: JsonObject = {
         "side": channel.side,
@@ -245,7 +247,7 @@ def _channel(channel: Channel) -> JsonObject:
             "digital_silence": [second.is_digital_silence for second in seconds],
         },
     }
-    if len(seconds) > 1 and seconds[0].samples < seconds[1].samples:
+    if len(seconds) > 1 and seconds[0].samples < rate_hz:
         body["first_second_samples"] = seconds[0].samples
     return body
 

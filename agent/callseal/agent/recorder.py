@@ -38,7 +38,7 @@ from callseal.agent.call import (
     Held,
     StreamReport,
 )
-from callseal.agent.chronicle import Chronicle
+from callseal.agent.chronicle import Ledger
 from callseal.agent.errors import RecorderError
 from callseal.agent.recording import (
     Recording,
@@ -86,7 +86,7 @@ class SpoolRecorder:
         self,
         *,
         spools: Spools,
-        ledger: Chronicle,
+        ledger: Ledger,
         recipients: Sequence[Recipient],
         signer: DeviceSigner,
         policy: Policy,
@@ -131,6 +131,8 @@ class SpoolRecorder:
 
         What is wrong with one recording harms no other: the rest of the block is taken, and then it raises.
         """
+        if not block.recordings:
+            return
         rows, now_s = Rows(block, self._open), self._monotonic()
         levels, inner = rows.levels(), rows.inner()
         end_bytes = inner.shape[1] // max(1, block.payload.shape[1]) * rows.final_samples
@@ -212,7 +214,7 @@ class SpoolRecorder:
             self._spools.distrust(entry.spool, error)
             self._note_discarded(entry.id, end)
             self._incomplete(entry, "its sound could not be destroyed; that is done at the next start")
-            self._finished(Result.FAILED)
+            self._tell_finished(Result.FAILED)
             return
         entry.format, entry.samples, entry.first_sample, entry.ahead = None, 0, 0, b""
         self._complete(entry, Outcome(end=end, result=Result.EXEMPT, reasons=end.reasons))
@@ -435,7 +437,7 @@ class SpoolRecorder:
         with contextlib.suppress(SealError):  # the disk may well refuse this too
             self._binder.describe(entry, Outcome(end=end, result=Result.FAILED, reasons=reasons))
         self._incomplete(entry, "not finished; it stays in open/ and is recovered at the next start")
-        self._finished(Result.FAILED)
+        self._tell_finished(Result.FAILED)
         log.info("recording.closed", recording=str(entry.id), result="failed", reasons=list(reasons))
 
     def _note_discarded(self, recording: UUID, end: EndReason) -> None:
@@ -478,10 +480,14 @@ class SpoolRecorder:
                 self._spools.distrust(entry.spool, error)
             self._incomplete(entry, f"{error}; what was begun is carried on at the next start")
             result = Result.FAILED
-        self._finished(result)
+        self._tell_finished(result)
         log.info(
             "recording.closed", recording=str(entry.id), result=result.value, reasons=list(found.reasons)
         )
+
+    def _tell_finished(self, result: Result) -> None:
+        with self.lock:
+            self._finished(result)
 
     def _incomplete(self, entry: Recording, words: str) -> None:
         log.error("recording.incomplete", recording=str(entry.id), detail=words)

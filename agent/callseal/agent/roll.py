@@ -13,6 +13,8 @@ from callseal.seal.fields import JsonObject, JsonValue
 
 RECORDER: Final = 2
 """The recorder's own number."""
+_NOBODY: Final = Party(number="")
+"""Of whom nothing is known: whether two of them are one and the same, nobody can tell."""
 
 
 class Roll:
@@ -25,7 +27,6 @@ class Roll:
         self._numbers: dict[Party, int] = {}
         self._more: list[Party] = []
         self._numbers[call.agent] = AGENT
-        # Both may be unknown, and are two parties all the same.
         self._numbers.setdefault(call.customer, CUSTOMER)
         self._first = (call.agent, call.customer)
         self.unlisted = 0
@@ -44,24 +45,29 @@ class Roll:
 
     def numbers(self, parties: Sequence[Party]) -> list[JsonValue]:
         """Return the numbers of parties; of one that there was no room for, null."""
-        return [self._numbers.get(party) for party in parties]
+        return [None if party == _NOBODY else self._numbers.get(party) for party in parties]
 
     def changes(self) -> list[JsonValue]:
         """Return what changed, and from which sample on."""
         return [self._change(change) for change in self._changes]
 
     def _change(self, change: PartiesChanged) -> JsonObject:
-        agent, customer = self.numbers((change.agent, change.customer))
         return {
             "from_sample": change.position_samples,
-            "agent": agent,
-            "customer": customer,
+            "agent": self._number(change.agent, AGENT),
+            "customer": self._number(change.customer, CUSTOMER),
             "others": self.numbers(change.others),
             "conversation": change.conversation,
         }
 
+    def _number(self, party: Party, side: int) -> int | None:
+        """Return the number of who is on a side; both may be unknown, and are two parties all the same."""
+        if party == self._first[side]:
+            return side
+        return None if party == _NOBODY else self._numbers.get(party)
+
     def _add(self, party: Party) -> None:
-        if party in self._numbers:
+        if party in self._numbers or party == _NOBODY:
             return
         number = RECORDER + 1 + len(self._more)
         if number >= vcon.MAX_PARTIES:

@@ -24,7 +24,7 @@ import structlog
 from callseal.agent import identity, memory, wiring
 from callseal.agent.alarms import Alarms
 from callseal.agent.announcement import Programme
-from callseal.agent.binding import Policy
+from callseal.agent.binding import TENTATIVE_S, Policy
 from callseal.agent.checks import Limits
 from callseal.agent.chronicle import Chronicle
 from callseal.agent.errors import AgentError
@@ -162,6 +162,7 @@ class _Service:
             alarm=self.alarms.raise_,
             clear=self.alarms.clear,
         )
+        siprec = [source for source in settings.sources if isinstance(source, SiprecSettings)]
         limits = Limits(
             min_level_dbov=settings.checks.min_level_dbov,
             max_clipped_ratio=settings.checks.max_clipped_ratio,
@@ -177,6 +178,7 @@ class _Service:
             limits=limits,
             software=software(),
             banked=settings.is_banked(),
+            tentative_s=TENTATIVE_S if siprec else None,
         )
         self._recovery = Recovery(
             spools=at_hand.spools,
@@ -203,7 +205,8 @@ class _Service:
             finished=self._count,
         )
         self._drain_s = max(
-            [DRAIN_S] + [one.drain_s for one in settings.sources if isinstance(one, SiprecSettings)]
+            (one.drain_s if isinstance(one, SiprecSettings) else DRAIN_S for one in settings.sources),
+            default=DRAIN_S,
         )
         self._sources: tuple[Source, ...] = wiring.sources(
             settings,

@@ -53,6 +53,9 @@ MEANINGS: Final[Mapping[str, Meaning]] = MappingProxyType(
         "write-failed": _critical(mark("The disk refused to take a recording.")),
         "record-failed": _critical(mark("A call could not be recorded.")),
         "source-failed": _critical(mark("Where calls come from has failed.")),
+        "calls-refused": _critical(mark("Calls were turned away: the recording server takes no more.")),
+        "file-limit": _warning(mark("The system lets this process open too few files for its calls.")),
+        "media-fault": _critical(mark("A fault in the part of the agent that takes the sound.")),
         # The uploader.
         "no-store": _warning(mark("Recordings are meant for a store that the settings don't have.")),
         "store-unreachable": _warning(mark("A store can't be reached; recordings wait.")),

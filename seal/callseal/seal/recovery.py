@@ -12,14 +12,15 @@ which it goes on farthest becomes an object of its own; where that slot begins e
 A recording that has no metadata yet gets a vCon that says so. Every step may be the last: run again, recovery
 carries on and doubles nothing.
 
-Conventions: called at an agent's start, before the first call, with the spool locked and the ledger open.
+Conventions: called at an agent's start, before the first call, with the spool locked and the ledger open; or
+later, for recordings whose process has ended, and for these alone.
 What can't be recovered for now stays where it is and is told, and stops no other recording. A file without a
 single byte counts as none: a power cut leaves it of what was not yet on the disk, where a bank is synced.
 """
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -138,12 +139,14 @@ class Recovery:
         software: str,
         now: Callable[[], datetime],
         whole: bool = True,
+        reasons: Sequence[str] = (),
         step: Step = no_step,
     ) -> None:
         """`site`, `stores` and `software` stand in for what a recording without a state does not tell.
 
         Not `whole` means that the device has another spool, which is not at hand: a recording of which only
-        the ledger knows may lie there, and is left to a later start.
+        the ledger knows may lie there, and is left to a later start. `reasons` say why recordings were cut
+        off, where that is known.
         """
         self._spools = tuple(spools)
         self._recipients = tuple(recipients)
@@ -154,18 +157,22 @@ class Recovery:
         self._software = software
         self._now = now
         self._whole = whole
+        self._reasons = (RECOVERED, *reasons)
         self._step = step
 
-    def run(self) -> list[Recovered | NotRecovered]:
-        """Recover everything, and say what became of each recording."""
+    def run(self, only: Collection[UUID] | None = None) -> list[Recovered | NotRecovered]:
+        """Recover everything, or these recordings alone, and say what became of each."""
         found = [
             self._try(bundle.id, partial(self._recover, bundle, spool))
             for spool in self._spools
             for bundle in spool.unfinished()
+            if only is None or bundle.id in only
         ]
         ready = {bundle.id: bundle for spool in self._spools for bundle in spool.ready()}
         stuck = {item.id for item in found if isinstance(item, NotRecovered)}
         for recording in sorted(set(self._ledger.open_recordings()) - stuck):
+            if only is not None and recording not in only:
+                continue
             if recording in ready:
                 found.append(self._try(recording, partial(self._note_ready, ready[recording])))
             elif self._whole:
@@ -258,7 +265,7 @@ class Recovery:
         frame_bytes = _FRAME_SIZE_BYTES.get(state.encoding or 0, 2)
         samples = max(0, plaintext_bytes - _AU_HEADER_SIZE_BYTES) // frame_bytes
         result = Result.DEGRADED
-        reasons: tuple[str, ...] = (RECOVERED,)
+        reasons = self._reasons
         if state.purpose is Purpose.DISCARD:
             reasons = state.reasons or (RECOVERED,)
             result = Result.FAILED if FAILURES & set(reasons) else Result.EXEMPT

@@ -259,7 +259,7 @@ class Spool:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._held: set[str] = set()
+        self._held: dict[str, int] = {}
         with _disk(root):
             root.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
             _check_private(root)
@@ -333,15 +333,26 @@ class Spool:
                     raise SpoolInUse(
                         f"{self._root}: another {service} works in this spool; stop it first"
                     ) from problem
-            self._held.add(service)
+            self._held[service] = descriptor
             yield
         finally:
-            self._held.discard(service)
+            self._held.pop(service, None)
             os.close(descriptor)
 
     def holds(self, service: str) -> bool:
         """Tell whether `lock` is held here for this kind of service."""
         return service in self._held
+
+    def lock_descriptor(self, service: str = AGENT) -> int:
+        """Return the descriptor of a lock that is held here, to be shared with a process that works for us.
+
+        The lock is then held until that process has ended, too.
+        """
+        return self._held[service]
+
+    def share_lock(self, descriptor: int, service: str = AGENT) -> None:
+        """Work under a lock that the process holds which has started this one."""
+        self._held[service] = descriptor
 
     def begin(self, recording: UUID, *, step: Step = no_step) -> OpenBundle:
         """Make ``open/<id>/``; SpoolError if there is one, in any state."""

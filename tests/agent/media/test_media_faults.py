@@ -1,12 +1,14 @@
 """What goes wrong in one place stays there: the sound of the other calls goes on."""
 
+from dataclasses import replace
+
 import pytest
 
 from callseal.agent.call import StreamReport
 from callseal.agent.errors import SourceError
 from callseal.agent.sources.siprec.commands import Discard, Open
 from callseal.agent.sources.siprec.plans import RecordingPlan
-from support.media_room import CALL, END, NARROW, ULAW, find, media_room, plan
+from support.media_room import CALL, END, KEYS, NARROW, PCMU, ULAW, find, media_room, plan
 from support.rtp_sender import Stream, codes
 
 SECOND = 8000
@@ -87,6 +89,50 @@ def test_a_call_that_must_not_be_recorded_is_dropped_and_its_ports_are_free() ->
         assert not room.kept(recording).of(StreamReport)
         with pytest.raises(SourceError):
             room.close(reserved)
+
+
+def test_a_port_can_not_bring_sound_to_two_recordings() -> None:
+    with media_room() as room:
+        reserved = room.reserve(2)
+        one = room.open(reserved, [plan(reserved.ports[0], 0)])
+
+        with pytest.raises(SourceError):
+            room.open(reserved, [plan(reserved.ports[0], 1)])
+        other = room.open(reserved, [plan(reserved.ports[1], 1)])
+        with pytest.raises(SourceError):
+            room.change(one, plan(reserved.ports[1], 0))
+
+        room.close(reserved)
+        assert room.kept(one).end == room.kept(other).end == END
+
+
+def test_a_call_without_streams_is_a_silent_recording() -> None:
+    with media_room() as room:
+        reserved = room.reserve(1)
+        recording = room.open(reserved, [])
+
+        room.rest(3.0)
+        room.close(reserved)
+
+        assert len(room.kept(recording).sound) >= 3 * SECOND
+        assert not room.faults
+
+
+@pytest.mark.parametrize(
+    "odd", [{"clock_hz": 0}, {"clock_hz": 10**9}, {"payload_type": 300}, {"payload_type": -1}]
+)
+def test_a_format_that_can_be_none_costs_no_call(odd: dict[str, int]) -> None:
+    sound = codes(4, SECOND)
+    with media_room() as room:
+        reserved = room.reserve(1)
+        strange = replace(KEYS, **odd)  # type: ignore[arg-type]
+        recording = room.open(reserved, [plan(reserved.ports[0], 0, formats=(PCMU, strange))])
+
+        room.play([Stream(port=reserved.ports[0], sound=sound.tobytes())], 1.1)
+        room.close(reserved)
+
+        find(room.kept(recording).sound, 0, sound)
+        assert not room.faults
 
 
 def test_a_stream_that_has_no_port_of_the_call_is_refused() -> None:

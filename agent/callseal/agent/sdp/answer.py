@@ -7,7 +7,7 @@ Source: RFC 3264; RFC 7866 section 7; RFC 4568 section 5.1.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from callseal.agent.sdp.crypto import answered, chosen
@@ -128,17 +128,31 @@ def offer(
     return own.describe(address=address, media=media)
 
 
+def offer_again(own: OwnSession, *, direction: Direction = Direction.RECVONLY) -> Session | None:
+    """Offer what was said before, for a gateway that asks for an offer within a session; None for the first.
+
+    Its m-lines have to stay, refused ones too (RFC 3264 section 8), and so do encryption and our keys. Those
+    that were taken get this direction.
+    """
+    if own.last is None:
+        return None
+    media = tuple(replace(one, direction=direction) if one.port else one for one in own.last.media)
+    return own.describe(address=own.last.address, media=media)
+
+
 def accepted(own_offer: Session, their_answer: Session, policy: AnswerPolicy) -> tuple[AnsweredStream, ...]:
     """Give what was agreed by their answer to an offer of ours.
 
-    M-lines that are missing in it count as refused, further ones are passed over, and so is one with
-    encryption, which was not offered.
+    M-lines that are missing in it count as refused, further ones are passed over, and so is one that is
+    encrypted where that was not offered, or the other way round.
     """
     streams = []
     pairs = zip(own_offer.media, their_answer.media, strict=False)
     for index, (ours, theirs) in enumerate(pairs):
         formats = taken_formats(theirs, policy)
-        if theirs.kind != "audio" or theirs.port == 0 or theirs.is_secure or not formats:
+        key = chosen(theirs.crypto) if theirs.is_secure else None
+        is_agreed = theirs.is_secure == ours.is_secure == (key is not None)
+        if theirs.kind != "audio" or not (ours.port and theirs.port) or not is_agreed or not formats:
             continue
         streams.append(
             AnsweredStream(
@@ -149,6 +163,9 @@ def accepted(own_offer: Session, their_answer: Session, policy: AnswerPolicy) ->
                 sending=theirs.direction in _SENDING,
                 address=_hint(theirs.address),
                 remote_port=theirs.port,
+                rtcp_mux=ours.rtcp_mux and theirs.rtcp_mux,
+                crypto_in=key,
+                crypto_out=next(iter(ours.crypto), None),
             )
         )
     return tuple(streams)

@@ -89,7 +89,8 @@ class Answerer:
 
     def reply_unavailable(self, incoming: Incoming, retry_after_s: int, now_s: float) -> None:
         """Answer that there is no room, so that the peer chooses another recorder."""
-        self.refused += 1
+        # A question by OPTIONS is no call.
+        self.refused += incoming.request.method == "INVITE"
         self.reply(incoming, statuses.UNAVAILABLE, now_s, (("retry-after", str(retry_after_s)),))
 
     def reply_malformed(self, error: SipSyntaxError, flow: Flow) -> None:

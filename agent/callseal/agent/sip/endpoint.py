@@ -54,7 +54,7 @@ class Counts:
     resent: int
     """Messages sent again, because a timer said so or because the peer repeated its own."""
     refused: int
-    """Requests answered 503."""
+    """INVITEs answered 503."""
     malformed: int
     dropped: int
     """ACKs and responses that belong to nothing."""

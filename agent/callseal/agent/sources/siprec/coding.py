@@ -59,7 +59,8 @@ def kinds_of(formats: Sequence[Format], into: AudioFormat) -> Kinds:
     """Say what each payload type of a stream stands for in a recording of that form."""
     kinds = np.full(PAYLOAD_TYPES, Kind.UNKNOWN, np.uint8)
     for item in reversed(formats):  # so that of two with one number the preferred one counts
-        kinds[item.payload_type % PAYLOAD_TYPES] = _kind(item, into)
+        if 0 <= item.payload_type < PAYLOAD_TYPES:
+            kinds[item.payload_type] = _kind(item, into)
     return kinds
 
 

@@ -234,7 +234,7 @@ class Engine:
         begun: list[UUID] = []
         try:
             for plan in plans:
-                begun.append(await self._on_disk(partial(recorder.open, plan.call, plan.format)))
+                begun += [await self._on_disk(partial(recorder.open, plan.call, plan.format))]
             command = Open(reservation=reservation, plans=plans, recordings=tuple(begun))
             await _answered(self._give(command))
         except (AgentError, SealError):
@@ -249,7 +249,7 @@ class Engine:
         await self._closed(cast("tuple[UUID, ...]", ended), end)
 
     async def _closed(self, recordings: tuple[UUID, ...], end: EndReason) -> None:
-        """Close recordings of which the media thread knows no more; the first problem is raised at the end."""
+        """Close recordings of which the media thread knows no more; the first problem is raised last."""
         recorder = self._recorder
         if recorder is None:
             return
@@ -327,8 +327,8 @@ class Engine:
             self._tick(studio, due_s)
             due_s = max(due_s + TICK_S, self._monotonic())
             for _ in range(COMMANDS_PER_TICK):
-                job = self._next_job(0)
-                if job is None or not is_open:
+                job = self._next_job(0) if is_open else None
+                if job is None:
                     break
                 is_open = self._carry_out(studio, job)
 

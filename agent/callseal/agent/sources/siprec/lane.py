@@ -5,7 +5,8 @@ from typing import Final
 from uuid import UUID
 
 from callseal.agent.call import AudioFormat, StreamReport
-from callseal.agent.sources.siprec.coding import NARROW_HZ
+from callseal.agent.sdp.session import Format
+from callseal.agent.sources.siprec.coding import NARROW_HZ, PAYLOAD_TYPES
 from callseal.agent.sources.siprec.learning import Learner
 from callseal.agent.sources.siprec.plans import StreamPlan
 from callseal.agent.sources.siprec.sockets import SocketPair
@@ -16,6 +17,7 @@ from callseal.codecs.srtcp import ControlUnprotector
 from callseal.codecs.streams import Counts, Kind, Stream
 from callseal.codecs.telephone_event import EventReader
 
+MAX_CLOCK_HZ: Final = 192_000
 MAX_CODECS: Final = 8
 """Changes of coding that are told of one stream."""
 
@@ -36,6 +38,8 @@ class Lane:
     """Opens the sender's reports, where the stream is encrypted."""
     keys: EventReader = field(default_factory=EventReader)
     """Of the telephone; which ones is never told."""
+    key_place: tuple[int, int] = (0, 0)
+    """Timestamp and the bank's position of the last packet of a telephone event."""
     codec: str = ""
     """Of the last sound."""
     first_codec: str = ""
@@ -52,7 +56,7 @@ class Lane:
     @classmethod
     def of(cls, plan: StreamPlan, pair: SocketPair, recording: UUID) -> "Lane":
         """Make a lane that has no row yet."""
-        clock_hz = plan.formats[0].clock_hz if plan.formats else NARROW_HZ
+        clock_hz = _clock_hz(plan.formats[0]) if plan.formats else NARROW_HZ
         learner = Learner(plan.address)
         return cls(plan=plan, pair=pair, recording=recording, learner=learner, clock_hz=clock_hz)
 
@@ -64,7 +68,9 @@ class Lane:
     def types_of(self, kind: Kind) -> tuple[int, ...]:
         """Give the payload types that stand for something."""
         return tuple(
-            item.payload_type for item in self.plan.formats if _KINDS.get(item.name, Kind.SOUND) is kind
+            item.payload_type
+            for item in self.plan.formats
+            if 0 <= item.payload_type < PAYLOAD_TYPES and _KINDS.get(item.name, Kind.SOUND) is kind
         )
 
     def expected(self, into: AudioFormat) -> Stream:
@@ -83,7 +89,7 @@ class Lane:
         item = next((item for item in self.plan.formats if item.payload_type == payload_type), None)
         if item is None:
             return ""
-        self.clock_hz = item.clock_hz
+        self.clock_hz = _clock_hz(item)
         if item.name == self.codec:
             return ""
         self.codec = item.name
@@ -130,3 +136,8 @@ class Lane:
             dropped_by_kernel=self.pair.dropped(),
             remote_jitter_ms=self.remote_jitter_ms,
         )
+
+
+def _clock_hz(item: Format) -> int:
+    """Give a format's clock, and that of a telephone for one that can be none."""
+    return item.clock_hz if NARROW_HZ <= item.clock_hz <= MAX_CLOCK_HZ else NARROW_HZ

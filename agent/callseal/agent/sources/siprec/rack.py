@@ -31,6 +31,7 @@ from callseal.agent.sources.siprec.sockets import Inbox, SocketPair
 from callseal.agent.sources.siprec.statistics import Statistics
 from callseal.codecs import g711
 from callseal.codecs.streams import Form, Kind, Stream, Stretch
+from callseal.codecs.telephone_event import Press
 from callseal.codecs.timeline import Bank
 
 ROWS: Final = 256
@@ -185,15 +186,15 @@ class Rack:
         if end > seat.base:
             self._hand_on(Layout.of([seat], self._blank).among(rows), rest, None)
         for lane in seat.lanes:
-            self._tell_digits(seat, lane, end)
+            self._tell_digits(seat, lane, lane.keys.finish())
         self._tell_gaps(self._gaps.end(seat.slot, end))
         for lane in seat.lanes:
             report = lane.report(self._bank.counts(lane.row), max(end - seat.base, 0))
             self._dropped += report.dropped_by_kernel
             self._recorder.event(seat.recording, report)
 
-    def _tell_digits(self, seat: Seat, lane: Lane, position: int) -> None:
-        for digit in seat.released(lane, lane.keys.finish(), position):
+    def _tell_digits(self, seat: Seat, lane: Lane, presses: Iterable[Press]) -> None:
+        for digit in seat.told(lane, presses):
             self._recorder.event(seat.recording, digit)
 
     def _hold(self, seat: Seat, lane: Lane, position: int) -> None:
@@ -235,11 +236,9 @@ class Rack:
         """Read the reports of the senders, and let go of keys whose end was lost."""
         self._lanes.read_rtcp(inbox)
         now_s = self._monotonic()
-        here = self._bank.position_at(now_s)
         for seat in self._seats.values():
             for lane in seat.lanes:
-                for digit in seat.released(lane, lane.keys.expired(now_s), here):
-                    self._recorder.event(seat.recording, digit)
+                self._tell_digits(seat, lane, lane.keys.expired(now_s))
 
     def add_to(self, counted: Statistics) -> Statistics:
         """Add what runs here and what was."""

@@ -4,7 +4,7 @@ Conventions: bank positions count from the bank's beginning, a recording's from 
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 from uuid import UUID
@@ -32,6 +32,8 @@ MAX_EXCUSES: Final = 64
 """The last so many, for gaps that are told late."""
 NOISE_BEFORE_S: Final = 0.5
 """Comfort noise may begin so long before the last sound ends: packets overtake one another."""
+
+_HALF_TS: Final = 1 << 31
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -104,31 +106,27 @@ class Seat:
 
     def pressed(self, lane: Lane, mark: Mark, now_s: float) -> Iterator[Digit]:
         """Take a packet of a telephone event, and tell of the keys that were let go."""
-        clock_hz = lane.clock_hz
         try:
             presses = lane.keys.put(mark.payload, ts=mark.ts, now_s=now_s)
         except PayloadError:
             lane.malformed += 1
             return
-        for press in presses:
-            ago_ts = (mark.ts - press.ts) % (1 << 32)
-            yield from self._told(lane, press, mark.position - ago_ts * self.rate_hz // clock_hz, clock_hz)
+        lane.key_place = (mark.ts, mark.position)
+        yield from self.told(lane, presses)
 
-    def released(self, lane: Lane, presses: tuple[Press, ...], position: int) -> Iterator[Digit]:
-        """Tell of keys whose end was lost."""
-        clock_hz = lane.clock_hz
+    def told(self, lane: Lane, presses: Iterable[Press]) -> Iterator[Digit]:
+        """Tell of keys that were let go, as far as the limit allows; placed by the last packet."""
+        known_ts, known = lane.key_place
         for press in presses:
-            begin = position - press.duration_ts * self.rate_hz // clock_hz
-            yield from self._told(lane, press, begin, clock_hz)
-
-    def _told(self, lane: Lane, press: Press, position: int, clock_hz: int) -> Iterator[Digit]:
-        lane.digits += 1
-        self.digits += 1
-        if self.digits > MAX_DIGITS:
-            return
-        for channel in lane.plan.channels:
-            yield Digit(
-                channel=channel,
-                position_samples=max(position - self.base, 0),
-                duration_ms=press.duration_ts * 1000 // clock_hz,
-            )
+            lane.digits += 1
+            self.digits += 1
+            if self.digits > MAX_DIGITS:
+                continue
+            ago_ts = (known_ts - press.ts + _HALF_TS) % (2 * _HALF_TS) - _HALF_TS
+            position = known - ago_ts * self.rate_hz // lane.clock_hz - self.base
+            for channel in lane.plan.channels:
+                yield Digit(
+                    channel=channel,
+                    position_samples=max(position, 0),
+                    duration_ms=press.duration_ts * 1000 // lane.clock_hz,
+                )

@@ -16,7 +16,7 @@ from typing import Final, Protocol
 import structlog
 
 from callseal.agent.errors import SdpError, SourceError
-from callseal.agent.sdp.answer import accepted, answer, offer
+from callseal.agent.sdp.answer import accepted, answer, offer, offer_again
 from callseal.agent.sdp.origin import OwnSession
 from callseal.agent.sdp.parsing import parse_session
 from callseal.agent.sdp.policy import recordable
@@ -48,6 +48,9 @@ _GONE: Final = (481, "Call/Transaction Does Not Exist")
 _NOT_ACCEPTABLE: Final = (488, "Not Acceptable Here")
 _OUR_FAULT: Final = (500, "Server Internal Error")
 _UNAVAILABLE: Final = (503, "Service Unavailable")
+_STOPPING: Final = 'SIP;cause=503;text="the recording server stops"'
+"""Why we hang up (RFC 3326)."""
+_NOT_RECORDED: Final = 'SIP;cause=500;text="the call can not be recorded"'
 
 log = structlog.get_logger("callseal.siprec")
 
@@ -126,7 +129,7 @@ class Sessions:
                 await self._idle.wait()
         except TimeoutError:
             for session in list(self._sessions.values()):
-                self._sip.hang_up(session.dialog, reason="the recording server stops")
+                self._sip.hang_up(session.dialog, reason=_STOPPING)
                 self._spawn(self._cut_off(session), None)
         while self._tasks:
             await asyncio.wait(set(self._tasks))
@@ -233,19 +236,28 @@ class Sessions:
         self._begin_later(talk)
 
     async def _offer(self, session: RecordingSession, event: Invited, streams: int) -> None:
-        """Offer what we would take: the INVITE leaves that to us."""
+        """Offer what we would take, or what was agreed before: the INVITE leaves that to us."""
+        is_quiet = bool(session.talk.refused)
+        again = offer_again(session.own, direction=Flowing.INACTIVE if is_quiet else Flowing.RECVONLY)
+        if again is not None:
+            self._make_offer(session, event, again)
+            return
         known = session.talk.conversation.streams
         streams = min(len(session.ports) or len(known) or streams, self._house.policy.max_streams)
         await self._find_ports(session, tuple(range(streams)))
-        session.own_offer = offer(
+        ours = offer(
             ports=tuple(session.ports.values()),
             address=self._house.media_address(event.flow.local[0]),
             own=session.own,
             policy=self._house.policy,
             labels=tuple(stream.label for stream in known),
         )
-        session.own = session.own.after(session.own_offer)
-        self._sip.accept(event.transaction, body=bytes_of(session.own_offer), content_type=CONTENT_TYPE)
+        self._make_offer(session, event, ours)
+
+    def _make_offer(self, session: RecordingSession, event: Invited, ours: Description) -> None:
+        session.own_offer = ours
+        session.own = session.own.after(ours)
+        self._sip.accept(event.transaction, body=bytes_of(ours), content_type=CONTENT_TYPE)
 
     async def _acknowledged(self, session: RecordingSession, event: Acknowledged) -> None:
         """Take the answer to our offer, if it is one."""
@@ -259,7 +271,7 @@ class Sessions:
             agreed = ()
         if not agreed:
             log.warning("siprec.no-answer", detail="the answer to our offer is missing or can't be read")
-        session.streams = agreed
+        session.streams = agreed or session.streams  # without an answer it goes on as before
         await self._recordings.follow(session.talk)
         self._begin_later(session.talk)
 
@@ -303,7 +315,7 @@ class Sessions:
             except (SourceError, SpoolError) as error:
                 log.error("siprec.open.failed", detail=str(error))  # noqa: TRY400 - the recorder has told of it
                 for session in list(talk.sessions.values()):
-                    self._sip.hang_up(session.dialog, reason="the call can't be recorded")
+                    self._sip.hang_up(session.dialog, reason=_NOT_RECORDED)
                     await self._end(session, "write-failed")
 
     # --- while it runs --------------------------------------------------------------------------------

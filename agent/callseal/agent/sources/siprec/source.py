@@ -30,7 +30,11 @@ from callseal.agent.sources.siprec.sessions import RETRY_AFTER_S, Sessions
 
 LOOK_EVERY_S: Final = 1.0
 """How often it is decided anew whether gateways are welcome."""
+GOODBYE_S: Final = 2.0
+"""How long we wait for the answers to our last BYEs, which by UDP are sent again after 0.5 and 1.5 s."""
+PART_LOOK_S: Final = 0.05
 NOTES_FOLDER: Final = "siprec"
+CALLS_REFUSED: Final = "calls-refused"
 
 log = structlog.get_logger("callseal.siprec")
 
@@ -129,7 +133,7 @@ class SiprecSource:
             counted |= {
                 "siprec_running": self._sessions.running,
                 "siprec_taken": self._sessions.taken,
-                "siprec_refused": self._sessions.refused,
+                "siprec_refused": self._refused,
             }
         return counted
 
@@ -168,6 +172,7 @@ class SiprecSource:
         self._welcome()
         if self._sessions is not None:
             await self._sessions.drain(limit_s)
+            await self._part()
         self._over.set()
 
     # --- inside ---------------------------------------------------------------------------------------
@@ -176,15 +181,36 @@ class SiprecSource:
     def _capacity(self) -> int:
         return min(self._house.max_calls, self._engine.capacity)
 
+    @property
+    def _refused(self) -> int:
+        """How many calls were turned away."""
+        here = 0 if self._sessions is None else self._sessions.refused
+        return here + self._endpoint.counts.refused
+
     def _why_not(self) -> str | None:
         return next(iter(self.readiness().why_not), None)
 
     def _welcome(self) -> None:
         self._endpoint.set_readiness(self.readiness().ready, RETRY_AFTER_S)
 
+    async def _part(self) -> None:
+        """Stay until gateways know that their calls are over here, or do not answer."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GOODBYE_S):
+                while self._endpoint.dialogs:
+                    await asyncio.sleep(PART_LOOK_S)
+
     async def _look_until_over(self) -> None:
+        refused = 0
         while not self._over.is_set():
             self._welcome()
+            if self._refused > refused:
+                refused = self._refused
+                self._alarm(
+                    CALLS_REFUSED,
+                    f"{refused} call(s) were refused since the start: what the gateway copies elsewhere, "
+                    "or not at all, is not recorded here",
+                )
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_EVERY_S):
                     await self._over.wait()

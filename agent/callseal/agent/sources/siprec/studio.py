@@ -45,6 +45,15 @@ class _Booking:
     reserved_s: float
     pairs: dict[int, SocketPair]
     recordings: list[UUID] = field(default_factory=list)
+    owners: dict[int, UUID] = field(default_factory=dict)
+    """Whose sound comes to a port."""
+
+    def claim(self, recording: UUID, streams: tuple[StreamPlan, ...]) -> None:
+        """Give ports to a recording; SourceError where another one has any: a packet is read once."""
+        for stream in streams:
+            if self.owners.get(stream.port, recording) != recording:
+                raise SourceError(f"port {stream.port} belongs to another recording of this call")
+        self.owners.update((stream.port, recording) for stream in streams)
 
 
 class Studio:
@@ -158,6 +167,7 @@ class Studio:
         opened: list[UUID] = []
         try:
             for plan, recording in zip(plans, recordings, strict=True):
+                booking.claim(recording, plan.streams)
                 rack = self._room_for(plan, booking.reserved_s)
                 rack.open(recording, plan, booking.pairs, booking.reserved_s)
                 self._rack_of[recording] = rack
@@ -165,6 +175,8 @@ class Studio:
         except Exception:
             for recording in opened:
                 self._rack_of.pop(recording).drop(recording)
+            kept = {port: owner for port, owner in booking.owners.items() if owner not in recordings}
+            booking.owners = kept
             self._clear_up()
             raise
         booking.recordings += opened
@@ -188,6 +200,7 @@ class Studio:
     def _change(self, recording: UUID, streams: tuple[StreamPlan, ...]) -> None:
         rack = self._rack(recording)
         booking = next(item for item in self._bookings.values() if recording in item.recordings)
+        booking.claim(recording, streams)
         rack.change(recording, streams, booking.pairs, self._inbox)
 
     def _end(self, reservation: int, end: Callable[[Rack, UUID], None]) -> tuple[UUID, ...]:
