@@ -2,8 +2,8 @@
 
     python bench/engine_alone.py CALLS FOLDER [srtp]
 
-Opens the calls, prints their ports in one line of JSON, and waits for the end of its standard input. Then it closes
-them and prints what it tells of each stream. What was said of call 7 lies in FOLDER/00007.raw, two
+Opens the calls, prints their ports in one line of JSON, and waits for the end of its standard input. Then it
+closes them and prints what it tells of each stream. What was said in call 7 lies in FOLDER/00007.raw, two
 channels of µ-law in turn.
 """
 
@@ -18,6 +18,8 @@ from typing import Final
 from uuid import UUID
 
 import structlog
+from rtp_programs import SUITE, key_of
+from rtpengine_peer import FIRST_PORT, LAST_PORT
 
 from callseal.agent.call import (
     AudioFormat,
@@ -33,8 +35,6 @@ from callseal.agent.sdp.session import Crypto, Format
 from callseal.agent.sources.siprec.engine import Engine
 from callseal.agent.sources.siprec.plans import RecordingPlan, StreamPlan
 from callseal.codecs.au import Encoding
-from rtp_programs import SUITE, key_of
-from rtpengine_peer import FIRST_PORT, LAST_PORT
 
 FORM: Final = AudioFormat(encoding=Encoding.ULAW, rate_hz=8000)
 PCMU: Final = Format(payload_type=0, name="PCMU", clock_hz=8000)

@@ -1,7 +1,7 @@
 """A gateway as the recorder sees it: sets up recording sessions by SIP, with SDP and metadata, and ends them.
 
-One UDP socket, no threads: calls are begun at a steady pace, and what is not answered is sent again. It sends no
-sound; `rtp_load` does.
+One UDP socket, no threads: calls are begun at a steady pace, and what is not answered is sent again. It sends
+no sound; `rtp_load` does.
 
 Source: RFC 3261, RFC 7866, RFC 7865; the metadata are made up.
 """
@@ -41,8 +41,10 @@ _METADATA: Final = """\
 <participantsessionassoc participant_id="c{call}" session_id="s{call}"/>
 <stream stream_id="x{call}" session_id="s{call}"><label>1</label></stream>
 <stream stream_id="y{call}" session_id="s{call}"><label>2</label></stream>
-<participantstreamassoc participant_id="a{call}"><send>x{call}</send><recv>y{call}</recv></participantstreamassoc>
-<participantstreamassoc participant_id="c{call}"><send>y{call}</send><recv>x{call}</recv></participantstreamassoc>
+<participantstreamassoc participant_id="a{call}"><send>x{call}</send><recv>y{call}</recv>
+</participantstreamassoc>
+<participantstreamassoc participant_id="c{call}"><send>y{call}</send><recv>x{call}</recv>
+</participantstreamassoc>
 </recording>
 """
 

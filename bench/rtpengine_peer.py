@@ -1,7 +1,7 @@
 """rtpengine as a peer: relays calls, and writes each into a pcap file.
 
-Driven by its ng protocol: a datagram of a cookie, a space and a bencoded dictionary. The relayed packets go to
-one socket that nobody reads, which costs rtpengine as little as a receiver can cost it.
+Driven by its ng protocol: a datagram of a cookie, a space and a bencoded dictionary. The relayed packets go
+to one socket that nobody reads, which costs rtpengine as little as a receiver can cost it.
 
 Source: rtpengine's documentation of the ng protocol.
 """

@@ -1,7 +1,7 @@
 """The agent as it stands beside a gateway: a folder with all it needs, its process, and what it recorded.
 
-Recordings are sealed to two post-quantum recipients; the private key of one is kept here, in memory, to open them
-again.
+Recordings are sealed to two post-quantum recipients; the private key of one is kept here, in memory, to open
+them again.
 """
 
 import io
@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from heard import Heard, Told, compare
 from numpy.typing import NDArray
+from rtp_programs import RECEIVING, Address, pinned, stopped_at_last
 
 from callseal.codecs.au import HEADER_BYTES
 from callseal.seal import keys, status
@@ -25,8 +27,6 @@ from callseal.seal.manifest import MANIFEST_NAME, parse
 from callseal.seal.spool import Spool
 from callseal.seal.status import State
 from callseal.seal.vcon import open_vcon
-from heard import Heard, Told, compare
-from rtp_programs import RECEIVING, Address, pinned, stopped_at_last
 
 FIRST_PORT: Final = 10_000
 LAST_PORT: Final = 32_766

@@ -1,7 +1,7 @@
 """What the sound of a gateway's calls costs, beside a C program that only receives and beside rtpengine.
 
-    python bench/siprec_media.py [floor | rtpengine | media-only | all-in]… [--calls N] [--seconds S] [--srtp]
-                                 [--freeze S] [--folder FOLDER]
+    python bench/siprec_media.py [floor | rtpengine | media-only | all-in]…
+                                 [--calls N] [--seconds S] [--srtp] [--freeze S] [--folder FOLDER]
 
 Without names all four run, one after the other, each with the same load from the same generator: N calls of two
 streams of G.711, a packet every 20 ms each, every stream with a port of its own.
@@ -12,14 +12,14 @@ streams of G.711, a packet every 20 ms each, every stream with a port of its own
     all-in       the agent: calls set up by SIP with metadata, checked, sealed with age to two post-quantum
                  recipients, flushed every 0.75 s, synced to the disk
 
-Noted is the processor time that the process took in a steady stretch, whatever thread it was, the generator on one
-core and the process on the other. At the end all recordings are opened and all their frames compared. With --srtp
-the streams come encrypted (AES_CM_128_HMAC_SHA1_80), save to rtpengine, which is left out. With --freeze the agent
-is stopped (SIGSTOP) for so long: within 4 s nothing may be lost, beyond that exactly what it reports. FOLDER lies on
+Noted is the processor time that the process took in a steady stretch, in all its threads, with the generator on
+one core and the process on the other. At the end all recordings are opened and all their frames compared. With
+--srtp the streams come encrypted (AES_CM_128_HMAC_SHA1_80), and rtpengine is left out. With --freeze the agent is
+stopped (SIGSTOP) for so long: within 4 s nothing may be lost, beyond that exactly what it reports. FOLDER lies on
 the disk that is measured.
 
-To reach: media-only at most 250 µs a call-second, at most 1.8 times the limit and at most a 3.5th of rtpengine;
-all-in at most 450 µs. Exit 1 where that is missed, or a frame is.
+To reach: media-only at most 250 µs a call-second, 1.8 times the limit at most and 3.5 times less than rtpengine;
+all-in at most 450 µs. Exit 1 where that is missed, or a frame is missing.
 """
 
 import argparse
@@ -39,7 +39,6 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-
 from gateway import Gateway, call_id
 from heard import Heard, Told, compare, counted, sum_of
 from processes import cpu_s, disk_bytes, memory_bytes
@@ -235,9 +234,7 @@ def freeze(pid: int, seconds: float) -> None:
 
 def show(rows: dict[str, Row], job: Job) -> None:
     """Print what was found as a table."""
-    print(
-        f"{'':12} {'µs/call-s':>9} {'calls/core':>10} {'× floor':>8} {'rtpengine ×':>11} {'MB':>6} {'disk MB/s':>9}"
-    )
+    print(f"{'':12} µs/call-s calls/core  × floor rtpengine ×     MB disk MB/s")
     for row in rows.values():
         over = f"{row.us / rows['floor'].us:8.2f}" if "floor" in rows else f"{'':8}"
         under = f"{rows['rtpengine'].us / row.us:11.2f}" if "rtpengine" in rows else f"{'':11}"
@@ -277,7 +274,8 @@ def _ratios_missed(rows: dict[str, Row]) -> Iterator[str]:
     if "floor" in rows and ours.us > FLOOR_RATIO * rows["floor"].us:
         yield f"media-only: {ours.us / rows['floor'].us:.2f} times the limit, more than {FLOOR_RATIO}"
     if "rtpengine" in rows and rows["rtpengine"].us < RTPENGINE_RATIO * ours.us:
-        yield f"media-only: rtpengine takes {rows['rtpengine'].us / ours.us:.2f} times as much, not {RTPENGINE_RATIO}"
+        times = rows["rtpengine"].us / ours.us
+        yield f"media-only: rtpengine takes {times:.2f} times as much, not {RTPENGINE_RATIO}"
 
 
 def main() -> int:
@@ -302,7 +300,7 @@ def main() -> int:
         f"{job.calls} calls, {job.seconds} s{', SRTP' * job.encrypted}; {given.folder}; {platform.release()}"
     )
     rows: dict[str, Row] = {}
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as memory:  # noqa: S108 - the packets lie there
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as memory:
         packets = None
         if job.encrypted:
             path = Path(memory) / "packets"

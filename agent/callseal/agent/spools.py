@@ -97,6 +97,11 @@ class Spools:
         """The one where status and locks are."""
         return self._spools[0]
 
+    @property
+    def failed(self) -> frozenset[Path]:
+        """The folders of those that are not trusted any more."""
+        return frozenset(self._failed)
+
     def distrust(self, spool: Spool, error: SpoolError) -> None:
         """Put no recording there any more: its disk refused, other than for being full."""
         if not error.full and spool.root not in self._failed:

@@ -79,6 +79,14 @@ class MediaEngine(Protocol):
         """Note what happened; an event's position of -1 means now."""
         ...
 
+    async def discard(self, reservation: int, end: EndReason) -> None:
+        """Destroy what was recorded of a call that must not be: it ends exempt. The ports are given back."""
+        ...
+
+    async def trace(self, call: Call, end: EndReason) -> UUID:
+        """Leave the trace of a call that is not recorded: a bundle without sound."""
+        ...
+
     async def close(self, reservation: int, end: EndReason) -> None:
         """End all recordings of a call: what has arrived is written, the ports are given back."""
         ...
