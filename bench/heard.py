@@ -1,9 +1,9 @@
 """Is what was recorded what was said? Every frame of every call is compared, byte by byte.
 
-Conventions: a channel is µ-law, shape (samples,); it begins in silence until the first frame, and the frames
-lie behind one another from there to the last. A frame that is silence instead is missing; one that was written
-over when the recorder moved the stream by a frame, to keep it in step with the clock, is slipped; all that is
-neither what was said at that place nor silence is wrong.
+Conventions: a channel is µ-law, shape (samples,); it begins in silence until the first frame, and the
+frames lie behind one another from there to the last. A frame that is silence instead is missing; one that
+was written over when the recorder moved the stream by a frame, to keep it in step with the clock, is
+slipped; all that is neither what was said at that place nor silence is wrong.
 """
 
 from collections.abc import Iterable

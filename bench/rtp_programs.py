@@ -1,7 +1,7 @@
 """The sound of many calls, and the C programs that send it and that do no more than receive it.
 
-Conventions: stream 2c is the agent's of call c, 2c + 1 the customer's; a frame is 20 ms of µ-law, 160 bytes, of
-which each is a function of stream, number and place, as `rtp_load.c` says.
+Conventions: stream 2c is the agent's of call c, 2c + 1 the customer's; a frame is 20 ms of µ-law, 160
+bytes, of which each is a function of stream, number and place, as `rtp_load.c` says.
 """
 
 import os

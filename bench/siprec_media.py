@@ -3,8 +3,8 @@
     python bench/siprec_media.py [floor | rtpengine | media-only | all-in]…
                                  [--calls N] [--seconds S] [--srtp] [--freeze S] [--folder FOLDER]
 
-Without names all four run, one after the other, each with the same load from the same generator: N calls of two
-streams of G.711, a packet every 20 ms each, every stream with a port of its own.
+Without names all four run, one after the other, each with the same load from the same generator: N calls of
+two streams of G.711, a packet every 20 ms each, every stream with a port of its own.
 
     floor        rtp_floor.c: receives and writes, the limit
     rtpengine    relay and one pcap file a call (Debian: rtpengine-daemon); left out where it is not installed
@@ -12,14 +12,14 @@ streams of G.711, a packet every 20 ms each, every stream with a port of its own
     all-in       the agent: calls set up by SIP with metadata, checked, sealed with age to two post-quantum
                  recipients, flushed every 0.75 s, synced to the disk
 
-Noted is the processor time that the process took in a steady stretch, in all its threads, with the generator on
-one core and the process on the other. At the end all recordings are opened and all their frames compared. With
---srtp the streams come encrypted (AES_CM_128_HMAC_SHA1_80), and rtpengine is left out. With --freeze the agent is
-stopped (SIGSTOP) for so long: within 4 s nothing may be lost, beyond that exactly what it reports. FOLDER lies on
-the disk that is measured.
+Noted is the processor time that the process took in a steady stretch, in all its threads, with the
+generator on one core and the process on the other. At the end all recordings are opened and all their
+frames compared. With --srtp the streams come encrypted (AES_CM_128_HMAC_SHA1_80), and rtpengine is left
+out. With --freeze the agent is stopped (SIGSTOP) for so long: within 4 s nothing may be lost, beyond that
+exactly what it reports. FOLDER lies on the disk that is measured.
 
-To reach: media-only at most 250 µs a call-second, 1.8 times the limit at most and 3.5 times less than rtpengine;
-all-in at most 450 µs. Exit 1 where that is missed, or a frame is missing.
+To reach: media-only at most 250 µs a call-second, 1.8 times the limit at most and 3.5 times less than
+rtpengine; all-in at most 450 µs. Exit 1 where that is missed, or a frame is missing.
 """
 
 import argparse

@@ -242,9 +242,7 @@ def test_the_version_is_raised_by_what_is_new_and_by_nothing_else(gateway: Copie
     copy.bye()
 
     identity, first = origin_of(copy.answer)
-    assert [origin_of(one) for one in answers] == [
-        (identity, first + raised) for raised in (0, 0, 1, 1, 2)
-    ]
+    assert [origin_of(one) for one in answers] == [(identity, first + raised) for raised in (0, 0, 1, 1, 2)]
 
 
 def test_an_offer_that_cant_be_taken_leaves_the_session_as_it_was(

@@ -12,7 +12,18 @@ import pytest
 from callseal.cli.demo.office import AGENT
 from callseal.seal.manifest import Result
 from support.programs import refused as not_allowed
-from support.recorder_life import alarms, answers, begin, is_there, kill, of_group, options, refused, settle, status
+from support.recorder_life import (
+    alarms,
+    answers,
+    begin,
+    is_there,
+    kill,
+    of_group,
+    options,
+    refused,
+    settle,
+    status,
+)
 from support.recording_server import channels_of, recording_server
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180), pytest.mark.xdist_group("siprec")]
@@ -245,7 +256,9 @@ def test_of_two_recorders_one_dies_and_the_other_has_all(tmp_path: Path) -> None
     assert other.code == 200
     for recorded, sounds in zip(of_two, whole, strict=True):
         assert recorded.manifest.result is Result.OK
-        assert all(sound in channel for sound, channel in zip(sounds, channels_of(recorded.inner), strict=True))
+        assert all(
+            sound in channel for sound, channel in zip(sounds, channels_of(recorded.inner), strict=True)
+        )
     for recorded, sounds in zip(of_one, sent, strict=True):
         assert recorded.manifest.reasons == ("recovered",)
         for sound, channel in zip(sounds, channels_of(recorded.inner), strict=True):
@@ -265,4 +278,3 @@ def test_a_gateway_that_asks_first_finds_the_recorder_that_lives(tmp_path: Path)
 
     assert begun == [200, 200]
     assert sounds[0] in channels_of(recorded.inner)[0]
-

@@ -147,7 +147,8 @@ class SpoolRecorder:
             row = inner[index].data
             entry.ahead = bytes(row[end_bytes:])
             self._append(entry, row[:end_bytes])
-            self._flush_if_due(entry, now_s)
+            entry.is_unsafe = True
+            self._flush_if_due(entry, now_s, self._patience_s)
         if rows.refused:
             raise refusal(rows.refused)
 
@@ -239,7 +240,7 @@ class SpoolRecorder:
         """Make safe what waits for it; called several times a second, as a source may fall silent."""
         now_s = self._monotonic()
         for entry in list(self._open.values()):
-            self._flush_if_due(entry, now_s)
+            self._flush_if_due(entry, now_s, self._policy.flush_s)
         for entry in [entry for entry in self._open.values() if entry.describe_at_s <= now_s]:
             if self._monotonic() > now_s + DESCRIBING_S:
                 break
@@ -353,10 +354,20 @@ class SpoolRecorder:
         except SpoolError as error:
             self._disk_failed(entry, error)
 
-    def _flush_if_due(self, entry: Recording, now_s: float) -> None:
-        if now_s - entry.flushed_s < self._policy.flush_s or entry.writer is None or entry.broken:
+    @property
+    def _patience_s(self) -> float:
+        """How long what has come now may have to wait: blocks of a bank are as far apart as its flushes.
+
+        One that came a little early would have to wait for the next, and be two blocks old by then.
+        """
+        return self._policy.flush_s / 2 if self._policy.banked else self._policy.flush_s
+
+    def _flush_if_due(self, entry: Recording, now_s: float, after_s: float) -> None:
+        if now_s - entry.flushed_s < after_s or entry.writer is None or entry.broken:
             return
-        entry.flushed_s = now_s
+        if not entry.is_unsafe:
+            return
+        entry.flushed_s, entry.is_unsafe = now_s, False
         try:
             if self._policy.banked:
                 self._staged[entry.writer] = entry.spool, entry.writer.stage(entry.ahead)

@@ -46,6 +46,8 @@ class Recording:
     ahead: bytes = field(default=b"", repr=False)
     """What came last and may still change: bytes of the inner file behind all that has been written of it."""
     flushed_s: float = 0.0
+    is_unsafe: bool = True
+    """Whether something has come since then."""
     events: Happenings = field(default_factory=Happenings)
     broken: bool = False
     described: bool = False

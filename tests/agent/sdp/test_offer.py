@@ -2,13 +2,14 @@
 
 import pytest
 
-from callseal.agent.sdp.answer import accepted, offer
+from callseal.agent.sdp.answer import accepted, answer, offer, offer_again
 from callseal.agent.sdp.origin import OwnSession
 from callseal.agent.sdp.parsing import parse_session
 from callseal.agent.sdp.policy import AnswerPolicy
 from callseal.agent.sdp.session import Direction, Session
 from callseal.agent.sdp.writing import bytes_of
 
+KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwd"
 PLAIN = AnswerPolicy(max_streams=2)
 RICH = AnswerPolicy(
     max_streams=2, codecs=frozenset({"PCMU", "PCMA", "G722", "G729", "OPUS", "AMR", "AMR-WB", "ILBC"})
@@ -92,3 +93,37 @@ def test_an_answer_that_sends_nothing_yet_is_kept_as_one() -> None:
 def test_an_odd_port_is_the_callers_fault() -> None:
     with pytest.raises(ValueError, match="even"):
         offer(ports=(30001,), address="::1", own=OWN, policy=PLAIN)
+
+
+def test_what_was_agreed_is_offered_again_line_by_line() -> None:
+    theirs = _answer(
+        "m=audio 4000 RTP/AVP 8\na=inactive\nm=video 4002 RTP/AVP 96\n"
+        f"m=audio 4004 RTP/SAVP 0\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}"
+    )
+    ports = {0: 30000, 2: 30002}
+    said = answer(theirs, ports=ports, address="192.0.2.9", own=OWN, policy=PLAIN, random=bytes).session
+
+    again = offer_again(OWN.after(said))
+
+    assert again is not None
+    assert [media.port for media in again.media] == [30000, 0, 30002]
+    assert [media.direction for media in again.media[::2]] == [Direction.RECVONLY] * 2
+    assert again.media[2].crypto == said.media[2].crypto
+    assert again.session_version == said.session_version + 1
+
+
+def test_an_answer_to_an_encrypted_offer_brings_the_senders_key() -> None:
+    secure = f"m=audio 4004 RTP/SAVP 0\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}"
+    said = answer(
+        _answer(secure), ports={0: 30000}, address="192.0.2.9", own=OWN, policy=PLAIN, random=bytes
+    ).session
+
+    (stream,) = accepted(said, _answer(secure), PLAIN)
+
+    assert stream.crypto_in is not None
+    assert stream.crypto_in.key_and_salt == bytes(range(30))
+    assert accepted(said, _answer("m=audio 4004 RTP/AVP 0"), PLAIN) == ()
+
+
+def test_who_has_said_nothing_yet_has_nothing_to_offer_again() -> None:
+    assert offer_again(OWN) is None
