@@ -25,7 +25,9 @@ MAX_DATAGRAM_BYTES: Final = 65_535
 AGENTS: Final = 8000
 """The first agent's extension."""
 
-_BOUNDARY: Final = "bench-boundary"
+BOUNDARY: Final = "bench-boundary"
+CONTENT_TYPE: Final = f"multipart/mixed;boundary={BOUNDARY}"
+
 _CALL_ID: Final = re.compile(r"^Call-ID: *bench-(\d+)@", re.IGNORECASE | re.MULTILINE)
 _TO: Final = re.compile(r"^To: *(.*?)\r?$", re.IGNORECASE | re.MULTILINE)
 _METHOD: Final = re.compile(r"^CSeq: *\d+ +([A-Z]+)", re.IGNORECASE | re.MULTILINE)
@@ -36,7 +38,7 @@ _METADATA: Final = """\
 <datamode>complete</datamode>
 <session session_id="s{call}"><start-time>2026-11-22T09:15:00Z</start-time></session>
 <participant participant_id="a{call}"><nameID aor="sip:{agent}@pbx.example"/></participant>
-<participant participant_id="c{call}"><nameID aor="sip:13800{customer:06d}@10.1.0.9"/></participant>
+<participant participant_id="c{call}"><nameID aor="sip:{customer}@10.1.0.9"/></participant>
 <participantsessionassoc participant_id="a{call}" session_id="s{call}"/>
 <participantsessionassoc participant_id="c{call}" session_id="s{call}"/>
 <stream stream_id="x{call}" session_id="s{call}"><label>1</label></stream>
@@ -52,6 +54,19 @@ _METADATA: Final = """\
 def call_id(call: int) -> str:
     """Give the Call-ID of a call."""
     return f"bench-{call}@bench.example"
+
+
+def body(call: str, *, agent: str, customer: str, crypto: Sequence[str] = ()) -> str:
+    """Write what an INVITE carries: two streams, with these keys if any, and who is to be heard in them."""
+    lines = ["v=0", f"o=gateway {call} 1 IN IP4 127.0.0.1", "s=-", "c=IN IP4 127.0.0.1", "t=0 0"]
+    for side in (0, 1):
+        lines.append(f"m=audio {40_000 + 2 * side} RTP/{'SAVP' if crypto else 'AVP'} 0")
+        lines += ["a=rtpmap:0 PCMU/8000", "a=sendonly", f"a=label:{side + 1}"]
+        lines += [f"a=crypto:{key}" for key in crypto[side : side + 1]]
+    metadata = _METADATA.format(call=call, agent=agent, customer=customer)
+    parts = (("application/sdp", "\r\n".join([*lines, ""])), ("application/rs-metadata+xml", metadata))
+    written = "".join(f"--{BOUNDARY}\r\nContent-Type: {kind}\r\n\r\n{text}\r\n" for kind, text in parts)
+    return f"{written}--{BOUNDARY}--\r\n"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -150,14 +165,14 @@ class Gateway:
         return self._request("BYE", 2, call)
 
     def _invite(self, call: int) -> str:
-        metadata = _METADATA.format(call=call, agent=AGENTS + call, customer=call)
-        parts = (("application/sdp", self._sdp(call)), ("application/rs-metadata+xml", metadata))
-        body = "".join(f"--{_BOUNDARY}\r\nContent-Type: {kind}\r\n\r\n{text}\r\n" for kind, text in parts)
+        keys = [base64.b64encode(key_of(2 * call + side)).decode() for side in (0, 1)]
+        crypto = [f"1 {SUITE.value} inline:{key}" for key in keys] if self._encrypted else []
+        text = body(str(call), agent=str(AGENTS + call), customer=f"13800{call:06}", crypto=crypto)
         more = (
             f"Contact: <sip:gateway@{self._own}>;+sip.src\r\nRequire: siprec\r\n"
-            f"Content-Type: multipart/mixed;boundary={_BOUNDARY}\r\n"
+            f"Content-Type: {CONTENT_TYPE}\r\n"
         )
-        return self._request("INVITE", 1, call, more, f"{body}--{_BOUNDARY}--\r\n")
+        return self._request("INVITE", 1, call, more, text)
 
     def _request(self, method: str, number: int, call: int, more: str = "", body: str = "") -> str:
         host, port = self._recorder
@@ -169,14 +184,3 @@ class Gateway:
             f"Call-ID: {call_id(call)}\r\nCSeq: {number} {method}\r\nMax-Forwards: 70\r\n"
             f"{more}Content-Length: {len(body.encode())}\r\n\r\n{body}"
         )
-
-    def _sdp(self, call: int) -> str:
-        lines = ["v=0", f"o=gateway {call} 1 IN IP4 127.0.0.1", "s=-", "c=IN IP4 127.0.0.1", "t=0 0"]
-        for side in (0, 1):
-            profile = "RTP/SAVP" if self._encrypted else "RTP/AVP"
-            lines += [f"m=audio {40_000 + 2 * side} {profile} 0", "a=rtpmap:0 PCMU/8000", "a=sendonly"]
-            lines.append(f"a=label:{side + 1}")
-            if self._encrypted:
-                key = base64.b64encode(key_of(2 * call + side)).decode()
-                lines.append(f"a=crypto:1 {SUITE.value} inline:{key}")
-        return "\r\n".join([*lines, ""])

@@ -97,13 +97,6 @@ def test_a_killed_server_loses_at_most_the_last_second_of_each_call(tmp_path: Pa
             for one in doomed:
                 get_ready(one.server)
                 recordings = one.server.of(*one.copies)
-                print(
-                    [
-                        (i.manifest.reasons, i.manifest.result, i.call, i.path)
-                        for i in recordings
-                        if i.manifest.reasons != ("recovered",)
-                    ]
-                )
                 assert {item.manifest.reasons for item in recordings} == {("recovered",)}
                 assert {item.manifest.result for item in recordings} == {Result.DEGRADED}
                 lost += map(lost_s, recordings, one.sounds)

@@ -121,10 +121,10 @@ def test_calls_that_outlast_the_limit_are_hung_up_and_kept_whole(tmp_path: Path)
         recorded = server.of(*copies)
 
     assert code == 0
-    print([one.manifest.result for one in recorded])
     assert all("stops" in bye.header("Reason") for bye in byes)
     for one, (agent, customer) in zip(recorded, sounds, strict=True):
-        assert one.manifest.reasons == ("drain-limit",)
+        assert (one.manifest.result, one.manifest.reasons) == (Result.DEGRADED, ("drain-limit",))
+        assert one.call["complete"] is True
         assert agent in channels_of(one.inner)[0]
         assert customer in channels_of(one.inner)[1]
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from callseal.cli.demo.office import AGENT
 from callseal.seal.status import Status
 from support.eventually import eventually
+from support.process import children
 from support.recording_server import Copy, RecordingServer, metadata, multipart, session
 from support.sip_peer import Message
 from support.sip_wire import Caller, Wire, asks
@@ -44,13 +45,16 @@ def kill(server: RecordingServer) -> None:
 
 @contextlib.contextmanager
 def stopped(server: RecordingServer) -> Iterator[None]:
-    """Keep the whole process from running, as a virtual machine that is moved."""
-    process = server.office.process(AGENT)
-    os.kill(process.pid, signal.SIGSTOP)
+    """Keep it from running with all its children, as a virtual machine that is moved."""
+    pid = server.office.process(AGENT).pid
+    every = [pid, *children(pid)]
+    for each in every:
+        os.kill(each, signal.SIGSTOP)
     try:
         yield
     finally:
-        os.kill(process.pid, signal.SIGCONT)
+        for each in every:
+            os.kill(each, signal.SIGCONT)
 
 
 def options(server: RecordingServer) -> Message:

@@ -9,13 +9,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 from callseal.cli.demo.office import AGENT, Office
 from support.desk import Desk, Recorded
 from support.programs import free_udp_port
 from support.rtp_sender import Gateway, Stream, codes
 from support.sip_peer import Dialog, Message, Peer
+
+Sounds = TypeVar("Sounds")
 
 SECOND_SAMPLES = 8000
 _SOURCE = re.compile(r"\[\[source\]\]\n(?:[^\n]+\n)+")
@@ -294,9 +296,15 @@ class Copies:
         self.send(*(stream for stream in streams if stream.port))
         return sounds
 
-    def talking(self, copy: Copy, seconds: float, *, seed: int = 1) -> "Talking":
-        """Do the same in a thread of its own."""
-        return Talking(self, copy, seconds, seed)
+    def talking(self, copy: Copy, seconds: float, *, seed: int = 1) -> "Talking[list[bytes]]":
+        """Do the same as `talk` in a thread of its own."""
+        return Talking(lambda: self.talk(copy, seconds, seed=seed))
+
+    def talking_in(
+        self, copies: Sequence[Copy], seconds: float, *, seed: int = 1
+    ) -> "Talking[list[list[bytes]]]":
+        """Do the same as `talk_in` in a thread of its own."""
+        return Talking(lambda: self.talk_in(copies, seconds, seed=seed))
 
     def __enter__(self) -> Self:
         return self
@@ -306,21 +314,23 @@ class Copies:
         self.sound.close()
 
 
-class Talking:
+class Talking(Generic[Sounds]):
     """Sound that is being sent."""
 
-    def __init__(self, gateway: Copies, copy: Copy, seconds: float, seed: int) -> None:
-        self.sounds: list[bytes] = []
-        self._thread = threading.Thread(target=self._send, args=(gateway, copy, seconds, seed))
+    def __init__(self, talk: Callable[[], Sounds]) -> None:
+        self._sounds: list[Sounds] = []
+        self._thread = threading.Thread(target=lambda: self._sounds.append(talk()))
         self._thread.start()
 
-    def _send(self, gateway: Copies, copy: Copy, seconds: float, seed: int) -> None:
-        self.sounds = gateway.talk(copy, seconds, seed=seed)
+    @property
+    def is_over(self) -> bool:
+        """Whether all has been sent."""
+        return not self._thread.is_alive()
 
-    def over(self) -> list[bytes]:
+    def over(self) -> Sounds:
         """Wait until it is over, and give what was sent."""
         self._thread.join()
-        return self.sounds
+        return self._sounds[0]
 
 
 def channels_of(inner: bytes) -> tuple[bytes, bytes]:

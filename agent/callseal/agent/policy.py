@@ -3,13 +3,14 @@
 The agent does so, and each of its processes that take sound.
 """
 
-from callseal.agent.binding import Policy
+from callseal.agent.binding import TENTATIVE_S, Policy
 from callseal.agent.checks import Limits
-from callseal.config.settings import Settings
+from callseal.config.settings import Settings, SiprecSource
 
 
 def policy_of(settings: Settings, software: str) -> Policy:
     """Give the policy of these settings; `software` names this program and its version."""
+    has_gateway = any(isinstance(source, SiprecSource) for source in settings.sources)
     return Policy(
         site=settings.device.site,
         stores=lambda call, result: settings.stores_for(
@@ -24,4 +25,5 @@ def policy_of(settings: Settings, software: str) -> Policy:
         ),
         software=software,
         banked=settings.is_banked(),
+        tentative_s=TENTATIVE_S if has_gateway else None,
     )

@@ -14,20 +14,21 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
 import structlog
 
 from callseal.agent import identity, memory, wiring
 from callseal.agent.alarms import Alarms
 from callseal.agent.announcement import Programme
-from callseal.agent.binding import TENTATIVE_S, Policy
-from callseal.agent.checks import Limits
 from callseal.agent.chronicle import Chronicle
 from callseal.agent.errors import AgentError
+from callseal.agent.policy import policy_of
 from callseal.agent.recorder import SpoolRecorder
 from callseal.agent.spools import AtHand, Spools, take
 from callseal.config import logs
@@ -44,7 +45,7 @@ from callseal.seal.keys import Role, TrustStore
 from callseal.seal.ledger.clock import system_clocks
 from callseal.seal.ledger.journal import Journal
 from callseal.seal.manifest import Result
-from callseal.seal.recovery import Recovered, Recovery
+from callseal.seal.recovery import NotRecovered, Recovered, Recovery
 from callseal.seal.spool import Spool
 from callseal.seal.status import State, Status
 
@@ -56,6 +57,9 @@ DRAIN_S: Final = 30.0
 STATUS_EVERY_S: Final = 1.0
 TICK_EVERY_S: Final = 0.25
 """How often the recorder looks what must be made safe: well below any flush interval."""
+MEDIA_DIED: Final = "media-died"
+ELSEWHERE: Final = "media_worker_recordings"
+"""The counter of recordings that run in other processes of this agent."""
 _MEBIBYTE: Final = 1024 * 1024
 _TWO_READERS: Final = 2
 _BUG: Final = 1
@@ -162,25 +166,9 @@ class _Service:
             alarm=self.alarms.raise_,
             clear=self.alarms.clear,
         )
-        siprec = [source for source in settings.sources if isinstance(source, SiprecSettings)]
-        limits = Limits(
-            min_level_dbov=settings.checks.min_level_dbov,
-            max_clipped_ratio=settings.checks.max_clipped_ratio,
-            silent_channel_dbov=settings.checks.silent_channel_dbov,
-            silent_s=settings.checks.silent_s,
-        )
-        self._policy = Policy(
-            site=settings.device.site,
-            stores=lambda call, result: settings.stores_for(
-                business=call.business, direction=call.direction, result=result.value
-            ),
-            flush_s=settings.flush_interval_s(),
-            limits=limits,
-            software=software(),
-            banked=settings.is_banked(),
-            tentative_s=TENTATIVE_S if siprec else None,
-        )
-        self._recovery = Recovery(
+        self._policy = policy_of(settings, software())
+        recovery = partial(
+            Recovery,
             spools=at_hand.spools,
             whole=not at_hand.missing,
             recipients=recipients,
@@ -192,6 +180,8 @@ class _Service:
             software=self._policy.software,
             now=now,
         )
+        self._recovery = recovery()
+        self._recovery_of_workers = recovery(reasons=(MEDIA_DIED,))
         self._recorder = SpoolRecorder(
             spools=self._spools,
             ledger=self._chronicle,
@@ -212,7 +202,15 @@ class _Service:
             settings,
             ready_to_play,
             wiring.Surroundings(
-                spools=self._spools, alarm=self.alarms.raise_, now=now, random=secrets.token_bytes
+                spools=self._spools,
+                alarm=self.alarms.raise_,
+                ledger=self._chronicle,
+                recipients=recipients,
+                signer=signer,
+                finished=self._count,
+                recover=self._recover,
+                now=now,
+                random=secrets.token_bytes,
             ),
         )
 
@@ -222,8 +220,29 @@ class _Service:
         for spool in self._spools.all:
             for name in spool.quarantine_strangers():
                 log.error("spool.quarantined", name=name)
+        recovered = self._tell(self._recovery.run())
+        if any(spool.holds_quarantined() for spool in self._spools.all):
+            self.alarms.raise_("quarantined", "something lies in quarantine/: a person has to look at it")
+        if recovered:
+            self.alarms.raise_(
+                "recovered",
+                f"an agent died here: {recovered} recording(s) were recovered, each with what was safe",
+            )
+        self._chronicle.publish()
+
+    def _recover(self, recordings: Collection[UUID]) -> None:
+        """Complete what a process of ours left open that has died; the other recordings go on meanwhile."""
+        if recovered := self._tell(self._recovery_of_workers.run(recordings)):
+            self.alarms.raise_(
+                "recovered",
+                f"a process that takes sound died: {recovered} recording(s) were recovered, "
+                "each with what was safe",
+            )
+
+    def _tell(self, outcome: Iterable[Recovered | NotRecovered]) -> int:
+        """Count and log what became of recordings; return how many were recovered."""
         recovered = 0
-        for found in self._recovery.run():
+        for found in outcome:
             if isinstance(found, Recovered):
                 recovered += 1
                 self._count(found.result)
@@ -237,14 +256,7 @@ class _Service:
             else:
                 log.error("recording.not-recovered", recording=str(found.id), detail=str(found.problem))
                 self.alarms.raise_("not-recovered", f"recording {found.id} stays in open/: {found.problem}")
-        if any(spool.holds_quarantined() for spool in self._spools.all):
-            self.alarms.raise_("quarantined", "something lies in quarantine/: a person has to look at it")
-        if recovered:
-            self.alarms.raise_(
-                "recovered",
-                f"an agent died here: {recovered} recording(s) were recovered, each with what was safe",
-            )
-        self._chronicle.publish()
+        return recovered
 
     async def run(self) -> int:
         """Run the sources until a signal or a failure."""
@@ -307,7 +319,8 @@ class _Service:
 
     def _tick(self) -> None:
         self._recorder.tick()
-        self._chronicle.tick(self._recorder.running)
+        elsewhere = sum(source.counters().get(ELSEWHERE, 0) for source in self._sources)
+        self._chronicle.tick(self._recorder.running + elsewhere)
 
     async def _sync_forever(self, spool: Spool) -> None:
         """Bring the recordings in a spool to the disk, all at once, without keeping anybody waiting."""

@@ -3,14 +3,16 @@
 Raised to whoever starts the agent: what keeps a source from being made at all.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 from callseal.agent import announcement
 from callseal.agent.announcement import Programme
 from callseal.agent.call import Source
+from callseal.agent.chronicle import Ledger
 from callseal.agent.numbering import Numbering
 from callseal.agent.sdp.policy import ALWAYS, AnswerPolicy
 from callseal.agent.sources.bridge import reach
@@ -19,11 +21,16 @@ from callseal.agent.sources.bridge.routing import Desk, announcement_key
 from callseal.agent.sources.siprec import source as siprec
 from callseal.agent.sources.siprec.describing import House
 from callseal.agent.sources.siprec.engine import Engine
+from callseal.agent.sources.siprec.fleet import Fleet, shares
+from callseal.agent.sources.siprec.worker_process import Backing
 from callseal.agent.spools import Spools
 from callseal.agent.tagging import Tagging
 from callseal.codecs import decoder
 from callseal.config.announcement import read_announcement
 from callseal.config.settings import BridgeSource, Settings, SiprecSource
+from callseal.seal.age import Recipient
+from callseal.seal.device import DeviceSigner
+from callseal.seal.manifest import Result
 
 PBX_RESPONSE_S: Final = 6.0
 """How long the telephone system may say nothing at all before the caller gets 503."""
@@ -58,6 +65,13 @@ class Surroundings:
     spools: Spools
     alarm: Callable[[str, str], None]
     """Takes a code and words."""
+    ledger: Ledger
+    recipients: Sequence[Recipient]
+    signer: DeviceSigner
+    finished: Callable[[Result], None]
+    """Hears of every result."""
+    recover: Callable[[Collection[UUID]], None]
+    """Completes recordings whose process has ended, and these alone."""
     now: Callable[[], datetime]
     random: Callable[[int], bytes]
 
@@ -120,14 +134,6 @@ def _bridge(
 def _siprec(source: SiprecSource, settings: Settings, around: Surroundings) -> siprec.SiprecSource:
     numbering = _numbering(settings)
     tls = source.tls_listen
-    engine = Engine(
-        address=source.media_address or source.listen.host,
-        first_port=source.rtp_ports.first,
-        last_port=source.rtp_ports.last,
-        max_calls=source.max_calls,
-        now=around.now,
-        alarm=around.alarm,
-    )
     house = House(
         numbering=numbering,
         tagging=Tagging.of(settings, numbering),
@@ -149,10 +155,36 @@ def _siprec(source: SiprecSource, settings: Settings, around: Surroundings) -> s
     return siprec.SiprecSource(
         listen=listen,
         house=house,
-        engine=engine,
+        engine=_engine(source, settings, around),
         spool=around.spools.first.root,
         room=around.spools.why_not,
         now=around.now,
         random=around.random,
         alarm=around.alarm,
+    )
+
+
+def _engine(source: SiprecSource, settings: Settings, around: Surroundings) -> siprec.RunningEngine:
+    address, ports = source.media_address or source.listen.host, source.rtp_ports
+    if source.workers == 1:
+        return Engine(
+            address=address,
+            first_port=ports.first,
+            last_port=ports.last,
+            max_calls=source.max_calls,
+            now=around.now,
+            alarm=around.alarm,
+        )
+    return Fleet(
+        shares=shares(address, ports.first, ports.last, source.max_calls, source.workers),
+        backing=Backing(
+            settings=settings,
+            spools=around.spools,
+            ledger=around.ledger,
+            recipients=around.recipients,
+            signer=around.signer,
+            alarm=around.alarm,
+            finished=around.finished,
+            recover=around.recover,
+        ),
     )

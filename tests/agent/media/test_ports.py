@@ -41,9 +41,7 @@ def test_when_all_ports_are_in_use_a_call_is_told_so_and_none_is_lost() -> None:
         with pytest.raises(PortsExhausted):
             room.reserve(2)
 
-        room.now_s += PORT_REST_S
-        assert len(room.reserve(1).ports) == 1
-        assert len(first.ports) == 3
+        assert set(room.reserve(1).ports).isdisjoint(first.ports)
 
 
 def test_a_port_that_another_program_holds_is_passed_over() -> None:

@@ -16,7 +16,7 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -112,7 +112,11 @@ class Engine:
         self.capacity = max_calls
         """Calls at a time: what was asked for, or what this process may open files for."""
 
-    def start(self, recorder: Recorder) -> None:
+    def start(
+        self,
+        recorder: Recorder,
+        lost: Callable[[Collection[int]], None] | None = None,  # noqa: ARG002 - of this thread none is
+    ) -> None:
         """Begin to take sound for this recorder."""
         self.capacity = raise_limit(self._max_calls)
         if self.capacity < self._max_calls:

@@ -31,6 +31,10 @@ class PortTurns:
             raise PortsExhausted(f"no UDP port is free for another stream: {self.total} pairs are in use")
         return self._turns.popleft()[0]
 
+    def put_back(self, port: int) -> None:
+        """Let a pair be the next again that was taken and that nobody has been told of."""
+        self._turns.appendleft((port, 0.0))
+
     def give_back(self, port: int, now_s: float) -> None:
         """Let a pair rest, and then be taken again."""
         self._turns.append((port, now_s + PORT_REST_S))

@@ -28,6 +28,8 @@ from callseal.agent.sources.siprec.talk import Talk
 
 DRAIN_LIMIT: Final = "drain-limit"
 """The reason of a call that was cut off because the agent stops."""
+MEDIA_DIED: Final = "media-died"
+"""The reason of a call whose process has ended."""
 _NO_MEDIA: Final = "no-media"
 
 log = structlog.get_logger("callseal.siprec")

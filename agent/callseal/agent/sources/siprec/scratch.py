@@ -1,9 +1,11 @@
 """Memory for one block at a time, used again and again: new memory costs more than what is written to it."""
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
-_STEP_BYTES = 1 << 20
+_STEP_BYTES: Final = 1 << 20
 
 
 class Scratch:

@@ -9,7 +9,7 @@ Source: RFC 7866 sections 6 to 8; RFC 3264.
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -30,7 +30,7 @@ from callseal.agent.sources.siprec.bodies import body_of
 from callseal.agent.sources.siprec.describing import House, decide, take_in
 from callseal.agent.sources.siprec.notes import Notes
 from callseal.agent.sources.siprec.plans import MediaEngine
-from callseal.agent.sources.siprec.recordings import DRAIN_LIMIT, Recordings
+from callseal.agent.sources.siprec.recordings import DRAIN_LIMIT, MEDIA_DIED, Recordings
 from callseal.agent.sources.siprec.talk import RecordingSession, Talk
 from callseal.seal.errors import SpoolError
 
@@ -133,6 +133,13 @@ class Sessions:
                 self._spawn(self._cut_off(session), None)
         while self._tasks:
             await asyncio.wait(set(self._tasks))
+
+    def lose(self, reservations: Collection[int]) -> None:
+        """Hang up the calls whose sound is not taken any more; what was recorded of them is taken care of."""
+        for session in list(self._sessions.values()):
+            if session.talk.reservation in reservations:
+                self._sip.hang_up(session.dialog, reason=_NOT_RECORDED)
+                self._spawn(self._lost(session), None)
 
     def _spawn(self, work: Coroutine[None, None, None], event: Event | None) -> asyncio.Task[None]:
         task = asyncio.create_task(self._guarded(work, event))
@@ -376,13 +383,22 @@ class Sessions:
         async with session.talk.lock:
             await self._end(session, DRAIN_LIMIT)
 
+    async def _lost(self, session: RecordingSession) -> None:
+        async with session.talk.lock:
+            session.talk.is_over = True
+            if self._sessions.get(session.dialog) is not session:
+                return
+            self._forget(session)
+            await self._recordings.forget(session.dialog)
+            if not session.talk.sessions and not session.talk.recordings:
+                await self._recordings.end(session.talk, MEDIA_DIED)
+
     async def _end(self, session: RecordingSession, reason: str) -> None:
         if self._sessions.get(session.dialog) is not session:
             return
         talk = session.talk
-        if len(talk.sessions) == 1:
-            # A call may be over before its recording began: its sound waits at the ports.
-            await self._try_to_begin(talk)
+        # A call, or one half of it, may be over before its recording began: its sound waits at the ports.
+        await self._try_to_begin(talk)
         self._forget(session)
         await self._recordings.forget(session.dialog)
         if not talk.sessions:

@@ -7,7 +7,7 @@ A gateway asks with OPTIONS, and takes another recorder where the answer is 503:
 import asyncio
 import contextlib
 import ipaddress
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -42,10 +42,12 @@ log = structlog.get_logger("callseal.siprec")
 class RunningEngine(MediaEngine, Protocol):
     """A media engine with a beginning and an end."""
 
-    capacity: int
+    @property
+    def capacity(self) -> int:
+        """Calls at a time."""
 
-    def start(self, recorder: Recorder) -> None:
-        """Begin to take sound."""
+    def start(self, recorder: Recorder, lost: Callable[[Collection[int]], None]) -> None:
+        """Begin to take sound; `lost` hears of reservations whose sound is not taken any more."""
 
     async def stop(self, end: EndReason) -> None:
         """End what still runs."""
@@ -141,7 +143,7 @@ class SiprecSource:
         """Take calls until drained."""
         tls = self._tls()
         notes = await asyncio.to_thread(self._notes)
-        self._engine.start(recorder)
+        self._engine.start(recorder, self._lose)
         peers = Peers(self._listen.peers, self._listen.peer_names)
         server = SipServer(self._endpoint, on_event=self._take, peers=peers, tls=tls)
         sessions = Sessions(
@@ -218,6 +220,10 @@ class SiprecSource:
     def _take(self, event: Event) -> None:
         if self._sessions is not None:
             self._sessions.take(event)
+
+    def _lose(self, reservations: Collection[int]) -> None:
+        if self._sessions is not None:
+            self._sessions.lose(reservations)
 
     def _contact(self, flow: Flow) -> str:
         """Return where the peer of a flow reaches this server."""

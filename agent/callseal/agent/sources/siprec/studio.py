@@ -143,12 +143,18 @@ class Studio:
                 if pair is not None:
                     pairs[port] = pair
         except OSError as problem:
-            self._unbind(pairs)
+            self._put_back(pairs)
             raise SourceError(f"no socket for another stream: {problem.strerror}") from problem
         except SourceError:
-            self._unbind(pairs)
+            self._put_back(pairs)
             raise
         return pairs
+
+    def _put_back(self, pairs: dict[int, SocketPair]) -> None:
+        """Free ports that nobody has been told of: they need no rest."""
+        for port, pair in reversed(pairs.items()):
+            pair.close()
+            self._ports.put_back(port)
 
     def _unbind(self, pairs: dict[int, SocketPair]) -> None:
         for port, pair in pairs.items():

@@ -131,7 +131,7 @@ class Desk:
         )
 
     def keep_safe(self) -> None:
-        """Begin to tick the recorder and, in a bank, to sync its spools; threads that end with the process."""
+        """Begin to tick the recorder and, in a bank, to sync its spools, in threads of their own."""
         threading.Thread(target=self._tick_forever, name="tick", daemon=True).start()
         if self._policy.banked:
             for spool in self.spools.all:
@@ -168,9 +168,7 @@ class Desk:
 
     def _bug(self, chore: str, error: Exception) -> None:
         log.error("worker.chore.failed", chore=chore, exc_info=error)
-        self._alarm(
-            "agent-faulty", f"a bug in callseal, please report it: {chore}: {type(error).__name__}"
-        )
+        self._alarm("agent-faulty", f"a bug in callseal, please report it: {chore}: {type(error).__name__}")
 
 
 class Worker:
@@ -191,7 +189,7 @@ class Worker:
 
     async def run(self, orders: socket.socket, recorder: Recorder, unprotected: Sequence[str]) -> None:
         """Record until told to stop; ends the process where the agent is gone."""
-        reader, _writer = await asyncio.open_connection(sock=orders)
+        reader, _kept = await asyncio.open_connection(sock=orders)
         self._engine.start(recorder)
         self._reports.send(Ready(capacity=self._engine.capacity, unprotected=tuple(unprotected)))
         beating = asyncio.create_task(self._beat_forever())
@@ -210,10 +208,7 @@ class Worker:
     async def _carry_out(self, ask: Ask) -> None:
         answer: Report
         try:
-            if ask.method not in METHODS:
-                raise ProtocolError(f"{ask.method} is nothing that a worker does")
-            value = await getattr(self._engine, ask.method)(*ask.arguments)
-            answer = Answer(number=ask.number, value=value)
+            answer = Answer(number=ask.number, value=await self._done(ask))
         except (AgentError, SealError) as problem:
             answer = Failed.of(ask.number, problem)
         except Exception as problem:
@@ -222,6 +217,12 @@ class Worker:
             self._reports.alarm("agent-faulty", words)
             answer = Failed.of(ask.number, SourceError("the worker could not do what it was asked"))
         self._reports.send(answer)
+
+    async def _done(self, ask: Ask) -> object:
+        if ask.method not in METHODS:
+            raise ProtocolError(f"{ask.method} is nothing that a worker does")
+        value: object = await getattr(self._engine, ask.method)(*ask.arguments)
+        return value
 
     async def _beat_forever(self) -> None:
         while True:

@@ -1,8 +1,8 @@
 """A worker as the agent sees it: started, asked, listened to, and ended.
 
 A worker that has ended, or whose media thread has stood still for `SILENT_S`, is of no use any more: whoever
-waits for it is told, it is killed, and what it left open is for the recovery. While it waits for the ledger it
-is the agent that is slow; and where the agent itself stood still, the worker is given its time again.
+waits for it is told, it is killed, and what it left open is for the recovery. While it waits for the ledger
+it is the agent that is slow; and where the agent itself stood still, the worker is given its time again.
 
 Shell: runs in the event loop, and must be started from the process's main thread: the kernel ends a worker
 with the *thread* that started it.
@@ -89,11 +89,13 @@ class WorkerProcess:
         self._backing = backing
         self._child: subprocess.Popen[bytes] | None = None
         self._desk: LedgerDesk | None = None
+        self._streams: tuple[tuple[asyncio.StreamReader, asyncio.StreamWriter], ...] = ()
         self._orders: asyncio.StreamWriter | None = None
         self._reports: asyncio.StreamReader | None = None
         self._last_ask = 0
         self._answers: dict[int, asyncio.Future[object]] = {}
         self._heard_s = time.monotonic()
+        self._patience_s = START_LIMIT_S
         self._is_gone = False
         self.is_ready = asyncio.Event()
         self.ticks = 0
@@ -126,8 +128,12 @@ class WorkerProcess:
         finally:
             _close(theirs)
         self._desk = LedgerDesk(self._backing.ledger, ours[2:])
-        self._reports, _ = await asyncio.open_connection(sock=ours[1])
-        _, self._orders = await asyncio.open_connection(sock=ours[0])
+        # Of each pair both ends are kept: a stream that is let go of closes its socket.
+        self._streams = (
+            await asyncio.open_connection(sock=ours[0]),
+            await asyncio.open_connection(sock=ours[1]),
+        )
+        self._orders, self._reports = self._streams[0][1], self._streams[1][0]
         self._heard_s = time.monotonic()
         signer = self._backing.signer
         self._order(
@@ -155,7 +161,7 @@ class WorkerProcess:
                     self._heard_s = now_s
                 looked_s = now_s
                 silent_s = now_s - self._heard_s
-                if silent_s > (SILENT_S if self.is_ready.is_set() else START_LIMIT_S):
+                if silent_s > self._patience_s:
                     return f"it has not answered for {silent_s:.0f} s"
             problem = reading.exception()
             return "it has ended" if problem is None else f"it said what it must not: {problem}"
@@ -188,6 +194,7 @@ class WorkerProcess:
         child = self._child
         if child is None or self._is_gone:
             return
+        self._heard_s, self._patience_s = time.monotonic(), STOP_LIMIT_S
         self._order(Stop(end=end))
         try:
             await asyncio.to_thread(child.wait, STOP_LIMIT_S)
@@ -206,8 +213,8 @@ class WorkerProcess:
     async def bury(self) -> Collection[UUID]:
         """Kill the process if it runs, wait for its end, and return the recordings it may have left open."""
         self.give_up()
-        if self._orders is not None:
-            self._orders.close()
+        for _, writer in self._streams:
+            writer.close()
         if self._child is None or self._desk is None:
             return ()
         self._child.kill()
@@ -247,7 +254,7 @@ class WorkerProcess:
                 self._beat(report)
             case Ready(capacity=capacity, unprotected=unprotected):
                 self.capacity = capacity
-                self._heard_s = time.monotonic()
+                self._heard_s, self._patience_s = time.monotonic(), SILENT_S
                 self.is_ready.set()
                 for words in unprotected:
                     backing.alarm(UNPROTECTED, words)

@@ -156,14 +156,14 @@ class NoteEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskOpen:
-    """Was this recording opened, and has it no end?"""
+    """Tell whether this recording was opened and has no end."""
 
     recording: UUID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskPlace:
-    """Where is the ledger's newest entry?"""
+    """Tell where the ledger's newest entry is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
