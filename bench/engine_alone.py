@@ -9,6 +9,7 @@ channels of µ-law in turn.
 
 import asyncio
 import json
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -136,5 +137,8 @@ async def run(calls: int, folder: Path, *, encrypted: bool) -> int:
 
 
 if __name__ == "__main__":
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    structlog.configure(
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+    )
     sys.exit(asyncio.run(run(int(sys.argv[1]), Path(sys.argv[2]), encrypted="srtp" in sys.argv[3:])))

@@ -2,12 +2,12 @@
  *
  *     rtp_floor FIRST_PORT STREAMS SECONDS FOLDER
  *
- * One UDP socket a stream on 127.0.0.1, two ports apart, all of them read every half second with recvmmsg; what a
- * stream brought goes to one file a pair of streams with a write each. No timeline, no check, no encryption: what
- * a recorder needs on top of this is the price of a recorder.
+ * One UDP socket a stream on 127.0.0.1, at every other port from the first one that is free; all of them are read
+ * every half second with recvmmsg; what a stream brought goes to one file a pair of streams with a write each. No
+ * timeline, no check, no encryption: what a recorder needs on top of this is the price of a recorder.
  *
- * Prints packets received, and the processor time that they took, in seconds, of the time between the first packet
- * and the last.
+ * Prints the port of each stream in a line of its own, and "ready"; at the end the packets received, and the
+ * processor time that they took, in seconds, between the first packet and the last.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -49,17 +49,25 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: rtp_floor FIRST_PORT STREAMS SECONDS FOLDER\n");
         return 2;
     }
-    int first = atoi(argv[1]), streams = atoi(argv[2]);
+    int port = atoi(argv[1]), streams = atoi(argv[2]);
     double seconds = atof(argv[3]);
     int *in = calloc((size_t)streams, sizeof *in), *out = calloc((size_t)streams, sizeof *out);
     if (!in || !out)
         fail("calloc");
     for (int s = 0; s < streams; s++) {
-        struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)(first + 2 * s))};
+        struct sockaddr_in at = {.sin_family = AF_INET};
         inet_pton(AF_INET, "127.0.0.1", &at.sin_addr);
         in[s] = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
-        if (in[s] < 0 || bind(in[s], (struct sockaddr *)&at, sizeof at) < 0)
+        if (in[s] < 0)
             fail("socket");
+        do {
+            at.sin_port = htons((uint16_t)port);
+            port += 2;
+            errno = 0;
+        } while (port < 65536 && bind(in[s], (struct sockaddr *)&at, sizeof at) < 0 && errno == EADDRINUSE);
+        if (errno)
+            fail("bind");
+        printf("%d\n", port - 2);
         if (s % 2 == 0) {
             char path[4096];
             snprintf(path, sizeof path, "%s/%05d.raw", argv[4], s / 2);

@@ -4,7 +4,9 @@ Conventions: stream 2c is the agent's of call c, 2c + 1 the customer's; a frame 
 bytes, of which each is a function of stream, number and place, as `rtp_load.c` says.
 """
 
+import contextlib
 import os
+import socket
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -39,6 +41,17 @@ Address = tuple[str, int]
 def pinned(core: int, *command: str) -> list[str]:
     """Give a command that stays on one core."""
     return ["taskset", "-c", str(core), *command]
+
+
+def free_port() -> int:
+    """Find a port of 127.0.0.1 that nobody listens at, by TCP or UDP."""
+    while True:
+        with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
+            stream.bind(("127.0.0.1", 0))
+            port: int = stream.getsockname()[1]
+            with contextlib.suppress(OSError):
+                datagrams.bind(("127.0.0.1", port))
+                return port
 
 
 def build(folder: Path) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from rtp_programs import RECEIVING, Address, pinned, stopped_at_last
+from rtp_programs import RECEIVING, Address, free_port, pinned, stopped_at_last
 
 FIRST_PORT: Final = 10_000
 LAST_PORT: Final = 32_766
@@ -113,9 +113,7 @@ class RtpEngine:
 @contextlib.contextmanager
 def rtpengine(folder: Path) -> Iterator[RtpEngine]:
     """Run an rtpengine that records into a folder."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        control = probe.getsockname()[1]
+    control = free_port()
     recordings = folder / "pcaps"
     recordings.mkdir()
     command = pinned(

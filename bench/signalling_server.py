@@ -12,10 +12,11 @@ many dialogs it has; at the end of the input it stops.
 
 import asyncio
 import json
+import logging
 import secrets
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -56,7 +57,7 @@ class Deaf:
     def __init__(self) -> None:
         self.taken = 0
 
-    def start(self, recorder: Recorder) -> None:
+    def start(self, recorder: Recorder, lost: Callable[[Collection[int]], None]) -> None:
         pass
 
     async def stop(self, end: EndReason) -> None:
@@ -161,7 +162,9 @@ async def run_source(port: int, folder: Path) -> None:
         alarm=lambda code, words: print(f"{code}: {words}", file=sys.stderr),
     )
     running = asyncio.create_task(source.run(Idle()))
-    while source.address is None:  # noqa: ASYNC110 - it says nothing of when it begins
+    while source.address is None:
+        if running.done():
+            await running
         await asyncio.sleep(0.05)
     await report(lambda: {"taken": engine.taken, "dialogs": source.counters()["siprec_running"]})
     await source.drain(0)
@@ -177,7 +180,10 @@ async def report(count: Count) -> None:
 
 def main() -> int:
     mode, port, folder = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    structlog.configure(
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+    )
     asyncio.run(run_sip(port) if mode == "sip" else run_source(port, folder))
     return 0
 

@@ -49,6 +49,7 @@ from rtp_programs import (
     SENDING,
     Address,
     build,
+    free_port,
     load,
     pinned,
     stopped_at_last,
@@ -62,7 +63,6 @@ SETTLE_S: Final = 4
 BEFORE_END_S: Final = 1
 AFTER_S: Final = 3.0
 """Until what was sent last has been written."""
-SIP_PORT: Final = 5079
 MEDIA_LIMIT_US: Final = 250
 ALL_IN_LIMIT_US: Final = 450
 FLOOR_RATIO: Final = 1.8
@@ -114,15 +114,16 @@ def floor(folder: Path, job: Job) -> Iterator[Contender]:
     )
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     with stopped_at_last(process):
-        if process.stdout is None or process.stdout.readline() != "ready\n":
+        lines = [] if process.stdout is None else [process.stdout.readline() for _ in range(streams + 1)]
+        if lines[-1:] != ["ready\n"]:
             raise SystemExit("rtp_floor does not start")
 
         def finish() -> Heard:
             received = int(process.communicate(timeout=60)[0].split()[0])
             return counted(streams * job.frames, received)
 
-        ports = range(FIRST_PORT, FIRST_PORT + 2 * streams, 2)
-        yield Contender(pid=process.pid, addresses=[("127.0.0.1", port) for port in ports], finish=finish)
+        addresses = [("127.0.0.1", int(line)) for line in lines[:-1]]
+        yield Contender(pid=process.pid, addresses=addresses, finish=finish)
 
 
 @contextmanager
@@ -167,7 +168,7 @@ def _heard(folder: Path, call: int, told: Sequence[Told], job: Job) -> Heard:
 
 @contextmanager
 def all_in(folder: Path, job: Job) -> Iterator[Contender]:
-    with agent(folder, calls=job.calls, port=SIP_PORT) as running:
+    with agent(folder, calls=job.calls, port=free_port()) as running:
         gateway = Gateway(running.address, encrypted=job.encrypted)
         try:
             addresses = gateway.begin(range(job.calls))

@@ -20,7 +20,6 @@ import csv
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -33,7 +32,7 @@ from typing import Final
 
 from gateway import CONTENT_TYPE, body
 from processes import memory_bytes
-from rtp_programs import RECEIVING, SENDING, pinned, stopped_at_last
+from rtp_programs import RECEIVING, SENDING, free_port, pinned, stopped_at_last
 
 MODES: Final = {"sip": 0.5, "source": 1.0}
 """What part of a core may be taken at the rate to reach."""
@@ -139,7 +138,7 @@ def sipp(folder: Path, port: int, job: Job) -> Iterator["subprocess.Popen[str]"]
     calls = job.rate * job.seconds
     command = pinned(
         SENDING, "sipp", f"127.0.0.1:{port}", "-sf", str(steps), "-i", "127.0.0.1",
-        "-p", str(_free_port()), "-r", str(job.rate), "-m", str(calls), "-l", str(calls), "-nostdin",
+        "-p", str(free_port()), "-r", str(job.rate), "-m", str(calls), "-l", str(calls), "-nostdin",
         "-t", "t1" if job.is_tcp else "u1", "-buff_size", str(4 << 20), "-max_retrans", "10",
         "-trace_stat", "-stf", str(folder / "stat.csv"), "-fd", "1",
     )  # fmt: skip
@@ -153,7 +152,7 @@ def sipp(folder: Path, port: int, job: Job) -> Iterator["subprocess.Popen[str]"]
 
 def measure(mode: str, folder: Path, job: Job) -> Row:
     """Have calls set up and ended, and look at a steady stretch of it."""
-    port = _free_port()
+    port = free_port()
     with server(mode, port, folder) as asked:
         with sipp(folder, port, job) as calling:
             time.sleep(job.hold_s + SETTLE_S)
@@ -182,13 +181,6 @@ def _troubles(path: Path) -> tuple[int, int]:
     with path.open(newline="") as file:
         *_, last = csv.DictReader(file, delimiter=";")
     return int(last["FailedCall(C)"]), int(last["Retransmissions(C)"])
-
-
-def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def failures(row: Row, job: Job) -> Iterator[str]:

@@ -9,6 +9,7 @@ import pytest
 
 from callseal.agent.sip.message import Request, parse_message, respond
 from callseal.cli.demo.gateway import Gateway, GatewayError, Speaker
+from support.eventually import eventually
 
 CALLER = Speaker(uri="sip:13800138000@example.com", name="A & B", speech=b"\xd5" * 160)
 CALLED = Speaker(uri="sip:6001@example.com", name="Agent", speech=b"\x55" * 160)
@@ -58,12 +59,17 @@ def test_a_refusal_is_told_with_the_servers_own_words() -> None:
 
 
 @pytest.mark.parametrize("body", [ONE_STREAM, b"", b"\xff not a description"])
-def test_an_answer_without_both_streams_is_no_success(body: bytes) -> None:
+def test_an_answer_without_both_streams_is_no_success_and_the_session_is_ended(body: bytes) -> None:
+    seen: list[str] = []
+
     def half(request: Request) -> bytes:
+        seen.append(request.method)
         return bytes(respond(request, 200, "OK", to_tag="t", body=body, content_type="application/sdp"))
 
-    with server(half) as port, Gateway(port) as gateway, pytest.raises(GatewayError):
-        gateway.copy(CALLER, CALLED)
+    with server(half) as port:
+        with Gateway(port) as gateway, pytest.raises(GatewayError):
+            gateway.copy(CALLER, CALLED)
+        eventually(lambda: seen == ["INVITE", "BYE"], "the session is ended")
 
 
 def test_nonsense_and_provisional_answers_are_waited_through() -> None:

@@ -1,13 +1,14 @@
 """A recording server is killed in the middle of its calls: of each at most the last second is lost.
 
-Ten kills at random moments, with several calls each; in a soak a hundred. What was sent until then is known
-to the packet, so what is lost is counted and not guessed.
+Ten kills at random moments, with several calls each; in a soak a hundred. Every other server has its sound
+taken by workers. What was sent until then is known to the packet: what is lost is counted and not guessed.
 """
 
 import os
 import random
 import statistics
 import threading
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -30,6 +31,7 @@ SOAK = bool(os.environ.get("CALLSEAL_SOAK"))
 ROUNDS = 20 if SOAK else 2
 SERVERS = 5
 CALLS = 3
+KILLS_AT_START = 4
 SHORTEST_S = 1.5
 LONGEST_S = 6.0
 MAX_LOST_S = 1.0
@@ -78,7 +80,9 @@ def test_a_killed_server_loses_at_most_the_last_second_of_each_call(tmp_path: Pa
     lost: list[float] = []
     with ExitStack() as stack:
         servers = [
-            stack.enter_context(recording_server(tmp_path / str(number), start=False))
+            stack.enter_context(
+                recording_server(tmp_path / str(number), source=f"workers = {1 + number % 2}", start=False)
+            )
             for number in range(SERVERS)
         ]
         gateways = [stack.enter_context(server.gateway()) for server in servers]
@@ -124,3 +128,24 @@ def test_a_server_that_was_killed_takes_calls_again_and_keeps_no_plaintext(tmp_p
     pieces = [sound[at : at + 40] for sound in sounds for at in range(0, len(sound), 40)]
     assert not any(piece in data for data in left for piece in pieces)
     assert heard[0] in channels_of(recorded.inner)[0]
+
+
+def test_a_server_that_is_killed_again_while_it_starts_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    """Whatever the second one had done of the first one's recovery, the third ends it."""
+    dice = random.Random(20261122)  # noqa: S311 - moments, and repeatable
+    with recording_server(tmp_path) as server, server.gateway() as gateway:
+        copies = [gateway.copy() for _ in range(CALLS)]
+        sounds = gateway.talk_in(copies, 2.0)
+        kill(server)
+        for _ in range(KILLS_AT_START):
+            server.office.start(AGENT)
+            time.sleep(dice.uniform(0.4, 1.4))  # the moment of the next death
+            kill(server)
+
+        begin(server)
+
+        recordings = server.of(*copies)
+        kept = len(server.recordings())
+
+    assert kept == len(copies)
+    assert max(map(lost_s, recordings, sounds)) <= MAX_LOST_S

@@ -1,4 +1,4 @@
-"""A recorder that can't take a call says so, and the gateway finds another; what it has begun it goes on with."""
+"""A recorder that can't take a call says so, and the gateway finds another; what has begun goes on."""
 
 import signal
 import subprocess
@@ -26,7 +26,7 @@ from support.recorder_life import (
 )
 from support.recording_server import channels_of, recording_server
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180), pytest.mark.xdist_group("siprec")]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
 SPOOL_MB = 96
 RESERVE_MB = 48
@@ -230,7 +230,7 @@ def test_what_belongs_to_a_call_before_the_crash_is_refused_until_it_is_begun_ag
 
 
 def test_of_two_recorders_one_dies_and_the_other_has_all(tmp_path: Path) -> None:
-    """A gateway that copies to both: what the dead one lacks is its last second, and the other lacks nothing."""
+    """A gateway that copies to both: the dead one lacks its last second, the other nothing."""
     with (
         recording_server(tmp_path / "one") as one,
         recording_server(tmp_path / "two") as two,

@@ -10,7 +10,7 @@ from callseal.seal.manifest import Result
 from support.recorder_life import alarms, answers, begin, get_ready, refused, settle
 from support.recording_server import Copies, Copy, RecordingServer, channels_of, recording_server, session
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120), pytest.mark.xdist_group("siprec")]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 MAX_CALLS = 3
 SOUND_S = 1.5
@@ -61,7 +61,11 @@ def test_calls_without_a_port_are_refused_and_those_that_have_one_go_on(tmp_path
     with recording_server(tmp_path, start=False) as server, server.gateway() as gateway:
         first = int(server.office.config_file.read_text().partition('rtp_ports = "')[2].partition("-")[0])
         last = first + 4 * MAX_CALLS - 1
-        settle(server, (f"{first}-{first + 399}", f"{first}-{last}"), ("max_calls = 50", f"max_calls = {MAX_CALLS}"))
+        settle(
+            server,
+            (f"{first}-{first + 399}", f"{first}-{last}"),
+            ("max_calls = 50", f"max_calls = {MAX_CALLS}"),
+        )
         begin(server)
         usual = gateway.copy()
         wide = gateway.copy(session(labels="1234"), "Content-Type: application/sdp\r\n")

@@ -18,6 +18,7 @@ net_interface 127.0.0.1
 rtp_ports {rtp}-{rtp_end}
 module_path {modules}
 module g711.so
+module srtp.so
 module aufile.so
 module_app account.so
 module_app menu.so
@@ -38,8 +39,17 @@ class Baresip:
     log: Path
 
     @classmethod
-    def start(
-        cls, folder: Path, name: str, *, port: int, rtp: int, says: Samples, call: str = "", quit_after_s: int
+    def start(  # noqa: PLR0913 - a telephone has as many settings
+        cls,
+        folder: Path,
+        name: str,
+        *,
+        port: int,
+        rtp: int,
+        says: Samples,
+        call: str = "",
+        quit_after_s: int,
+        encrypted: bool = False,
     ) -> Self:
         """Run a telephone; with `call` it dials at once, else it takes what comes."""
         program = needed("baresip", "baresip-core")
@@ -52,7 +62,8 @@ class Baresip:
             _CONFIG.format(port=port, rtp=rtp, rtp_end=rtp + 10, modules=_MODULES, says=says_file)
         )
         (home / "accounts").write_text(
-            f"<sip:{name}@127.0.0.1:{port}>;regint=0;answermode=auto;audio_codecs=PCMU/8000/1\n"
+            f"<sip:{name}@127.0.0.1:{port}>;regint=0;answermode=auto;audio_codecs=PCMU/8000/1"
+            + (";mediaenc=srtp-mand\n" if encrypted else "\n")
         )
         (home / "contacts").write_text("")
         log = home / "log"

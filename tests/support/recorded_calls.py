@@ -236,8 +236,8 @@ def unsealed(path: Path, identity: Identity = CLASSIC) -> bytes:
     return opened.unsealed(path, [identity])
 
 
-def recovery(desk: Desk, *, step: Step = no_step) -> Recovery:
-    """Give what an agent that starts in this desk's spools does first."""
+def recovery(desk: Desk, *, step: Step = no_step, reasons: Sequence[str] = ()) -> Recovery:
+    """Give what an agent that starts in this desk's spools does first; `reasons` as in `Recovery`."""
     return Recovery(
         spools=desk.spools.all,
         recipients=recipients(CLASSIC),
@@ -247,6 +247,7 @@ def recovery(desk: Desk, *, step: Step = no_step) -> Recovery:
         stores=("primary",),
         software="callseal/0.0.0",
         now=desk.clock.now,
+        reasons=reasons,
         step=step,
     )
 

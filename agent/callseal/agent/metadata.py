@@ -189,7 +189,7 @@ def _circumstances(facts: Facts, roll: Roll) -> JsonObject:
     """Tell what the telephone system said of the call besides; what it did not say is left out."""
     call = facts.call
     changes = [event for event in facts.events if isinstance(event, PartiesChanged)]
-    said = [*call.attributes, *(pair for change in changes for pair in change.attributes)]
+    said = _attributes([call.attributes, *(change.attributes for change in changes)])
     links = [*call.links, *(event.link for event in facts.events if isinstance(event, Linked))]
     conversations = [call.conversation, *(change.conversation for change in changes)]
     conversation = next(filter(None, reversed(conversations)), "")
@@ -201,7 +201,7 @@ def _circumstances(facts: Facts, roll: Roll) -> JsonObject:
     if call.is_mixed:
         body["is_mixed"] = True
     if said:
-        body["attributes"] = dict(said)
+        body["attributes"] = said
     if call.announced_by != "agent":
         body["announced_by"] = call.announced_by
     if call.others:
@@ -216,6 +216,17 @@ def _circumstances(facts: Facts, roll: Roll) -> JsonObject:
     if unlisted:
         body["unlisted"] = unlisted
     return body
+
+
+def _attributes(told: Sequence[tuple[tuple[str, str], ...]]) -> JsonObject:
+    """Give the newest values of each name; several at the same time stand in one text, as SIP has them."""
+    newest: JsonObject = {}
+    for pairs in told:
+        values: dict[str, dict[str, None]] = {}
+        for name, value in pairs:
+            values.setdefault(name, {})[value] = None
+        newest |= {name: ", ".join(some) for name, some in values.items()}
+    return newest
 
 
 def _link(link: Link) -> JsonObject:

@@ -310,7 +310,8 @@ async def test_a_call_that_must_not_be_recorded_is_destroyed() -> None:
         await engine.discard(reserved.id, END)
 
         with pytest.raises(SourceError):
-            await engine.close(reserved.id, END)
+            await engine.note(recording, Answered(at=NOON, position_samples=NOW))
+        await engine.release(reserved.id)
     assert recorder.kept[recording].is_discarded
 
 

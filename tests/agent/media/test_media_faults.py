@@ -6,7 +6,7 @@ import pytest
 
 from callseal.agent.call import StreamReport
 from callseal.agent.errors import SourceError
-from callseal.agent.sources.siprec.commands import Discard, Open
+from callseal.agent.sources.siprec.commands import Discard, Open, Release
 from callseal.agent.sources.siprec.plans import RecordingPlan
 from support.media_room import CALL, END, KEYS, NARROW, PCMU, ULAW, find, media_room, plan
 from support.rtp_sender import Stream, codes
@@ -77,16 +77,21 @@ def test_of_a_call_with_two_recordings_none_runs_when_one_can_not() -> None:
         room.open(reserved)
 
 
-def test_a_call_that_must_not_be_recorded_is_dropped_and_its_ports_are_free() -> None:
-    with media_room() as room:
+def test_a_call_that_must_not_be_recorded_is_dropped_and_nobody_else_gets_what_still_comes() -> None:
+    with media_room(ports=(21000, 21011)) as room:
         reserved = room.reserve()
         recording = room.open(reserved)
         room.play([Stream(port=reserved.ports[0], sound=codes(3, SECOND).tobytes())], 1.1)
 
         dropped = room.execute(Discard(reservation=reserved.id))
 
+        room.rest(PORT_REST_S + 1)
+        others = [room.reserve().ports for _ in range(room.turns.total // 2 - 1)]
+        room.execute(Release(reservation=reserved.id))
+
         assert dropped == (recording,)
         assert not room.kept(recording).of(StreamReport)
+        assert not set(reserved.ports) & {port for ports in others for port in ports}
         with pytest.raises(SourceError):
             room.close(reserved)
 

@@ -26,4 +26,4 @@ def test_the_page_has_the_machine_of_dialogs_and_no_other_table() -> None:
     table = dialog.table_text()
 
     assert table.rstrip() in page
-    assert page.count("| --- |") == 4
+    assert page.count("\n| --- ") == 4

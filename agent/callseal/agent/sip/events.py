@@ -4,7 +4,7 @@ Conventions: a *dialog* is known by its Call-ID and both tags (RFC 3261 section 
 waits for the application's answer is known by a number of its own.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from callseal.agent.sip.flow import Flow
@@ -13,11 +13,11 @@ from callseal.agent.sip.message import Request
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DialogId:
-    """A dialog, seen from here."""
+    """A dialog, seen from here; what a peer wrote stays out of every `repr`, and so out of a log."""
 
-    call_id: str
+    call_id: str = field(repr=False)
     local_tag: str
-    remote_tag: str
+    remote_tag: str = field(repr=False)
 
 
 class How(Enum):

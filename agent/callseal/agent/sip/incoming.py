@@ -53,10 +53,11 @@ class Incoming:
 def has_offer(request: Request) -> bool:
     """Say whether a request describes a session; an INVITE that does not asks for an offer (RFC 3264)."""
     if request.content_type.lower().startswith("multipart/"):
-        return _SDP in request.body.lower()
+        return _SDP in (request.body + request.rest).lower()
     return bool(request.body) and request.content_type.lower().startswith(_SDP.decode())
 
 
 def size_bytes(request: Request) -> int:
     """Return how much text a request is, about."""
-    return len(request.body) + sum(len(name) + len(value) for name, value in request.headers.fields)
+    raw = len(request.head) + len(request.body) + len(request.rest)
+    return raw + sum(len(name) + len(value) for name, value in request.headers.fields)

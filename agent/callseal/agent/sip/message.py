@@ -11,7 +11,7 @@ and is for whoever needs it to judge. `parse_message` raises SipSyntaxError and 
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from callseal.agent.errors import SipSyntaxError
@@ -70,6 +70,8 @@ class Request:
     body: bytes = b""
     head: bytes = field(default=b"", repr=False, compare=False)
     """What of it stood before the body, as it came; empty for what was not parsed."""
+    rest: bytes = field(default=b"", repr=False, compare=False)
+    """What followed the body in its datagram: more than the Content-Length promised, and no part of it."""
 
     @property
     def via(self) -> Via:
@@ -103,18 +105,16 @@ class Request:
 
     def with_headers(self, headers: Headers) -> "Request":
         """Return the same request with other headers."""
-        return Request(method=self.method, uri=self.uri, headers=headers, body=self.body, head=self.head)
+        return replace(self, headers=headers)
 
-    def with_body(self, body: bytes, head: bytes = b"") -> "Request":
-        """Return the same request with another body; `head` is what stood before it."""
-        return Request(
-            method=self.method, uri=self.uri, headers=self.headers, body=body, head=head or self.head
-        )
+    def with_body(self, body: bytes, head: bytes = b"", rest: bytes = b"") -> "Request":
+        """Return the same request with another body; `head` stood before it, `rest` after it."""
+        return replace(self, body=body, head=head or self.head, rest=rest)
 
     @property
     def raw(self) -> bytes:
         """The request as it came, or as it would be sent."""
-        return self.head + self.body if self.head else bytes(self)
+        return self.head + self.body + self.rest if self.head else bytes(self)
 
     def __bytes__(self) -> bytes:
         """Write it; ValueError if a header of ours has a line's end in it."""
@@ -162,11 +162,10 @@ class Response:
         """The Content-Type with its parameters, "" where there is none."""
         return self.headers.content_type
 
-    def with_body(self, body: bytes, head: bytes = b"") -> "Response":
-        """Return the same response with another body; `head` is what stood before it."""
-        return Response(
-            status=self.status, reason=self.reason, headers=self.headers, body=body, head=head or self.head
-        )
+    def with_body(self, body: bytes, head: bytes = b"", rest: bytes = b"") -> "Response":
+        """Return the same response with another body; `head` stood before it, of `rest` nothing is kept."""
+        del rest
+        return replace(self, body=body, head=head or self.head)
 
     def __bytes__(self) -> bytes:
         """Write it; ValueError if a header of ours has a line's end in it."""
@@ -177,8 +176,8 @@ def parse_message(data: bytes, *, is_stream: bool) -> Request | Response:
     """Parse one whole message.
 
     In a datagram the Content-Length is believed as far as there is something: the body of one that promises
-    more is what is there, for gateways that count wrongly exist; what follows the body is dropped (RFC 3261
-    section 18.3). On a stream it must be there and fit.
+    more is what is there, for gateways that count wrongly exist; what follows the body is no part of the
+    message (RFC 3261 section 18.3), and kept as `rest`. On a stream it must be there and fit.
     """
     data = data.lstrip(b"\r\n")
     end = HEAD_END.search(data, 0, MAX_HEAD_BYTES)
@@ -191,7 +190,8 @@ def parse_message(data: bytes, *, is_stream: bool) -> Request | Response:
     length = message.headers.content_length
     if is_stream and length != len(body):
         raise answerable(SipSyntaxError("the Content-Length is missing or wrong", status=400), message)
-    return message.with_body(body[:length], data[: end.end()])
+    rest = b"" if length is None else body[length:]
+    return message.with_body(body[:length], data[: end.end()], rest)
 
 
 def parse_head(head: bytes) -> Request | Response:

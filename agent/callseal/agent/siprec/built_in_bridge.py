@@ -18,14 +18,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from callseal.agent.call import AGENT, CUSTOMER
+from callseal.agent.call import AGENT, CUSTOMER, Direction, Party
 from callseal.agent.errors import SipSyntaxError
 from callseal.agent.numbering import Numbering
 from callseal.agent.sip.message import Request
 from callseal.agent.sip.uri import parse_name_addr
 from callseal.agent.siprec.model import Attribute
 from callseal.agent.siprec.parties import NOBODY, Roles
-from callseal.agent.siprec.seats import House
+from callseal.agent.siprec.seats import House, Seat
 from callseal.agent.siprec.vendors import attribute_of, legible
 
 MAX_PARAMETER_CHARS: Final = 256
@@ -98,13 +98,19 @@ def parties_of_bridge(bridge: BuiltInBridge, *, numbering: Numbering, inside: tu
     house = House(numbering=numbering, inside=inside)
     near = house.party(bridge.near_address, bridge.near_name) if bridge.near_address else NOBODY
     far = house.party(bridge.far_address) if bridge.far_address else NOBODY
-    is_internal = bool(near.number and far.number) and house.seat_of("far", far).is_inside
     return Roles(
         agent=near,
         customer=far,
         others=(),
-        direction="internal" if is_internal else "unknown",
+        direction=_direction(near, house.seat_of("far", far)),
         channels=((AGENT,), (CUSTOMER,)),
         speakers=((near,), (far,)),
         is_mixed=False,
     )
+
+
+def _direction(near: Party, far: Seat) -> Direction:
+    """Tell what little is said: who called whom is not."""
+    if far.is_emergency:
+        return "outbound"
+    return "internal" if near.number and far.is_inside else "unknown"

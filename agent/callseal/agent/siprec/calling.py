@@ -8,6 +8,8 @@ The evidence, the strongest first:
 3. From of the INVITE, where it names one of the participants (many gateways copy the caller's);
 4. the order: the caller comes first. Not with Cisco, which begins with the leg that it was told to record.
 
+Nobody is called by an emergency number because of the order alone.
+
 The direction is seen from the house: `X-Call-Direction` and its like, BroadWorks' origCall and termCall.
 """
 
@@ -70,7 +72,7 @@ def calling_of(
         caller = called = ""
     is_by_order = not (caller or called) and len(seats) > 1 and not _is_unordered(headers)
     if is_by_order:
-        caller = seats[0].id
+        caller = next((seat.id for seat in seats if not seat.is_emergency), "")
     others = [seat.id for seat in seats if seat.id not in {caller, called}]
     if len(seats) == 2:  # noqa: PLR2004 - of two, whoever is not the one is the other
         caller, called = caller or (called and others[0]), called or (caller and others[0])

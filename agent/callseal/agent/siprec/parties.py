@@ -13,6 +13,8 @@ Who is the agent, by the strongest evidence there is:
 
 Of several who are in the house, 3 to 5 and 7 choose. The call is internal when all numbers are the house's.
 Else the direction is what the gateway says, else it follows from who called (`calling`), else it is unknown.
+A call with an emergency number goes out, whatever else is said, unless that number is said to have called;
+and whom the number calls for is never the agent.
 
 A stream goes to the channel of who sends it (`lines`); with more than two parties, those of the house to the
 agent's channel and all others to the customer's.
@@ -88,7 +90,7 @@ def parties_of(
         agent=agent.party if agent else NOBODY,
         customer=customer.party if customer else NOBODY,
         others=tuple(seat.party for seat in others),
-        direction=_direction(seats, agent, calling, is_guessed=is_guessed),
+        direction=_direction(seats, agent, customer, calling, is_guessed=is_guessed),
         channels=lines.channels,
         speakers=tuple(tuple(party_of[who] for who in voices) for voices in lines.voices),
         is_mixed=bool(lines.channels) and all(line == BOTH for line in lines.channels),
@@ -98,10 +100,13 @@ def parties_of(
 
 def _agent(seats: tuple[Seat, ...], calling: Calling, before: Roles | None) -> tuple[Seat | None, bool]:
     """Give the agent, and whether that is no more than a guess."""
-    inside = _inside(seats)
-    chosen = _chosen(inside or seats, calling, before)
+    people = tuple(seat for seat in seats if not seat.is_emergency)
+    inside = _inside(people)
+    chosen = _chosen(inside or people, calling, before)
     if chosen is not None:
         return chosen, False
+    if people != seats:  # who speaks with those whom everybody may call is ours
+        return _by_id(people, calling.caller) or next(iter(people), None), False
     names = [seat for seat in seats if seat.is_name]
     if not inside and 0 < len(names) < len(seats):
         return names[0], False
@@ -157,10 +162,17 @@ def _channel(seat: Seat, agent: Seat | None, customer: Seat | None) -> int:
 
 
 def _direction(
-    seats: tuple[Seat, ...], agent: Seat | None, calling: Calling, *, is_guessed: bool
+    seats: tuple[Seat, ...],
+    agent: Seat | None,
+    customer: Seat | None,
+    calling: Calling,
+    *,
+    is_guessed: bool,
 ) -> Direction:
     if len(seats) > 1 and len(_inside(seats)) == len(seats):
         return "internal"
+    if customer is not None and customer.is_emergency and customer.id != calling.caller:
+        return "outbound"
     if calling.direction != "unknown" or agent is None or is_guessed:
         return calling.direction
     return "outbound" if agent.id == calling.caller else "inbound" if calling.caller else "unknown"

@@ -2,7 +2,8 @@
 
 Conventions: a participant whose number was withheld has the number "". A participant without any address or
 name, or one that the gateway put there to hold a place, is a dummy: it is left out while at least two real
-ones are there.
+ones are there. A number that calls for help is nobody's of the house, as short as it is, unless the settings
+name it to the digit.
 
 Sources: RFC 3261 section 19.1 (URIs), RFC 3323 section 4.1.1.3 (anonymous).
 """
@@ -43,6 +44,8 @@ class Seat:
     """Whether the number is too short for anybody outside."""
     is_name: bool
     """Whether there is a name in the place of a number, as telephones of a house have it."""
+    is_emergency: bool = False
+    """Whether the number calls for help."""
     is_dummy: bool = False
     attributes: tuple[Attribute, ...] = ()
 
@@ -82,20 +85,26 @@ class House:
         """Seat a party."""
         number = party.number
         dialled = number.removeprefix("+")
+        is_inside = bool(number) and self.is_inside(party)
+        is_emergency = not is_inside and self.numbering.is_emergency(number)
+        is_short = number.isdecimal() and len(number) <= MAX_EXTENSION_DIGITS
         return Seat(
             id=name,
             party=party,
-            is_inside=bool(number) and self.is_inside(party),
-            is_extension=number.isdecimal() and len(number) <= MAX_EXTENSION_DIGITS,
+            is_inside=is_inside,
+            is_extension=is_short and not is_emergency,
             is_name=bool(number) and not dialled.isdecimal(),
+            is_emergency=is_emergency,
             is_dummy=is_dummy,
             attributes=attributes,
         )
 
     def is_inside(self, party: Party) -> bool:
         """Say whether one of the globs fits the number, in E.164 or as it was dialled."""
-        written = _before_host(party.uri)
-        return any(matches(glob, number) for glob in self.inside for number in {party.number, written})
+        numbers = {party.number, _before_host(party.uri)}
+        if self.numbering.is_emergency(party.number):
+            return not numbers.isdisjoint(self.inside)
+        return any(matches(glob, number) for glob in self.inside for number in numbers)
 
 
 def seats_of(conversation: Conversation, headers: Headers, house: House) -> tuple[Seat, ...]:

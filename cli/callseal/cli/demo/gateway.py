@@ -72,14 +72,13 @@ class Gateway:
         taken = self._ask(invite)
         dialog.is_answered_by(taken)
         self._send(dialog.request("ACK", number=invite.cseq.number))
+        bye = dialog.request("BYE")
         try:
-            ports = [media.port for media in parse_session(taken.body).media]
-        except SdpError as error:
-            raise GatewayError(str(error)) from error
-        if len(ports) != len(speakers) or not all(ports):
-            raise GatewayError("the answer does not take both streams")
-        self._talk([speaker.speech for speaker in speakers], ports)
-        self._ask(dialog.request("BYE"))
+            self._talk([speaker.speech for speaker in speakers], _ports(taken, len(speakers)))
+        except BaseException:
+            self._send(bye)  # whatever the reason, the server need not wait for more
+            raise
+        self._ask(bye)
 
     def _ask(self, request: Request) -> Response:
         """Send a request until its final answer comes; GatewayError if it is no success or none comes."""
@@ -193,6 +192,17 @@ def _bound() -> socket.socket:
     made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     made.bind((_HOST, 0))
     return made
+
+
+def _ports(taken: Response, streams: int) -> list[int]:
+    """Give where the server takes each stream; GatewayError unless it takes all of them."""
+    try:
+        ports = [media.port for media in parse_session(taken.body).media]
+    except SdpError as error:
+        raise GatewayError(str(error)) from error
+    if len(ports) != streams or not all(ports):
+        raise GatewayError("the answer does not take both streams")
+    return ports
 
 
 def _description(ports: list[int]) -> Session:

@@ -3,10 +3,13 @@
 A recording has two channels, the agent's and the customer's. With two streams each has its own. A single
 stream that carries both parties stands on both channels. Of more streams those of one side are mixed, or,
 where the settings say so, each further one becomes a recording of its own, linked with the first.
+
+What has begun stays together: a stream goes to the recording that it has been in, whichever others come and
+go.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from callseal.agent.call import AGENT, CUSTOMER, AudioFormat, Call
@@ -31,6 +34,8 @@ class Arrangement:
     format: AudioFormat
     is_mixed: bool
     """Whether both channels hold the same."""
+    places: Mapping[int, int] = field(default_factory=dict)
+    """Of each port that has ever been in a recording: in which one of them."""
 
     def plans(self, call: Call) -> tuple[RecordingPlan, ...]:
         """Return what is to be recorded of a call."""
@@ -44,19 +49,21 @@ def arrange(
     *,
     channels: Sequence[tuple[int, ...]],
     more_parties: MoreParties,
-    format_: AudioFormat | None = None,
+    before: Arrangement | None = None,
 ) -> Arrangement:
     """Arrange the streams of a call.
 
-    `channels` has those of each stream, () for one that only mixes what others bring. `format_` is kept where
-    the recordings have begun already.
+    `channels` has those of each stream, () for one that only mixes what others bring. `before` is what holds
+    where recordings have begun already: their format stays, and so do their streams.
     """
     planned = [_planned(stream, where) for stream, where in zip(streams, channels, strict=True) if where]
-    recordings = [tuple(planned)] if more_parties == "mix" else _linked(planned)
+    recordings = [tuple(planned)] if more_parties == "mix" else _linked(planned, before)
+    places = {stream.port: index for index, some in enumerate(recordings) for stream in some}
     return Arrangement(
         recordings=tuple(recordings),
-        format=format_ or format_of(streams),
+        format=format_of(streams) if before is None else before.format,
         is_mixed=bool(channels) and all(where == _BOTH for where in channels),
+        places=places if before is None else {**before.places, **places},
     )
 
 
@@ -94,13 +101,18 @@ def _planned(stream: AnsweredStream, channels: tuple[int, ...]) -> StreamPlan:
     )
 
 
-def _linked(planned: Sequence[StreamPlan]) -> list[tuple[StreamPlan, ...]]:
+def _linked(planned: Sequence[StreamPlan], before: Arrangement | None) -> list[tuple[StreamPlan, ...]]:
     """Give each side's first stream to the first recording, and each further one a recording of its own."""
-    main: dict[int, StreamPlan] = {}
-    others: list[StreamPlan] = []
+    places = {} if before is None else before.places
+    found: list[list[StreamPlan]] = [[]] if before is None else [[] for _ in before.recordings]
     for stream in planned:
-        if stream.channels[0] in main:
-            others.append(stream)
+        if stream.port in places:
+            found[places[stream.port]].append(stream)
+    for stream in planned:
+        if stream.port in places:
+            continue
+        if any(stream.channels[0] == other.channels[0] for other in found[0]):
+            found.append([stream])
         else:
-            main[stream.channels[0]] = stream
-    return [tuple(main.values()), *((stream,) for stream in others)]
+            found[0].append(stream)
+    return [tuple(streams) for streams in found]

@@ -29,9 +29,14 @@ class Body:
 
 
 def body_of(request: Request) -> Body:
-    """Take a request's body apart; what can't be is told in `problem`."""
+    """Take a request's body apart; what can't be is told in `problem`.
+
+    A body of parts says itself where it ends: one whose Content-Length is too short is read to its end.
+    """
+    has_parts = request.content_type.lower().startswith("multipart/")
+    body = request.body + request.rest if has_parts else request.body
     try:
-        parts = parts_of(request.content_type, request.body)
+        parts = parts_of(request.content_type, body)
     except MetadataError as error:
         return Body(problem=str(error))
     return Body(sdp=sdp_of(parts), metadata=metadata_of(parts))

@@ -63,7 +63,7 @@ class Close:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Discard:
-    """Read nothing more of a call, give back its ports; answered by the recordings to be destroyed."""
+    """Read nothing more of a call, but keep its ports; answered by the recordings to be destroyed."""
 
     reservation: int
 

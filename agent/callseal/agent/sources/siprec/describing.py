@@ -14,6 +14,7 @@ from callseal.agent.siprec.built_in_bridge import BuiltInBridge, parties_of_brid
 from callseal.agent.siprec.document import read_metadata
 from callseal.agent.siprec.grouping import conversation_keys
 from callseal.agent.siprec.headers import headers_of
+from callseal.agent.siprec.lines import BOTH
 from callseal.agent.siprec.parties import Roles, parties_of
 from callseal.agent.sources.siprec.arrangement import Arrangement, MoreParties, arrange
 from callseal.agent.sources.siprec.bodies import Body, body_of, documents_of
@@ -38,7 +39,7 @@ class House:
 def take_in(talk: Talk, request: Request, house: House, at: datetime) -> Body:
     """Take in what a request says of a call."""
     body = body_of(request)
-    talk.documents.extend(documents_of(request, body, at))
+    talk.keep(documents_of(request, body, at))
     for document in body.metadata:
         talk.conversation, _ = talk.conversation.take(read_metadata(document))
     if body.metadata:
@@ -81,13 +82,26 @@ def decide(talk: Talk, house: House) -> Decision:
 
 
 def arrangement_of(talk: Talk, house: House) -> Arrangement:
-    """Return which stream goes where; the format stays once recordings have begun."""
-    return arrange(
-        talk.streams,
-        channels=cast_roles(talk, house).channels,
-        more_parties=house.more_parties,
-        format_=None if talk.arrangement is None else talk.arrangement.format,
-    )
+    """Return which stream goes where; what has begun stays as it is, unless the metadata tell otherwise."""
+    before = talk.arrangement if talk.recordings else None
+    channels = cast_roles(talk, house).channels
+    if before is not None and talk.bridge is None:
+        # Of whom nothing is told the place was guessed, by who else was there: that is not done twice.
+        known = {one.port: one.channels for some in before.recordings for one in some if one.channels != BOTH}
+        guessed = _guessed(talk)
+        pairs = zip(talk.streams, channels, strict=True)
+        channels = tuple(
+            known.get(stream.port, where) if stream.port in guessed else where for stream, where in pairs
+        )
+    return arrange(talk.streams, channels=channels, more_parties=house.more_parties, before=before)
+
+
+def _guessed(talk: Talk) -> frozenset[int]:
+    """Return the ports of the streams of which the metadata tell nothing."""
+    told = {stream.label for stream in talk.conversation.streams}
+    if told and not told & {stream.label for stream in talk.streams}:
+        return frozenset()  # then they are known by their order
+    return frozenset(stream.port for stream in talk.streams if stream.label not in told)
 
 
 def keys_of(talk: Talk) -> tuple[str, ...]:

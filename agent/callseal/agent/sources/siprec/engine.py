@@ -16,7 +16,7 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import Callable, Collection, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -115,7 +115,7 @@ class Engine:
     def start(
         self,
         recorder: Recorder,
-        lost: Callable[[Collection[int]], None] | None = None,  # noqa: ARG002 - of this thread none is
+        changed: Callable[[Collection[int]], None] | None = None,  # noqa: ARG002 - nothing does here
     ) -> None:
         """Begin to take sound for this recorder."""
         self.capacity = raise_limit(self._max_calls)
@@ -223,7 +223,7 @@ class Engine:
         await self._to_the_end(self._close(reservation, end))
 
     async def discard(self, reservation: int, end: EndReason) -> None:
-        """Destroy what was recorded of a call, and give back its ports."""
+        """Destroy what was recorded of a call; its ports stay until they are released."""
         await self._to_the_end(self._discard(reservation, end))
 
     async def trace(self, call: Call, end: EndReason) -> UUID:
@@ -257,8 +257,11 @@ class Engine:
         recorder = self._recorder
         if recorder is None:
             return
-        closing = [self._on_disk(partial(recorder.close, recording, end)) for recording in recordings]
-        problems = await asyncio.gather(*closing, return_exceptions=True)
+        await self._each([partial(recorder.close, recording, end) for recording in recordings])
+
+    async def _each(self, works: Sequence[Callable[[], None]]) -> None:
+        """Do all of something with the disk; the first problem is raised last."""
+        problems = await asyncio.gather(*map(self._on_disk, works), return_exceptions=True)
         for problem in problems:
             if problem is not None:
                 raise problem
@@ -266,8 +269,8 @@ class Engine:
     async def _discard(self, reservation: int, end: EndReason) -> None:
         recorder = self._running()
         dropped = await _answered(self._give(Discard(reservation=reservation)))
-        for recording in cast("tuple[UUID, ...]", dropped):
-            await self._on_disk(partial(recorder.discard, recording, end))
+        recordings = cast("tuple[UUID, ...]", dropped)
+        await self._each([partial(recorder.discard, recording, end) for recording in recordings])
 
     async def _on_disk(self, work: Callable[[], R]) -> R:
         """Do something beside the event loop; a mistake of ours becomes a SourceError."""

@@ -1,9 +1,9 @@
 """The media engine as several processes: each takes the sound of some calls, on its share of the ports.
 
 A call goes to the worker with the fewest. A worker that dies, or does not answer, is buried: its calls are
-told to `lost`, so that their gateways hear of it, what it left open is recovered at once, and another takes
-its ports, after they have rested. Of a call that was lost nothing more is done; who still asks for something
-is heard politely, as he may not know yet.
+told of, so that their gateways hear of it, what it left open is recovered at once, and another one takes its
+ports, after they have rested. Of a call that was lost nothing more is done; who still asks for something is
+heard politely, as he may not know yet.
 
 Shell: runs in the event loop. Sound, recordings and their keys are in the workers; the ledger stays here.
 """
@@ -79,7 +79,7 @@ class Fleet:
         self._backing = backing
         self._monotonic = monotonic
         self._recorder: Recorder | None = None
-        self._lost: Callable[[Collection[int]], None] = _nobody
+        self._changed: Callable[[Collection[int]], None] = _nobody
         self._working: list[WorkerProcess] = []
         self._keepers: list[asyncio.Task[None]] = []
         self._burials: set[asyncio.Task[object]] = set()
@@ -104,12 +104,13 @@ class Fleet:
         """The processes that take calls now."""
         return tuple(worker.pid for worker in self._working if worker.pid is not None)
 
-    def start(self, recorder: Recorder, lost: Callable[[Collection[int]], None]) -> None:
+    def start(self, recorder: Recorder, changed: Callable[[Collection[int]], None]) -> None:
         """Start the workers; `recorder` leaves the traces of calls without sound.
 
-        `lost` hears of reservations whose worker has died: their recordings are ended, and recovered.
+        `changed` hears when a worker comes or goes, and then of its reservations, whose recordings have
+        ended and are recovered.
         """
-        self._recorder, self._lost = recorder, lost
+        self._recorder, self._changed = recorder, changed
         self._keepers = [asyncio.create_task(self._keep(share)) for share in self._shares]
 
     async def stop(self, end: EndReason) -> None:
@@ -152,12 +153,17 @@ class Fleet:
                 why = await self._run(worker, rest_s=0.0 if first else PORT_REST_S)
             except OSError as error:
                 why = f"it could not be started: {error.strerror}"
+            except Exception as error:  # noqa: BLE001 - without this task the ports would lie idle for ever
+                why = self._bug(error)
             finally:
                 # Also when this is cancelled: whoever stops the fleet waits for it.
                 burial = asyncio.create_task(self._bury(worker))
                 self._burials.add(burial)
                 burial.add_done_callback(self._burials.discard)
-            await asyncio.shield(burial)
+            try:
+                await asyncio.shield(burial)
+            except Exception as error:  # noqa: BLE001 - likewise
+                self._bug(error)
             if self._stopping:
                 return
             first = False
@@ -179,6 +185,7 @@ class Fleet:
             if not listening.done() and not self._stopping:
                 self._working.append(worker)
                 log.info("worker.ready", pid=worker.pid, capacity=worker.capacity)
+                self._changed(())
             return await listening
         finally:
             listening.cancel()
@@ -190,14 +197,19 @@ class Fleet:
         lost = {number for number, booking in self._bookings.items() if booking.worker is worker}
         for number in lost:
             self._forget(number)
-        if lost:
-            self._lost(lost)
+        self._changed(lost)
         for name, value in worker.counters.items():
             if name not in _RUNNING:
                 self._counted[name] += value
         left = await worker.bury()
         if left:
             await asyncio.to_thread(self._backing.recover, left)
+
+    def _bug(self, error: Exception) -> str:
+        log.error("worker.bug", exc_info=error)
+        words = f"a bug in callseal, please report it: workers: {type(error).__name__}"
+        self._backing.alarm("agent-faulty", words)
+        return words
 
     def _count_death(self, why: str) -> float:
         """Count a death; return how long to wait before the next worker is started."""
@@ -271,15 +283,19 @@ class Fleet:
         """End all recordings of a call: what has arrived is written, the ports are given back."""
         booking = self._bookings.get(reservation)
         if booking is not None:
-            await _unless_gone(booking.worker.asked("close", booking.reservation, end))
-            self._forget(reservation)
+            try:
+                await _unless_gone(booking.worker.asked("close", booking.reservation, end))
+            finally:
+                self._forget(reservation)
 
     async def discard(self, reservation: int, end: EndReason) -> None:
-        """Destroy what was recorded of a call, and give back its ports."""
+        """Destroy what was recorded of a call; its ports stay until they are released."""
         booking = self._bookings.get(reservation)
         if booking is not None:
+            recordings, booking.recordings = booking.recordings, []
+            for recording in recordings:
+                self._booking_of.pop(recording, None)
             await _unless_gone(booking.worker.asked("discard", booking.reservation, end))
-            self._forget(reservation)
 
     async def trace(self, call: Call, end: EndReason) -> UUID:
         """Leave the trace of a call that is not recorded; SpoolError where no spool takes it."""

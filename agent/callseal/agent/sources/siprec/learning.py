@@ -17,7 +17,7 @@ Conventions: a *key* is a row of `KEY_WORDS` unsigned 64-bit words, the bytes of
 the kernel writes them (`sockets`), so that a batch is compared at once.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from typing import Final
 
@@ -83,8 +83,9 @@ class Learner:
         if not len(keys):
             return np.zeros(0, np.bool_)
         if self.key is None:
-            expected = self._at_announced(keys)
-            self._learn(keys[int(np.argmax(expected))], now_s)
+            first = int(np.argmax(self._at_announced(keys)))
+            self._learn(keys[first], now_s)
+            heard = replace(heard, ssrc=int(ssrcs[first]))
         ours = self._are(keys)
         if not ours.all():
             ours = self._take_over(keys, ssrcs, now_s, heard, ours)

@@ -9,6 +9,8 @@ the next one needs. They hold ids of recordings and keyed hashes, no number and 
 them, so it keeps no secret from who may read the spool, but the hashes of two spools can't be compared. They
 are our own notes and no proof: what they led to stands in the signed metadata.
 
+Shell: files. Several threads may write and ask at the same time.
+
 Conventions: times are seconds of the wall clock, given by the caller; files are written without being synced,
 since after a power cut the gateway has given the call up.
 """
@@ -17,6 +19,7 @@ import hashlib
 import hmac
 import json
 import os
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -50,6 +53,7 @@ class Notes:
         self._key = _key(folder / _KEY_NAME, random)
         self._dialogs: dict[str, tuple[UUID, ...]] = {}
         self._conversations: OrderedDict[str, tuple[float, tuple[UUID, ...]]] = OrderedDict()
+        self._lock = threading.Lock()
         self._read(now_s)
 
     def begun(
@@ -58,8 +62,9 @@ class Notes:
         """Note that a dialog has these recordings, of a conversation that is known by these keys."""
         ids = tuple(recordings)
         keys = [self._hash("conversation", key) for key in conversation]
-        for key in keys:
-            self._remember(key, ids, now_s)
+        with self._lock:
+            for key in keys:
+                self._remember(key, ids, now_s)
         text = json.dumps({"recordings": [str(one) for one in ids], "conversation": keys})
         path = self._path(dialog)
         temporary = path.with_suffix(".tmp")
@@ -77,11 +82,12 @@ class Notes:
 
     def of_conversation(self, conversation: Iterable[str], now_s: float) -> tuple[UUID, ...]:
         """Return earlier recordings of a conversation, the newest last."""
-        self._forget(now_s)
         found: dict[UUID, None] = {}
-        for key in conversation:
-            _, recordings = self._conversations.get(self._hash("conversation", key), (0.0, ()))
-            found.update(dict.fromkeys(recordings))
+        with self._lock:
+            self._forget(now_s)
+            for key in conversation:
+                _, recordings = self._conversations.get(self._hash("conversation", key), (0.0, ()))
+                found.update(dict.fromkeys(recordings))
         return tuple(found)[-MAX_LINKS:]
 
     def _remember(self, key: str, recordings: tuple[UUID, ...], now_s: float) -> None:

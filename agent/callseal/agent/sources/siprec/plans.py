@@ -80,7 +80,10 @@ class MediaEngine(Protocol):
         ...
 
     async def discard(self, reservation: int, end: EndReason) -> None:
-        """Destroy what was recorded of a call that must not be: it ends exempt. The ports are given back."""
+        """Destroy what was recorded of a call that must not be: it ends exempt.
+
+        The ports stay until they are released, so that no other call gets what is still sent there.
+        """
         ...
 
     async def trace(self, call: Call, end: EndReason) -> UUID:

@@ -13,6 +13,7 @@ from typing import Final
 import structlog
 
 from callseal.agent.call import NOW, Answered, Ending, EndReason, Link, Linked
+from callseal.agent.errors import SourceError
 from callseal.agent.sip.events import DialogId
 from callseal.agent.sources.siprec.describing import (
     House,
@@ -25,12 +26,14 @@ from callseal.agent.sources.siprec.describing import (
 from callseal.agent.sources.siprec.notes import Notes
 from callseal.agent.sources.siprec.plans import MediaEngine, RecordingPlan
 from callseal.agent.sources.siprec.talk import Talk
+from callseal.seal.errors import SpoolError
 
 DRAIN_LIMIT: Final = "drain-limit"
 """The reason of a call that was cut off because the agent stops."""
 MEDIA_DIED: Final = "media-died"
 """The reason of a call whose process has ended."""
 _NO_MEDIA: Final = "no-media"
+_WRITE_FAILED: Final = "write-failed"
 
 log = structlog.get_logger("callseal.siprec")
 
@@ -53,10 +56,16 @@ class Recordings:
         plans = self._plans(talk)
         if not plans:
             return
-        talk.recordings = await self._engine.open(talk.reservation, plans)
+        try:
+            talk.recordings = await self._engine.open(talk.reservation, plans)
+        except SpoolError:
+            talk.refused = _WRITE_FAILED
+            raise
+        talk.refused = ""
         first = talk.recordings[0]
         for recording in talk.recordings:
-            await self._engine.note(recording, Answered(at=talk.started_at, position_samples=NOW))
+            # Time and place of one moment, by which the time of the first sample is known.
+            await self._engine.note(recording, Answered(at=self._now(), position_samples=NOW))
         for other in talk.recordings[1:]:
             await self._engine.note(other, Linked(link=Link(relation="same-call", recording=first)))
             await self._engine.note(first, Linked(link=Link(relation="same-call", recording=other)))
@@ -94,19 +103,35 @@ class Recordings:
         await self._remember(talk)
 
     async def end(self, talk: Talk, reason: str) -> None:
-        """End the recordings of a call; one that was never recorded leaves its trace."""
+        """End the recordings of a call; one that was never recorded leaves its trace.
+
+        Whatever goes wrong is logged: there is nobody left to whom it could be told.
+        """
         talk.is_over = True
         if talk.reservation is None:
             return
         ending = Ending.SOURCE_DIED if reason == DRAIN_LIMIT else Ending.HANGUP
         end = EndReason(ending=ending, at=self._now(), reasons=(reason,) if reason else ())
-        if talk.recordings:
-            await self._engine.close(talk.reservation, end)
+        try:
+            if talk.recordings:
+                await self._engine.close(talk.reservation, end)
+            else:
+                await self._leave_trace(talk, end)
+        except (SourceError, SpoolError) as error:
+            log.error("siprec.end.failed", detail=str(error))  # noqa: TRY400 - the recorder has told of it
+        finally:
+            if not talk.recordings:
+                await self.release(talk)
+
+    async def release(self, talk: Talk) -> None:
+        """Give back the ports of a call of which nothing is recorded."""
+        talk.is_over = True
+        if talk.reservation is None:
             return
-        end = dataclasses.replace(end, reasons=(talk.refused or _NO_MEDIA, *end.reasons))
-        decision = decide(talk, self._house)
-        await self._engine.trace(describe(talk, self._house, decision, (), is_mixed=False), end)
-        await self._engine.release(talk.reservation)
+        try:
+            await self._engine.release(talk.reservation)
+        except SourceError as error:
+            log.error("siprec.release.failed", detail=str(error))  # noqa: TRY400 - the engine has told why
 
     async def forget(self, dialog: DialogId) -> None:
         """Note that a dialog is over."""
@@ -116,6 +141,14 @@ class Recordings:
             log.error("siprec.note.failed", detail=error.strerror)  # noqa: TRY400 - it only goes stale
 
     # --- inside ---------------------------------------------------------------------------------------
+
+    async def _leave_trace(self, talk: Talk, end: EndReason) -> None:
+        if talk.is_destroyed:
+            return
+        reasons = tuple(dict.fromkeys((talk.refused or _NO_MEDIA, *end.reasons)))
+        decision = decide(talk, self._house)
+        call = describe(talk, self._house, decision, (), is_mixed=False)
+        await self._engine.trace(call, dataclasses.replace(end, reasons=reasons))
 
     def _plans(self, talk: Talk) -> tuple[RecordingPlan, ...]:
         """Return what is to be recorded of a call; nothing where a rule forbids it."""
@@ -146,9 +179,9 @@ class Recordings:
             return
         talk.refused = reason
         end = EndReason(ending=Ending.HANGUP, at=self._now(), reasons=(reason,))
+        # Should this fail, the sound is not recorded on all the same: the engine has dropped it by then.
+        talk.recordings, talk.is_over, talk.is_destroyed = (), True, True
         await self._engine.discard(talk.reservation, end)
-        talk.recordings = ()
-        talk.is_over = True
 
     async def _tell_documents(self, talk: Talk) -> None:
         documents, talk.documents = talk.documents, []

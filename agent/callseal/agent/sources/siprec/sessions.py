@@ -8,6 +8,7 @@ Source: RFC 7866 sections 6 to 8; RFC 3264.
 """
 
 import asyncio
+import contextlib
 import dataclasses
 from collections.abc import Callable, Collection, Coroutine
 from datetime import datetime
@@ -225,6 +226,9 @@ class Sessions:
                 await self._drop(session, event, error.answer, str(error))
             except (SourceError, SpoolError) as error:
                 await self._drop(session, event, _UNAVAILABLE, str(error))
+            except Exception:
+                await self._drop(session, event, _OUR_FAULT, "a mistake of ours")
+                raise
 
     async def _agree(self, session: RecordingSession, event: Invited, theirs: Description) -> None:
         """Answer an offer, having begun to record what it promises where it is known whose call it is."""
@@ -244,7 +248,7 @@ class Sessions:
 
     async def _offer(self, session: RecordingSession, event: Invited, streams: int) -> None:
         """Offer what we would take, or what was agreed before: the INVITE leaves that to us."""
-        is_quiet = bool(session.talk.refused)
+        is_quiet = bool(decide(session.talk, self._house).reason)
         again = offer_again(session.own, direction=Flowing.INACTIVE if is_quiet else Flowing.RECVONLY)
         if again is not None:
             self._make_offer(session, event, again)
@@ -279,7 +283,10 @@ class Sessions:
         if not agreed:
             log.warning("siprec.no-answer", detail="the answer to our offer is missing or can't be read")
         session.streams = agreed or session.streams  # without an answer it goes on as before
-        await self._recordings.follow(session.talk)
+        try:
+            await self._recordings.follow(session.talk)
+        except (SourceError, SpoolError) as error:
+            log.error("siprec.follow.failed", detail=str(error))  # noqa: TRY400 - the engine has told why
         self._begin_later(session.talk)
 
     async def _find_ports(self, session: RecordingSession, wanted: tuple[int, ...]) -> None:
@@ -335,7 +342,7 @@ class Sessions:
                 await self._recordings.tell(session.talk)
             else:
                 await self._take_offer(session, event, parse_session(body.sdp))
-        except (SdpError, SourceError) as error:
+        except (SdpError, SourceError, SpoolError) as error:
             # The session goes on as it was agreed before (RFC 3261 section 14.2).
             log.warning("siprec.offer.refused", detail=str(error))
             self._sip.reject(event.transaction, *_NOT_ACCEPTABLE)
@@ -345,13 +352,16 @@ class Sessions:
         if body.sdp is not None:
             try:
                 await self._take_offer(session, event, parse_session(body.sdp))
-            except (SdpError, SourceError) as error:
+            except (SdpError, SourceError, SpoolError) as error:
                 log.warning("siprec.offer.refused", detail=str(error))
                 self._sip.reject(event.transaction, *_NOT_ACCEPTABLE)
             return
         # Whatever an INFO or UPDATE tells, the answer is yes: it is noted, and the sound goes on.
         self._sip.accept(event.transaction)
-        await self._go_on(session.talk)
+        try:
+            await self._go_on(session.talk)
+        except (SourceError, SpoolError) as error:
+            log.error("siprec.follow.failed", detail=str(error))  # noqa: TRY400 - the engine has told why
 
     async def _take_offer(
         self, session: RecordingSession, event: Invited | Asked, theirs: Description
@@ -359,8 +369,15 @@ class Sessions:
         talk = session.talk
         await self._find_ports(session, recordable(theirs, self._house.policy))
         decision = decide(talk, self._house)
+        before = session.own, session.streams
         text = self._answer(session, event, _quiet(theirs) if decision.reason else theirs)
-        await self._go_on(talk)
+        try:
+            await self._go_on(talk)
+        except (SourceError, SpoolError):
+            session.own, session.streams = before
+            with contextlib.suppress(SourceError, SpoolError):  # some streams may have changed by then
+                await self._recordings.follow(talk)
+            raise
         self._sip.accept(event.transaction, body=text, content_type=CONTENT_TYPE)
         self._begin_later(talk)
 
@@ -397,12 +414,14 @@ class Sessions:
         if self._sessions.get(session.dialog) is not session:
             return
         talk = session.talk
-        # A call, or one half of it, may be over before its recording began: its sound waits at the ports.
-        await self._try_to_begin(talk)
-        self._forget(session)
-        await self._recordings.forget(session.dialog)
-        if not talk.sessions:
-            await self._recordings.end(talk, reason)
+        try:
+            # A call, or one half of it, may be over before its recording began: its sound waits at the ports.
+            await self._try_to_begin(talk)
+        finally:
+            self._forget(session)
+            await self._recordings.forget(session.dialog)
+            if not talk.sessions:
+                await self._recordings.end(talk, reason)
 
     async def _drop(
         self, session: RecordingSession, event: Invited, status: tuple[int, str], why: str
@@ -414,9 +433,10 @@ class Sessions:
         self._sip.reject(event.transaction, *status, headers=headers)
         self._forget(session)
         talk = session.talk
-        if talk.reservation is not None and not talk.sessions:
-            talk.is_over = True
-            await self._engine.release(talk.reservation)
+        if talk.recordings and not talk.sessions:
+            await self._recordings.end(talk, MEDIA_DIED)
+        elif not talk.sessions:
+            await self._recordings.release(talk)
 
     def _forget(self, session: RecordingSession) -> None:
         talk = session.talk

@@ -46,8 +46,11 @@ class RunningEngine(MediaEngine, Protocol):
     def capacity(self) -> int:
         """Calls at a time."""
 
-    def start(self, recorder: Recorder, lost: Callable[[Collection[int]], None]) -> None:
-        """Begin to take sound; `lost` hears of reservations whose sound is not taken any more."""
+    def start(self, recorder: Recorder, changed: Callable[[Collection[int]], None]) -> None:
+        """Begin to take sound.
+
+        `changed` hears when more or less of it can be taken, and of which reservations it is not any more.
+        """
 
     async def stop(self, end: EndReason) -> None:
         """End what still runs."""
@@ -143,7 +146,7 @@ class SiprecSource:
         """Take calls until drained."""
         tls = self._tls()
         notes = await asyncio.to_thread(self._notes)
-        self._engine.start(recorder, self._lose)
+        self._engine.start(recorder, self._media_changed)
         peers = Peers(self._listen.peers, self._listen.peer_names)
         server = SipServer(self._endpoint, on_event=self._take, peers=peers, tls=tls)
         sessions = Sessions(
@@ -221,9 +224,10 @@ class SiprecSource:
         if self._sessions is not None:
             self._sessions.take(event)
 
-    def _lose(self, reservations: Collection[int]) -> None:
+    def _media_changed(self, lost: Collection[int]) -> None:
         if self._sessions is not None:
-            self._sessions.lose(reservations)
+            self._sessions.lose(lost)
+        self._welcome()
 
     def _contact(self, flow: Flow) -> str:
         """Return where the peer of a flow reaches this server."""

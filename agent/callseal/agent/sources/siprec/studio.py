@@ -105,7 +105,7 @@ class Studio:
             case Close(reservation=reservation):
                 answer = self._end(reservation, lambda rack, recording: rack.end(recording, self._inbox))
             case Discard(reservation=reservation):
-                answer = self._end(reservation, Rack.drop)
+                answer = self._discard(self._booking(reservation))
             case Shut():
                 answer = self._shut()
             case _:
@@ -213,12 +213,25 @@ class Studio:
         """End all recordings of a call and give back its ports; gives the recordings."""
         booking = self._booking(reservation)
         del self._bookings[reservation]
+        ended = self._end_each(booking, end)
+        self._unbind(booking.pairs)
+        return ended
+
+    def _discard(self, booking: _Booking) -> tuple[UUID, ...]:
+        """Drop all recordings of a call. Its ports stay until they are released.
+
+        The gateway may go on sending there what must not be in anybody else's recording.
+        """
+        dropped = self._end_each(booking, Rack.drop)
+        booking.recordings, booking.owners = [], {}
+        return dropped
+
+    def _end_each(self, booking: _Booking, end: Callable[[Rack, UUID], None]) -> tuple[UUID, ...]:
         for recording in booking.recordings:
             try:
                 end(self._rack_of.pop(recording), recording)
             except Exception as problem:  # noqa: BLE001 - the call's other recordings are ended all the same
                 self._went_wrong("end", problem)
-        self._unbind(booking.pairs)
         self._clear_up()
         return tuple(booking.recordings)
 

@@ -5,8 +5,10 @@ each side, and both lead to the same talk.
 """
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from callseal.agent.call import Document, PartiesChanged
@@ -19,6 +21,10 @@ from callseal.agent.siprec.built_in_bridge import BuiltInBridge
 from callseal.agent.siprec.conversation import Conversation
 from callseal.agent.siprec.parties import Roles
 from callseal.agent.sources.siprec.arrangement import Arrangement
+
+MAX_EARLY_DOCUMENTS: Final = 16
+"""Kept until a recording is opened, the first one and the newest; in that second come two or three. A call that
+must not be recorded has none to give them to, however long it lasts."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -38,6 +44,8 @@ class Talk:
     arrangement: Arrangement | None = None
     refused: str = ""
     """Why it is not recorded: a reason code; empty where it is, or will be."""
+    is_destroyed: bool = False
+    """Whether what was recorded of it had to be destroyed: its trace is left already."""
     documents: list[Document] = field(default_factory=list)
     """What came before the recording was opened."""
     sessions: dict[DialogId, "RecordingSession"] = field(default_factory=dict)
@@ -49,6 +57,12 @@ class Talk:
     told: PartiesChanged | None = None
     """Who takes part, as the recordings know it."""
     is_over: bool = False
+
+    def keep(self, documents: Iterable[Document]) -> None:
+        """Keep documents for the recordings: the first one and the newest."""
+        if not self.is_over:
+            self.documents.extend(documents)
+            del self.documents[1 : 1 - MAX_EARLY_DOCUMENTS]
 
     @property
     def is_described(self) -> bool:

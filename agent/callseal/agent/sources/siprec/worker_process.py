@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -55,6 +56,7 @@ START_LIMIT_S: Final = 30.0
 LOOK_EVERY_S: Final = 0.5
 STOOD_STILL_S: Final = 2.0
 """Where the agent looks so much later than it should, it stood still itself."""
+END_LOOK_S: Final = 0.02
 UNPROTECTED: Final = "memory-unprotected"
 
 log = structlog.get_logger("callseal.siprec.worker")
@@ -185,7 +187,7 @@ class WorkerProcess:
         self._last_ask += 1
         number = self._last_ask
         self._answers[number] = answer
-        answer.add_done_callback(lambda _done: self._answers.pop(number, None))
+        answer.add_done_callback(partial(self._done, number))
         self._order(Ask(number=number, method=method, arguments=arguments))
         return answer
 
@@ -197,10 +199,11 @@ class WorkerProcess:
         self._heard_s, self._patience_s = time.monotonic(), STOP_LIMIT_S
         self._order(Stop(end=end))
         try:
-            await asyncio.to_thread(child.wait, STOP_LIMIT_S)
-        except subprocess.TimeoutExpired:
+            async with asyncio.timeout(STOP_LIMIT_S):
+                code = await _end_of(child)
+        except TimeoutError:
             raise WorkerGone(f"a worker did not end within {STOP_LIMIT_S:g} s") from None
-        if child.returncode:
+        if code:
             raise WorkerGone("a worker ended before its recordings did")
 
     def give_up(self) -> None:
@@ -219,7 +222,7 @@ class WorkerProcess:
             return ()
         self._child.kill()
         # Where a disk hangs this may take long: nothing may touch the recordings before.
-        await asyncio.to_thread(self._child.wait)
+        await _end_of(self._child)
         return await asyncio.to_thread(self._desk.close)
 
     # --- inside ---------------------------------------------------------------------------------------
@@ -228,6 +231,11 @@ class WorkerProcess:
         """Return the spools for it: a disk that refused one worker is not tried again by the next."""
         spools = self._backing.spools
         return [one for one in spools.all if one.root not in spools.failed] or spools.all
+
+    def _done(self, number: int, answer: "asyncio.Future[object]") -> None:
+        del self._answers[number]
+        if not answer.cancelled():
+            answer.exception()  # is known, also where nobody waits for it any more
 
     def _order(self, order: Order) -> None:
         if self._orders is not None and not self._orders.is_closing():
@@ -274,6 +282,13 @@ class WorkerProcess:
             if spool.root in beat.failed:
                 words = f"{spool.root}: its disk refused a process that takes sound"
                 self._backing.spools.distrust(spool, SpoolError(words))
+
+
+async def _end_of(child: "subprocess.Popen[bytes]") -> int:
+    """Wait for a process's end and give its code; in no thread, for that could take for ever."""
+    while (code := child.poll()) is None:  # noqa: ASYNC110 - the kernel sets no event
+        await asyncio.sleep(END_LOOK_S)
+    return code
 
 
 def _gone() -> WorkerGone:
