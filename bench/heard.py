@@ -18,6 +18,8 @@ MAX_MOVES: Final = 8
 """Of a stream: what moves more often is wrong."""
 CLEAR_FRAMES: Final = 10
 """So many frames tell whether a stream was moved by a step."""
+STEPS: Final = (-FRAME_BYTES, FRAME_BYTES, -2 * FRAME_BYTES, 2 * FRAME_BYTES)
+"""By which a recorder moves a stream at a time, in samples."""
 GAP_FRAMES: Final = 12
 """Fewer missing in a row are lost packets to the recorder, not a gap."""
 MERGED_FRAMES: Final = 10
@@ -97,8 +99,7 @@ def compare(channel: NDArray[np.uint8], stream: int, frames: int, told: Told) ->
         places, moves = moved, moves + 1
         rows = _at(channel, places)
     right, silent = (rows == said).all(1), (rows == SILENCE).all(1)
-    # A frame that was written over lies where the one before it lies too.
-    over = ~right & ~silent & (np.diff(places, prepend=begin - FRAME_BYTES) < FRAME_BYTES)
+    over = ~right & ~silent & _covered(places)
     outside = int((spoken < begin).sum() + (spoken >= places[-1] + FRAME_BYTES).sum())
     missing = int((silent & ~right).sum())
     is_equal = told.lost == missing and moves <= told.slips and _is_told(told, places, silent)
@@ -141,15 +142,15 @@ def _moved(
 ) -> NDArray[np.int64] | None:
     """Find the first step by which the stream was moved; give where its frames lie then, None without one."""
     silent = (rows == SILENCE).all(1)
-    other = np.flatnonzero(~(rows == said).all(1) & ~silent)
+    other, known = np.flatnonzero(~(rows == said).all(1) & ~silent), _covered(places)
     for number in other.tolist():
-        if np.diff(places[max(number - 1, 0) : number + 1]).min(initial=FRAME_BYTES) < FRAME_BYTES:
-            continue  # written over by a step that is known
+        if known[number]:
+            continue
         since = number
         while since > 0 and silent[since - 1]:
             since -= 1
-        some = slice(number + 1, number + 1 + CLEAR_FRAMES)
-        for step in (-FRAME_BYTES, FRAME_BYTES):
+        some = slice(number + 2, number + 2 + CLEAR_FRAMES)
+        for step in STEPS:
             again = _at(channel, places[some] + step) if len(places[some]) else rows[:0]
             if len(again) and (again == said[some]).all():
                 moved = places.copy()
@@ -157,6 +158,11 @@ def _moved(
                 return moved
         return None
     return None
+
+
+def _covered(places: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Tell of frames whether they lie where frames before them lie: these were written over, or they were."""
+    return places < np.maximum.accumulate(np.append(places[0] - 1, places[:-1])) + FRAME_BYTES
 
 
 def _is_told(told: Told, places: NDArray[np.int64], silent: NDArray[np.bool_]) -> bool:

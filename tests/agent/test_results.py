@@ -133,3 +133,28 @@ def test_every_harmless_reason_has_words_and_takes_nothing_from_a_recording() ->
     assert set(REASONS) >= HARMLESS
     assert result_of(sorted(HARMLESS)) is Result.OK
     assert result_of(("one-stream", "media-lost")) is Result.DEGRADED
+
+
+@pytest.mark.parametrize("came", ["malformed", "unauthentic", "strangers"])
+@pytest.mark.parametrize(
+    ("useless", "expected", "lost"),
+    [(1_000, False, True), (1_000, True, False), (100, False, False), (FEW_PACKETS - 1, False, False)],
+)
+def test_sound_that_came_and_could_not_be_recorded_is_lost_where_it_left_a_gap(
+    came: str,
+    useless: int,
+    expected: bool,  # noqa: FBT001 - a parameter of the test
+    lost: bool,  # noqa: FBT001 - likewise
+) -> None:
+    gap = Gap(channel=0, start_samples=80_000, end_samples=160_000, expected=expected)
+    report = replace(AGENT, **{"placed": 1_000, "lost": 0, came: useless})  # type: ignore[arg-type]
+
+    found = _reasons(gap, report, CUSTOMER)
+
+    assert found == (("media-lost",) if lost else ())
+
+
+def test_strangers_who_leave_no_gap_take_nothing_away() -> None:
+    report = replace(AGENT, placed=1_000, lost=0, strangers=5_000)
+
+    assert _reasons(report, CUSTOMER) == ()

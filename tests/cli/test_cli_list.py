@@ -23,6 +23,9 @@ KEYS = [
     "size_bytes",
     "places",
     "parties",
+    "conversation",
+    "links",
+    "attributes",
     "error",
 ]
 
@@ -92,7 +95,7 @@ def test_json_has_the_same_names_in_the_same_order_for_every_recording(
     assert newest["reasons"] == ["rule-never"]
     assert newest["started_at"] == "2026-11-22T00:01:30.250Z"
     assert newest["places"] == ["primary", "spool"]
-    assert newest["parties"] is None
+    assert [newest[name] for name in ("parties", "conversation", "links", "attributes")] == [None] * 4
 
 
 def test_who_spoke_is_shown_to_who_holds_the_key(callseal: Commands, whole_archive: Archive) -> None:

@@ -1,7 +1,6 @@
 """What the recorder answers to a gateway's description, and that what it promised is what it records."""
 
 import base64
-import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from support.recording_server import (
     session,
 )
 from support.rtp_sender import Stream, codes
-from support.sip_peer import Message
+from support.sdp_lines import lines_of, origin_of
 
 pytestmark = [
     pytest.mark.integration,
@@ -68,43 +67,6 @@ def refreshed(server: RecordingServer) -> Iterator[Refreshed]:
         body, headers = multipart(session(), metadata())
         lost, kept = (gateway.copy(body, headers + REFRESHED_BY_US) for _ in range(2))
         yield Refreshed(gateway, lost, kept, time.monotonic())
-
-
-@dataclass(frozen=True)
-class Line:
-    """One m-line of an answer."""
-
-    kind: str
-    port: int
-    protocol: str
-    formats: tuple[str, ...]
-    attributes: tuple[str, ...]
-
-    @property
-    def direction(self) -> str:
-        return next(one for one in self.attributes if one in {"recvonly", "inactive", "sendrecv", "sendonly"})
-
-    def value(self, name: str) -> str:
-        """Give an attribute's value, empty without one."""
-        return next((one.partition(":")[2] for one in self.attributes if one.startswith(f"{name}:")), "")
-
-
-def lines_of(answer: Message) -> list[Line]:
-    """Take an answer apart."""
-    found = []
-    for block in re.split(r"^(?=m=)", answer.body, flags=re.MULTILINE)[1:]:
-        rows = block.split("\r\n")
-        kind, port, protocol, *formats = rows[0][2:].split(" ")
-        attributes = tuple(row[2:] for row in rows if row.startswith("a="))
-        found.append(Line(kind, int(port), protocol, tuple(formats), attributes))
-    return found
-
-
-def origin_of(answer: Message) -> tuple[str, int]:
-    """Give session id and version."""
-    found = re.search(r"^o=\S+ (\d+) (\d+) ", answer.body, flags=re.MULTILINE)
-    assert found is not None
-    return found[1], int(found[2])
 
 
 def offer_of(*media: str, version: int = 1) -> str:

@@ -14,6 +14,7 @@ from support.recording_server import (
     channels_of,
     metadata,
     multipart,
+    ports_of,
     recording_server,
     session,
 )
@@ -27,6 +28,7 @@ from support.siprec_bodies import (
     DUMMY,
     EMERGENCY_GATEWAY,
     EMPTY_IDS,
+    METASWITCH,
     ORACLE,
     SEMS,
     SONUS,
@@ -210,6 +212,28 @@ def test_who_takes_part_may_be_told_in_an_update_right_behind_the_invite(
     assert "parties_changed" not in recorded.call
 
 
+def test_an_update_may_come_before_the_answer_was_acknowledged(
+    server: RecordingServer, gateway: Copies
+) -> None:
+    headers = "Content-Type: application/rs-metadata+xml\r\n"
+    dialog = gateway.peer.call("srs", user="gateway")
+    dialog.ask("INVITE", session())
+    taken = dialog.final("INVITE")
+    dialog.remote = taken.header("To")
+    dialog.ask("UPDATE", metadata(agent="6003"), headers)
+    updated = dialog.final("UPDATE")
+
+    dialog.acknowledge(taken)
+    copy = Copy(dialog=dialog, answer=taken, ports=ports_of(taken))
+    sounds = gateway.talk(copy, SOUND_S)
+    copy.bye()
+
+    recorded = server.of(copy)[0]
+    assert updated.code == 200
+    assert sounds[0] in channels_of(recorded.inner)[0]
+    assert recorded.vcon["parties"][0]["sip"] == "sip:6003@house.example"
+
+
 @pytest.mark.parametrize(
     "document",
     [
@@ -251,29 +275,6 @@ class Dialect:
     attributes: dict[str, str] = field(default_factory=dict)
     headers: str = ""
 
-
-METASWITCH = b"""<?xml version="1.0" encoding="utf-8"?>
-<rs:recording xmlns:rs="urn:ietf:params:xml:ns:recording:1">
-<rs:datamode>complete</rs:datamode>
-<rs:session session_id="bWV0YS1zZXNzaW9u"/>
-<rs:participant participant_id="bWV0YS1wYXJ0LTE=">
-<rs:nameID aor="tel:+8613800138000"/>
-<m:callInfo xmlns:m="http://metaswitch.example/siprec/1"><m:trunkGroup>carrier-7</m:trunkGroup></m:callInfo>
-</rs:participant>
-<rs:participant participant_id="bWV0YS1wYXJ0LTI="><rs:nameID aor="sip:8001@10.1.0.7"/></rs:participant>
-<rs:stream stream_id="bWV0YS1zdHJlYW0x" session_id="bWV0YS1zZXNzaW9u"><rs:label>caller</rs:label>
-</rs:stream>
-<rs:stream stream_id="bWV0YS1zdHJlYW0y" session_id="bWV0YS1zZXNzaW9u"><rs:label>callee</rs:label>
-</rs:stream>
-<rs:participantstreamassoc participant_id="bWV0YS1wYXJ0LTE=">
-<rs:send>bWV0YS1zdHJlYW0x</rs:send><rs:recv>bWV0YS1zdHJlYW0y</rs:recv>
-</rs:participantstreamassoc>
-<rs:participantstreamassoc participant_id="bWV0YS1wYXJ0LTI=">
-<rs:send>bWV0YS1zdHJlYW0y</rs:send><rs:recv>bWV0YS1zdHJlYW0x</rs:recv>
-</rs:participantstreamassoc>
-</rs:recording>
-"""
-"""A session controller that prefixes each element, calls its labels by words and gives `tel:` addresses."""
 
 DIALECTS: dict[str, Dialect] = {
     "Cisco CUBE": Dialect(

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from callseal.cli.demo.office import AGENT
+from callseal.seal.manifest import Result
 from support.desk import Recorded
 from support.recording_server import (
     Copies,
@@ -67,6 +69,12 @@ def name_of(recorded: Recorded) -> str:
     return str(recorded.manifest.id)
 
 
+def faults(server: RecordingServer) -> list[str]:
+    """Give the lines of the log that tell of mistakes of our own."""
+    lines = server.office.log_tail(AGENT, 200).splitlines()
+    return [line for line in lines if "siprec.bug" in line or "media.fault" in line]
+
+
 # --- a transfer within one session ------------------------------------------------------------------------
 
 
@@ -112,6 +120,23 @@ def test_a_transfer_that_changes_the_streams_too_keeps_each_voice_on_its_channel
     assert after[1] in agent
 
 
+def test_streams_that_get_other_labels_keep_their_voices(
+    server: RecordingServer, gateway: Copies, group: str
+) -> None:
+    copy = gateway.copy(*multipart(session(), metadata(group=group)))
+    document = metadata(group=group).replace("<label>1<", "<label>901<").replace("<label>2<", "<label>902<")
+
+    copy.again(*multipart(session(labels=("901", "902"), version=2), document))
+    sounds = gateway.talk(copy, TALK_S)
+    copy.bye()
+
+    recorded = server.of(copy)[0]
+    agent, customer = channels_of(recorded.inner)
+    assert sounds[0] in agent
+    assert sounds[1] in customer
+    assert recorded.call.get("parties_changed", []) == []
+
+
 def test_a_partial_update_adds_to_what_is_known(server: RecordingServer, gateway: Copies, group: str) -> None:
     copy = gateway.copy(*multipart(session(), metadata(group=group)))
     joins = partial(
@@ -148,6 +173,43 @@ def test_metadata_in_an_info_are_taken_too(server: RecordingServer, gateway: Cop
 
     assert answer.code == 200
     assert parties_at(server.of(copy)[0])[-1] == (SECOND_AGENT, "+8613800138000")
+
+
+def test_a_call_that_turns_out_to_be_one_that_is_never_recorded_is_destroyed(
+    server: RecordingServer, gateway: Copies, group: str
+) -> None:
+    copy = gateway.copy(*multipart(session(), metadata(agent="6001", group=group)))
+    gateway.talk(copy, TALK_S)
+
+    told = copy.again(metadata(agent="9999", group=group), METADATA, "UPDATE")
+    held = copy.again(session(version=2), "Content-Type: application/sdp\r\n")
+    ended = copy.bye()
+
+    (recorded,) = server.all_of(copy)
+    assert [answer.code for answer in (told, held, ended)] == [200, 200, 200]
+    assert held.body.count("a=inactive") == len(copy.ports)
+    assert recorded.manifest.result is Result.EXEMPT
+    assert recorded.manifest.reasons == ("rule-never",)
+    assert recorded.inner == b""
+    assert faults(server) == []
+
+
+def test_what_was_said_at_a_line_that_is_never_recorded_stays_out_of_what_follows_a_transfer(
+    server: RecordingServer, gateway: Copies, group: str
+) -> None:
+    copy = gateway.copy(*multipart(session(), metadata(agent="9999", group=group)))
+    private = gateway.talk(copy, 2 * TALK_S)
+
+    copy.again(*multipart(session(version=2), metadata(agent="6001", group=group)))
+    business = gateway.talk(copy, TALK_S, seed=2)
+    copy.bye()
+
+    (recorded,) = server.all_of(copy)
+    agent, customer = channels_of(recorded.inner)
+    assert business[0] in agent
+    assert business[1] in customer
+    for heard, said in zip((agent, customer), private, strict=True):
+        assert not [at for at in range(0, len(said), 160) if said[at : at + 160] in heard]
 
 
 # --- a transfer from one session to the next --------------------------------------------------------------

@@ -243,7 +243,7 @@ def test_without_a_worker_gateways_are_sent_elsewhere(server: RecordingServer, g
     assert refused.answer.code == 503
     assert refused.answer.header("Retry-After")
     eventually(lambda: "media-down" in reasons(server), "the status")
-    eventually(lambda: "media-died" in alarms(server), "the alarm")
+    eventually(lambda: "workers-dying" in alarms(server), "the alarm")
     eventually(lambda: not reasons(server), "a worker at last")
     copy = gateway.copy()
     sounds = gateway.talk_in([copy], 1.5)

@@ -39,7 +39,7 @@ class Baresip:
     log: Path
 
     @classmethod
-    def start(  # noqa: PLR0913 - a telephone has as many settings
+    def start(
         cls,
         folder: Path,
         name: str,

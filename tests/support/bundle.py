@@ -29,6 +29,7 @@ from callseal.agent.call import (
     Disclosure,
     Ending,
     EndReason,
+    Event,
     Party,
 )
 from callseal.agent.checks import Limits
@@ -57,6 +58,7 @@ AGENT: Final = Party(number="8001", name="Wang Fang")
 CUSTOMER: Final = Party(number="+8613800138000")
 STORE_NAME: Final = "primary"
 PASSPHRASE: Final = "correct horse battery"  # noqa: S105 - it guards nothing
+ALAW: Final = AudioFormat(encoding=Encoding.ALAW, rate_hz=RATE_HZ)
 _LEVELS: Final = (6000, 4000)
 _WORK_FACTOR: Final = 4  # scrypt as weak as can be: nothing here is secret
 
@@ -201,17 +203,33 @@ def record(
     certified: bool = True,
 ) -> UUID:
     """Let a call pass through the recorder; return the recording, which is then ready."""
+    call = _call(STARTED_AT, direction, business, customer)
+    return record_call(office, number, call, sound(duration_s), [_disclosure()], certified=certified)
+
+
+def record_call(
+    office: Office,
+    number: int,
+    call: Call,
+    frames: "NDArray[np.uint8] | NDArray[np.int16]",
+    events: Sequence[Event] = (),
+    *,
+    form: AudioFormat = ALAW,
+    certified: bool = True,
+) -> UUID:
+    """Let a call that is answered at once pass through the recorder; frames have the shape (samples, 2).
+
+    It begins as many minutes after the first as its number says, whatever the call itself says.
+    """
     started_at = STARTED_AT + timedelta(minutes=number)
     recorder, spool, ledger = _recorder(office, number, certified=certified)
     with spool.lock(), _running(ledger, office):
-        recording = recorder.open(
-            _call(started_at, direction, business, customer),
-            AudioFormat(encoding=Encoding.ALAW, rate_hz=RATE_HZ),
-        )
+        recording = recorder.open(replace(call, started_at=started_at), form)
         recorder.event(recording, Answered(at=started_at, position_samples=0))
-        recorder.write(_block(recording, sound(duration_s)))
-        recorder.event(recording, _disclosure())
-        end = started_at + timedelta(seconds=duration_s)
+        recorder.write(_block(recording, frames, form))
+        for event in events:
+            recorder.event(recording, event)
+        end = started_at + timedelta(seconds=frames.shape[0] / form.rate_hz)
         recorder.close(recording, EndReason(ending=Ending.HANGUP, at=end, by="customer", sip_code=200))
     return recording
 
@@ -311,12 +329,12 @@ def _call(started_at: datetime, direction: Direction, business: str, customer: P
     )
 
 
-def _block(recording: UUID, codes: NDArray[np.uint8]) -> Block:
-    cells = codes.shape[0] * 100 // RATE_HZ
+def _block(recording: UUID, frames: "NDArray[np.uint8] | NDArray[np.int16]", form: AudioFormat) -> Block:
+    cells = frames.shape[0] * 100 // form.rate_hz
     return Block(
         recordings=(recording,),
         start_samples=np.zeros(1, np.int64),
-        payload=codes[np.newaxis],
+        payload=frames[np.newaxis],
         present=np.ones((1, 2, cells), np.bool_),
     )
 

@@ -88,6 +88,8 @@ def recording_server(
         rules=rules + settings,
         now=datetime.now(UTC),
     )
+    # Calls that a test leaves running are ended soon when it is over.
+    source = source if "drain_s" in source else f"drain_s = 1.0\n{source}"
     table = (
         f'[[source]]\ntype = "siprec"\nlisten = "127.0.0.1:{port}"\n'
         f'rtp_ports = "{rtp}-{rtp + 399}"\nmax_calls = 50\n{source}\n'

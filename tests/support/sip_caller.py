@@ -52,6 +52,8 @@ class SipCaller:
         self.endpoint = endpoint or new_endpoint(limits=limits, session_expires_s=session_expires_s)
         self.flow = flow or flow_over()
         self.call_id = call_id
+        self.user = "gateway@192.0.2.9"
+        """Who calls, as From has it."""
         self.from_tag = f"from-{call_id}"
         self.to_tag = ""
         self.cseq = 0
@@ -80,7 +82,7 @@ class SipCaller:
         lines = [
             f"{method} sip:srs@192.0.2.1:5070 SIP/2.0",
             f"Via: SIP/2.0/{self.flow.transport.value} {host}:{port};branch={branch};rport",
-            f"From: <sip:gateway@192.0.2.9>;tag={self.from_tag}",
+            f"From: <sip:{self.user}>;tag={self.from_tag}",
             f"To: <sip:srs@192.0.2.1>{f';tag={tag}' if tag else ''}",
             f"Call-ID: {self.call_id}",
             f"CSeq: {cseq} {method}",

@@ -27,7 +27,9 @@ class Load:
     """Of the messages in either direction."""
 
 
-def run(folder: Path, name: str, *, port: int, sound: bytes, transport: Transport = "u1", load: Load | None = None) -> Sipp:
+def run(
+    folder: Path, name: str, *, port: int, sound: bytes, transport: Transport = "u1", load: Load | None = None
+) -> Sipp:
     """Run a scenario of that name in `folder` against a server at a port of this machine."""
     program = needed("sipp", "sip-tester")
     load = load or Load()

@@ -315,6 +315,29 @@ DUMMY: Final = b"""<recording xmlns="urn:ietf:params:xml:ns:recording:1">
 """
 """Participants that only hold a place."""
 
+METASWITCH: Final = b"""<?xml version="1.0" encoding="utf-8"?>
+<rs:recording xmlns:rs="urn:ietf:params:xml:ns:recording:1">
+<rs:datamode>complete</rs:datamode>
+<rs:session session_id="bWV0YS1zZXNzaW9u"/>
+<rs:participant participant_id="bWV0YS1wYXJ0LTE=">
+<rs:nameID aor="tel:+8613800138000"/>
+<m:callInfo xmlns:m="http://metaswitch.example/siprec/1"><m:trunkGroup>carrier-7</m:trunkGroup></m:callInfo>
+</rs:participant>
+<rs:participant participant_id="bWV0YS1wYXJ0LTI="><rs:nameID aor="sip:8001@10.1.0.7"/></rs:participant>
+<rs:stream stream_id="bWV0YS1zdHJlYW0x" session_id="bWV0YS1zZXNzaW9u"><rs:label>caller</rs:label>
+</rs:stream>
+<rs:stream stream_id="bWV0YS1zdHJlYW0y" session_id="bWV0YS1zZXNzaW9u"><rs:label>callee</rs:label>
+</rs:stream>
+<rs:participantstreamassoc participant_id="bWV0YS1wYXJ0LTE=">
+<rs:send>bWV0YS1zdHJlYW0x</rs:send><rs:recv>bWV0YS1zdHJlYW0y</rs:recv>
+</rs:participantstreamassoc>
+<rs:participantstreamassoc participant_id="bWV0YS1wYXJ0LTI=">
+<rs:send>bWV0YS1zdHJlYW0y</rs:send><rs:recv>bWV0YS1zdHJlYW0x</rs:recv>
+</rs:participantstreamassoc>
+</rs:recording>
+"""
+"""A session controller that prefixes each element, calls its labels by words and gives `tel:` addresses."""
+
 
 def netsapiens(*, agent: str, group: str, sequence: int, transferred_group: str = "") -> bytes:
     """Write what NetSapiens sends: after a transfer a new session of the same group, with the next number."""

@@ -1,4 +1,4 @@
-"""The recording server's sessions without sockets, threads and disk: a gateway on paper, an engine that obeys.
+"""The recording server's sessions without sockets and disk: a gateway on paper, an engine that obeys.
 
 The SIP side is the real endpoint, with the time that a test says. The engine notes what it is asked, and
 refuses what it is told to refuse.
@@ -21,6 +21,7 @@ from callseal.agent.numbering import Numbering
 from callseal.agent.sdp.policy import AnswerPolicy
 from callseal.agent.sip.events import DialogId
 from callseal.agent.sip.headers import Fields
+from callseal.agent.sip.message import Response
 from callseal.agent.sources.siprec.arrangement import MoreParties
 from callseal.agent.sources.siprec.describing import House
 from callseal.agent.sources.siprec.notes import Notes
@@ -162,7 +163,7 @@ class PaperEngine:
 class SiprecDesk:
     """Sessions, and what they stand between."""
 
-    def __init__(self, folder: Path, *, more_parties: MoreParties = "mix", rules: str = "") -> None:
+    def __init__(self, folder: Path, *, more_parties: MoreParties, rules: str, max_calls: int) -> None:
         settings = settings_of(LEAST + rules)
         numbering = Numbering(region="CN", outside_prefix="", emergency=("110",))
         self.engine = PaperEngine()
@@ -177,7 +178,7 @@ class SiprecDesk:
                 inside=(),
                 policy=AnswerPolicy(max_streams=32),
                 more_parties=more_parties,
-                max_calls=10,
+                max_calls=max_calls,
                 media_address=lambda reached: reached,
             ),
             sip=self,
@@ -234,7 +235,7 @@ class SiprecDesk:
         self.hand_over(caller)
         await self.settled()
         heard += caller.heard()
-        finals = [message for message in heard if getattr(message, "status", 0) >= 200]
+        finals = [one for one in heard if isinstance(one, Response) and one.status >= 200]
         if not finals:
             return 0
         if method == "INVITE":
@@ -261,8 +262,15 @@ class SiprecDesk:
 
 
 @contextmanager
-def siprec_desk(folder: Path, *, more_parties: MoreParties = "mix", rules: str = "") -> Iterator[SiprecDesk]:
-    """Give a desk, and see that nothing of ours went wrong at it."""
-    desk = SiprecDesk(folder, more_parties=more_parties, rules=rules)
+def siprec_desk(
+    folder: Path,
+    *,
+    more_parties: MoreParties = "mix",
+    rules: str = "",
+    max_calls: int = 10,
+    bugs: tuple[type[Exception], ...] = (),
+) -> Iterator[SiprecDesk]:
+    """Give a desk, and see that nothing of ours went wrong at it but `bugs`."""
+    desk = SiprecDesk(folder, more_parties=more_parties, rules=rules, max_calls=max_calls)
     yield desk
-    assert desk.bugs == []
+    assert [type(bug) for bug in desk.bugs] == list(bugs)

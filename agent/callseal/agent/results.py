@@ -5,10 +5,11 @@ from how it sounds. A recording is `ok` if there are none, or only harmless ones
 
 Of a source that reports its streams a side is missing when none of them brought sound for it. Missing packets
 count beyond `MAX_LOST_SHARE`; what a gateway said would not come (hold, silence that is not sent) is missing
-from nothing.
+from nothing. What came in another coding, with another key or from another source than agreed is missing
+where it left a gap.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Final
 
 from callseal.agent.call import (
@@ -20,6 +21,7 @@ from callseal.agent.call import (
     DisclosureFailed,
     EndReason,
     Event,
+    Gap,
     MediaLost,
     StreamReport,
 )
@@ -32,6 +34,9 @@ MAX_LOST_SHARE: Final = 0.01
 """One packet in a hundred: from there on it is heard (ITU-T G.113 appendix I: G.711, nothing concealed)."""
 FEW_PACKETS: Final = 25
 """Half a second, at 20 ms a packet: fewer than that are no loss worth a reason, however short the call."""
+
+MAX_USELESS_SHARE: Final = 0.1
+"""Of what came: less than this are keys that were pressed, or strangers."""
 
 _DISK_CHANGED: Final = "disk-changed"
 _MEDIA_LOST: Final = "media-lost"
@@ -100,8 +105,10 @@ def _missing_sides(call: Call, events: Sequence[Event]) -> list[str]:
 
 
 def _has_lost(events: Sequence[Event]) -> bool:
+    gaps = {event.channel for event in events if isinstance(event, Gap) and not event.expected}
     return any(
-        isinstance(event, MediaLost) or (isinstance(event, StreamReport) and _lost_much(event))
+        isinstance(event, MediaLost)
+        or (isinstance(event, StreamReport) and (_lost_much(event) or _was_useless(event, gaps)))
         for event in events
     )
 
@@ -109,6 +116,13 @@ def _has_lost(events: Sequence[Event]) -> bool:
 def _lost_much(report: StreamReport) -> bool:
     lost = max(report.lost + report.late, report.dropped_by_kernel)
     return lost >= FEW_PACKETS and lost > MAX_LOST_SHARE * (lost + report.placed)
+
+
+def _was_useless(report: StreamReport, gaps: Container[int]) -> bool:
+    """Say whether sound was sent in place of what is missing, of which nothing could be recorded."""
+    useless = report.malformed + report.unauthentic + report.strangers
+    much = useless >= FEW_PACKETS and useless > MAX_USELESS_SHARE * (useless + report.placed)
+    return bool(report.placed) and much and report.channel in gaps
 
 
 def _disclosure_faults(call: Call, events: Sequence[Event]) -> list[str]:

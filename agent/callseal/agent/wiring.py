@@ -141,6 +141,7 @@ def _siprec(source: SiprecSource, settings: Settings, around: Surroundings) -> s
         policy=AnswerPolicy(max_streams=source.max_streams, codecs=ALWAYS | decoder.available()),
         more_parties=source.more_parties,
         max_calls=source.max_calls,
+        media_timeout_s=source.media_timeout_s,
         media_address=lambda reached: source.media_address or reached,
     )
     listen = siprec.Listen(

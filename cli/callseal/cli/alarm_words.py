@@ -56,6 +56,7 @@ MEANINGS: Final[Mapping[str, Meaning]] = MappingProxyType(
         "calls-refused": _critical(mark("Calls were turned away: the recording server takes no more.")),
         "file-limit": _warning(mark("The system lets this process open too few files for its calls.")),
         "media-fault": _critical(mark("A fault in the part of the agent that takes the sound.")),
+        "workers-dying": _critical(mark("Processes that take the sound die again and again.")),
         # The uploader.
         "no-store": _warning(mark("Recordings are meant for a store that the settings don't have.")),
         "store-unreachable": _warning(mark("A store can't be reached; recordings wait.")),

@@ -2,10 +2,10 @@
 
 Conventions: the document was signed by the device, so what stands in it is the recorder's; still nothing is
 taken for granted, since a device may be untrusted: what is missing or of another type is left out. Parties
-0 and 1 are agent and customer, the channels.
+0 and 1 are agent and customer, the channels; 2 is the recorder; whoever else took part comes after it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -17,6 +17,9 @@ from callseal.seal.fields import JsonObject, JsonValue
 from callseal.seal.timestamp import read_time
 
 _SIDES: Final = 2
+_OTHERS: Final = 3
+"""The first party that is neither a side nor the recorder."""
+_CHANNELS: Final = ("agent", "customer")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +41,44 @@ class Party:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Linked:
+    """Another recording that belongs to this one, and how: see `labels` for the relations' words."""
+
+    relation: str
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.id}  {word(self.relation)}"
+
+    def to_json(self) -> dict[str, str]:
+        """Return it by its names in the vCon."""
+        return {"relation": self.relation, "id": self.id}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """By what a recording can be found among others: small, for a list keeps it of each."""
+
+    agent: Party
+    customer: Party
+    others: tuple[Party, ...]
+    conversations: tuple[str, ...]
+    """What the telephone system called the conversation, the name that held at last first."""
+    links: tuple[Linked, ...]
+    attributes: Mapping[str, str]
+
+    @property
+    def parties(self) -> tuple[Party, ...]:
+        """Everyone who took part."""
+        return (self.agent, self.customer, *self.others)
+
+    @property
+    def conversation(self) -> str:
+        """What the telephone system calls the conversation, empty if it said nothing of one."""
+        return next(iter(self.conversations), "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Conversation:
     """One call's metadata."""
 
@@ -48,6 +89,31 @@ class Conversation:
         found = [_party(one) for one in _objects(self.document.get("parties"))[:_SIDES]]
         agent, customer = (found + [Party()] * _SIDES)[:_SIDES]
         return agent, customer
+
+    def others(self) -> tuple[Party, ...]:
+        """Return who else took part, at whatever time."""
+        return tuple(map(_party, _objects(self.document.get("parties"))[_OTHERS:]))
+
+    def told(self) -> Told:
+        """Return what the recording can be found by."""
+        call = self.call()
+        agent, customer = self.parties()
+        names = [_text(call, "conversation")]
+        names += [_text(change, "conversation") for change in _objects(call.get("parties_changed"))]
+        said = call.get("attributes")
+        return Told(
+            agent=agent,
+            customer=customer,
+            others=self.others(),
+            conversations=tuple(dict.fromkeys(filter(None, names))),
+            links=tuple(
+                Linked(relation=_text(one, "relation"), id=_text(one, "id"))
+                for one in _objects(call.get("links"))
+            ),
+            attributes={name: value for name, value in said.items() if isinstance(value, str)}
+            if isinstance(said, dict)
+            else {},
+        )
 
     def call(self) -> JsonObject:
         """Return what the recorder noted of the call, empty if it noted nothing."""
@@ -89,6 +155,15 @@ class Conversation:
                 clipped=f"{clipped * 100:.2f}",
             )
 
+    def streams(self) -> Iterator[str]:
+        """Yield a line for each channel that came in packets: how many, and how many are missing."""
+        reports = _objects(self._analysis("streams").get("streams"))
+        is_mixed = self.call().get("is_mixed") is True
+        for channel, side in enumerate(_CHANNELS):
+            own = [one for one in reports if _number(one, "channel") == channel]
+            if own:
+                yield _stream(_("both sides") if is_mixed else word(side), own)
+
     def _analysis(self, kind: str) -> JsonObject:
         for one in _objects(self.document.get("analysis")):
             body = one.get("body")
@@ -110,6 +185,19 @@ def _announcement(body: JsonObject, rate_hz: int | None) -> str:
     if heard:
         parts.append(_("heard by {sides}").format(sides=", ".join(heard)))
     return "  ".join(part for part in parts if part)
+
+
+def _stream(side: str, reports: Sequence[JsonObject]) -> str:
+    codecs = "/".join(dict.fromkeys(filter(None, (_text(one, "codec") for one in reports))))
+    words = _("{side}: {codec}, packets: {packets}, lost: {lost}").format(
+        side=side, codec=codecs or "-", packets=_sum(reports, "packets"), lost=_sum(reports, "lost")
+    )
+    refused = _sum(reports, "strangers", "malformed", "unauthentic")
+    return words + _(", not taken: {number}").format(number=refused) if refused else words
+
+
+def _sum(reports: Sequence[JsonObject], *names: str) -> int:
+    return round(sum(_number(one, name) for one in reports for name in names))
 
 
 def _party(party: JsonObject) -> Party:

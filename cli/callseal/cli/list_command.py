@@ -2,13 +2,15 @@
 
 JSON: ``type "callseal-list/1", recordings[]``, the newest first, each with ``id, device, site, source,
 direction, started_at, ended_at (UTC), duration_s, business_type, result, reasons[], size_bytes, places[],
-parties {agent, customer} | null, error | null``. `parties` needs ``-i`` and has what is known of ``tel, sip,
-name``; `error` says what could not be read.
+parties {agent, customer, others[]}, conversation, links[] {relation, id}, attributes {}, error | null``. From
+`parties` to `attributes` all is sealed, and null without ``-i``; a party has what is known of ``tel, sip,
+name``; `attributes` are texts by name; `error` says what could not be read.
 
 With ``--access`` it lists who opened recordings instead: see `access_list`.
 
 Conventions: a list shows what the manifests say; only their signatures are checked. `callseal verify` proves
-the rest. Who spoke is sealed: showing it is an access, of all recordings of the list at once.
+the rest. Who spoke is sealed: showing it is an access, of all recordings of the list at once, and so is
+looking for something in it. What can't be read stays in the list whatever was looked for: it may be the one.
 """
 
 from collections import defaultdict
@@ -23,13 +25,14 @@ import typer
 from callseal.cli import access_list, labels, opening, options, output, passphrase, places
 from callseal.cli.access import Visit
 from callseal.cli.commands import add
-from callseal.cli.conversation import Conversation, Party
+from callseal.cli.conversation import Conversation, Told
 from callseal.cli.errors import CliError, UsageFault
 from callseal.cli.i18n import _, counted
 from callseal.cli.opening import Sealed
 from callseal.cli.output import JsonValue
-from callseal.cli.places import Copy, Scope
+from callseal.cli.places import Copy, Scan, Scope
 from callseal.cli.progress import progress
+from callseal.cli.search import Search, Wish
 from callseal.cli.times import read_time
 from callseal.config.business import BUILTIN, BusinessType
 from callseal.seal.access import LIST
@@ -53,7 +56,8 @@ class Row:
     id: UUID
     places: tuple[str, ...]
     sealed: Sealed | None = None
-    parties: tuple[Party, Party] | None = None
+    told: Told | None = None
+    """None while it is sealed."""
     problem: CliError | SealError | StoreError | None = None
 
     @property
@@ -126,6 +130,39 @@ def _list(
     result: Annotated[
         Result | None, typer.Option("--result", help=_("Calls with this result."), show_default=False)
     ] = None,
+    party: Annotated[
+        list[str],
+        typer.Option(
+            "--party",
+            metavar="NUMBER",
+            help=_(
+                "With -i: calls that this number, SIP address or name took part in; * stands for any signs,"
+                " ? for one. Given several times, all took part."
+            ),
+            show_default=False,
+        ),
+    ] = [],  # noqa: B006 - typer copies it
+    conversation: Annotated[
+        str | None,
+        typer.Option(
+            "--conversation",
+            metavar="ID",
+            help=_("With -i: calls of what the telephone system calls this conversation; * and ? as above."),
+            show_default=False,
+        ),
+    ] = None,
+    attribute: Annotated[
+        list[str],
+        typer.Option(
+            "--attribute",
+            metavar="NAME=VALUE",
+            help=_(
+                "With -i: calls of which the gateway said this, such as *:ucid=00FA*; * and ? as above. Given"
+                " several times, all must hold."
+            ),
+            show_default=False,
+        ),
+    ] = [],  # noqa: B006 - typer copies it
     identity: options.Keys = [],  # noqa: B006 - typer copies it
     passphrase_file: options.PassphraseFile = None,
     reason: options.Reason = None,
@@ -152,8 +189,9 @@ def _list(
         business=business,
         result=result,
     )
+    wish = Wish(parties=party, conversation=conversation, attributes=attribute)
     if accesses:
-        if business is not None or result is not None or identity or reason is not None:
+        if business is not None or result is not None or identity or reason is not None or wish:
             raise UsageFault(_("--access goes with --since, --until, --recording, --store and --json only"))
         scope = places.scope_of(config, store, None)
         asked = access_list.Asked(since=wanted.since, until=wanted.until, recording=recording)
@@ -163,7 +201,12 @@ def _list(
         raise UsageFault(_("--recording goes with --access; `callseal open` shows one recording"))
     if reason is not None and not identity:
         raise UsageFault(_("--reason goes with -i: without a key nothing is opened"))
+    if wish and not identity:
+        raise UsageFault(
+            _("--party, --conversation and --attribute go with -i: what they look for is sealed")
+        )
     scope = places.scope_of(config, store, None, opens=bool(identity))
+    search = Search.of(wish, scope.settings)
     visit = Visit.of(reason, scope) if identity else None
     identities = [
         one
@@ -174,29 +217,12 @@ def _list(
         scan = places.scan(scope.places, places.days_between(wanted.since, wanted.until))
         rows = _rows(scan.copies, wanted, scope)
         if visit is not None:
-            rows = _opened(rows, visit, identities)
+            rows = [one for one in _opened(rows, visit, identities) if _may_fit(one, search)]
     if json_:
         output.json_document({"type": JSON_TYPE, "recordings": [_json(row) for row in rows]})
     else:
         _print(rows, BUILTIN if scope.settings is None else scope.settings.business_types(), bool(identities))
-    for row in rows:
-        if row.problem is not None:
-            output.warning(f"{row.id}: {row.problem}")
-    incomplete = len({copy.id for copy in scan.copies} - {copy.id for copy in scan.copies if copy.complete})
-    if incomplete:
-        words = counted(
-            "{number} recording has no manifest yet: it is still being brought to the store,"
-            " or its manifest is gone",
-            "{number} recordings have no manifest yet: they are still being brought to the store,"
-            " or their manifests are gone",
-            incomplete,
-        )
-        output.note(words.format(number=incomplete))
-    codes = [
-        places.warn_of(scan.failures),
-        *(0 if row.problem is None else row.problem.exit_code for row in rows),
-    ]
-    raise typer.Exit(min((code for code in codes if code), default=0))
+    raise typer.Exit(_end(rows, scan))
 
 
 def _time(text: str, *, end: bool) -> datetime:
@@ -244,10 +270,15 @@ def _opened(rows: Sequence[Row], visit: Visit, identities: Sequence[Identity]) -
         return list(rows)
     visit.note(LIST, [visit.opened(one.copy) for one in sealed], identities)
     with progress(_("opening who spoke"), len(rows)) as step:
-        return [_with_parties(row, identities, step) for row in rows]
+        return [_read(row, identities, step) for row in rows]
 
 
-def _with_parties(row: Row, identities: Sequence[Identity], step: Callable[[], None]) -> Row:
+def _may_fit(row: Row, search: Search) -> bool:
+    """Tell whether a recording is looked for; of one that could not be read nobody knows."""
+    return row.told is None or search.fits(row.told)
+
+
+def _read(row: Row, identities: Sequence[Identity], step: Callable[[], None]) -> Row:
     step()
     if row.sealed is None:
         return row
@@ -255,7 +286,29 @@ def _with_parties(row: Row, identities: Sequence[Identity], step: Callable[[], N
         document = opening.open_call(row.sealed, identities)
     except (CliError, SealError, StoreError) as problem:
         return replace(row, problem=problem)
-    return replace(row, parties=Conversation(document=document).parties())
+    return replace(row, told=Conversation(document=document).told())
+
+
+def _end(rows: Sequence[Row], scan: Scan) -> int:
+    """Warn of what could not be read, and return the exit code."""
+    for row in rows:
+        if row.problem is not None:
+            output.warning(f"{row.id}: {row.problem}")
+    incomplete = len({copy.id for copy in scan.copies} - {copy.id for copy in scan.copies if copy.complete})
+    if incomplete:
+        words = counted(
+            "{number} recording has no manifest yet: it is still being brought to the store,"
+            " or its manifest is gone",
+            "{number} recordings have no manifest yet: they are still being brought to the store,"
+            " or their manifests are gone",
+            incomplete,
+        )
+        output.note(words.format(number=incomplete))
+    codes = [
+        places.warn_of(scan.failures),
+        *(0 if row.problem is None else row.problem.exit_code for row in rows),
+    ]
+    return min((code for code in codes if code), default=0)
 
 
 def _print(rows: Sequence[Row], types: Mapping[str, BusinessType], with_parties: bool) -> None:  # noqa: FBT001
@@ -285,7 +338,9 @@ def _cells(row: Row, types: Mapping[str, BusinessType], *, with_parties: bool) -
             ", ".join(row.places),
         ]
     if with_parties:
-        cells[2:2] = map(str, row.parties or ("", ""))
+        told = row.told
+        unread = "" if row.problem is None or manifest is None else _("can't be read")
+        cells[2:2] = (unread, "") if told is None else (str(told.agent), str(told.customer))
     return cells
 
 
@@ -309,10 +364,23 @@ def _json(row: Row) -> Mapping[str, JsonValue]:
         "reasons": of(lambda known: list(known.reasons)),
         "size_bytes": of(_size_bytes),
         "places": list(row.places),
-        "parties": None
-        if row.parties is None
-        else {"agent": row.parties[0].to_json(), "customer": row.parties[1].to_json()},
+        **_told_json(row.told),
         "error": None if row.problem is None else str(row.problem),
+    }
+
+
+def _told_json(told: Told | None) -> Mapping[str, JsonValue]:
+    if told is None:
+        return dict.fromkeys(("parties", "conversation", "links", "attributes"))
+    return {
+        "parties": {
+            "agent": told.agent.to_json(),
+            "customer": told.customer.to_json(),
+            "others": [party.to_json() for party in told.others],
+        },
+        "conversation": told.conversation or None,
+        "links": [linked.to_json() for linked in told.links],
+        "attributes": told.attributes,
     }
 
 

@@ -236,22 +236,32 @@ def _warn_missing(size_bytes: int) -> None:
 
 def _facts(sealed: Sealed, call: Conversation, business: str) -> Iterator[tuple[str, str]]:
     manifest = sealed.manifest
-    agent, customer = call.parties()
+    told = call.told()
     yield _("Recording"), str(manifest.id)
     yield _("Result"), labels.result(manifest.result.value, manifest.reasons)
     yield _("Direction"), labels.word(manifest.direction.value)
-    yield _("Agent"), str(agent)
-    yield _("Customer"), str(customer)
+    yield _("Agent"), str(told.agent)
+    yield _("Customer"), str(told.customer)
+    for party in told.others:
+        yield _("Also there"), str(party)
     yield _("Started"), output.local_time(manifest.started_at)
     answered = call.time("answered_at")
     yield _("Answered"), "-" if answered is None else output.local_time(answered)
     yield _("Ended"), f"{output.local_time(manifest.ended_at)}  {call.ending()}".rstrip()
+    for name in told.conversations:
+        yield _("Conversation"), name
+    for linked in told.links:
+        yield _("Belongs to"), str(linked)
     yield _("Business"), business
     yield _("Sound"), _sound_words(manifest)
     for line in call.announcements(manifest.rate_hz):
         yield _("Announcement"), line
     for line in call.checks():
         yield _("Level"), line
+    for line in call.streams():
+        yield _("Stream"), line
+    for name, value in told.attributes.items():
+        yield _("Gateway said"), f"{name}: {value}"
     yield _("Device"), f"{manifest.device}  {manifest.site}  {manifest.source}  {manifest.software}"
     yield _("Signature"), _signature_words(sealed)
     yield _("Found in"), _place(sealed)

@@ -15,8 +15,6 @@ from typing import Final
 
 from callseal.codecs.errors import PayloadError
 
-NO_DATA: Final = 15
-"""Frame type: nothing was said, or it was lost."""
 MAX_FRAMES: Final = 12
 """Frames of 20 ms in a packet: RFC 4867 sets no limit, and telephones put in one to three."""
 

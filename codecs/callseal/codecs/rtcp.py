@@ -20,7 +20,6 @@ from callseal.codecs.errors import RtcpError
 
 MAX_PACKETS: Final = 32
 """Packets in one datagram."""
-MAX_NAME_BYTES: Final = 255
 
 _VERSION: Final = 2
 _HEADER_BYTES: Final = 4

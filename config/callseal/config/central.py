@@ -98,7 +98,9 @@ class Important(BaseModel):
     model_config = TABLE
 
     business: OptionalId = Field(default="", description='A business type, by its id; "" is any.')
-    direction: Literal["inbound", "outbound", "any"] = Field(default="any", description="Which calls.")
+    direction: Literal["inbound", "outbound", "internal", "unknown", "any"] = Field(
+        default="any", description="Which calls."
+    )
     result: Literal["any", "ok", "degraded", "failed", "exempt"] = Field(
         default="any", description="What became of the recording."
     )

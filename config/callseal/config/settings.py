@@ -298,6 +298,12 @@ class SiprecSource(BaseModel):
     workers: Whole = Field(
         default=1, ge=1, le=64, description="Processes that take the sound, each with a share of the ports."
     )
+    media_timeout_s: Real = Field(
+        default=3600.0,
+        ge=0.0,
+        le=86400.0,
+        description="A call of which nothing at all comes for so long is ended; 0: none is.",
+    )
     drain_s: Real = Field(
         default=30.0,
         ge=0.0,
@@ -372,8 +378,9 @@ class Rule(BaseModel):
 
     model_config = TABLE
 
-    direction: Literal["inbound", "outbound", "any"] = Field(
-        default="any", description="Which calls, seen from the desk."
+    direction: Literal["inbound", "outbound", "internal", "unknown", "any"] = Field(
+        default="any",
+        description='Which calls, seen from the desk; of a gateway\'s also "internal" and "unknown".',
     )
     called: NumberGlob = Field(default="*", description="The number that was called, E.164 or internal.")
     calling: NumberGlob = Field(default="*", description="The number that calls, E.164 or internal.")

@@ -114,6 +114,11 @@ _ALL: Final = (
         "one-stream", "Both sides came in one stream and can't be told apart.", "双方语音合为一路，无法区分。"
     ),
     _reason(
+        "media-timeout",
+        "Nothing came from the gateway for too long; the recording was ended.",
+        "网关长时间未发送任何数据，录音已结束。",
+    ),
+    _reason(
         "session-expired",
         "The gateway stopped confirming the call; the recording was ended.",
         "网关不再确认通话，录音已结束。",

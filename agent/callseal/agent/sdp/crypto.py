@@ -21,8 +21,6 @@ from callseal.codecs.srtp_suite import Suite
 
 MAX_MKI_BYTES: Final = 128
 """RFC 4568 section 6.1 says so."""
-MAX_TAG: Final = 999_999_999
-"""A tag has at most nine digits (RFC 4568 section 9.1)."""
 
 _LINE: Final = compile_pattern(
     r"(?P<tag>[0-9]{1,9})\s+(?P<suite>[A-Za-z0-9_]{1,64})\s+inline:(?P<keys>[^\s]{1,2000})(?:\s+(?P<rest>.*))?",

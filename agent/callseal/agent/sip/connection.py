@@ -5,7 +5,7 @@ Source: RFC 3261 section 18.3 (framing), RFC 5626 section 4.4.1 (keep-alives).
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from callseal.agent.errors import SipSyntaxError
 from callseal.agent.sip.counters import Counters
@@ -16,6 +16,9 @@ from callseal.agent.sip.peers import Peers
 from callseal.agent.sip.sockets import Address, address_of
 from callseal.agent.sip.tls import peer_names
 from callseal.agent.sip.transport_limits import TransportLimits
+
+LINGER_S: Final = 0.5
+"""How long what a TLS peer still sends is read and dropped before the connection is closed."""
 
 
 class Receiver(Protocol):
@@ -106,7 +109,7 @@ class Connection(asyncio.Protocol):
             self._take(data, self.flow)
         except SipSyntaxError as error:
             self._receiver.refuse(error, self.flow)
-            self.close()
+            self._part()
         except Exception as error:  # noqa: BLE001 - a fault of ours with one peer's bytes stays with that peer
             self._receiver.blame(error, self.remote[0])
             self.abort()
@@ -134,6 +137,21 @@ class Connection(asyncio.Protocol):
             self._closing_since_s = self._loop.time()
         if self._socket is not None:
             self._socket.close()
+
+    def _part(self) -> None:
+        """End it in a way that the peer still reads what it was told.
+
+        A socket that is closed with bytes unread is reset, and a reset takes along what was sent before. So
+        what still comes is read and dropped, until the peer ends it too or its time is over (`check`).
+        """
+        self._closing_since_s = self._loop.time()
+        if self._socket is None:
+            return
+        if self._socket.can_write_eof():
+            self._socket.write_eof()
+        else:
+            # TLS can't be ended on one side.
+            self._loop.call_later(LINGER_S, self._socket.close)
 
     def abort(self) -> None:
         """End it now."""

@@ -55,11 +55,6 @@ class ServerTls:
         """When the certificate that is shown runs out; aware, UTC."""
         return self._expires
 
-    @property
-    def is_mutual(self) -> bool:
-        """Whether peers must show a certificate."""
-        return self._peer_ca_file is not None
-
     def reload_if_changed(self) -> bool:
         """Read the files again if one has changed, and say whether a new context took the old one's place.
 

@@ -36,7 +36,6 @@ _ROOTS: Final = frozenset({"recording", "recordingmetadata"})
 _TIMES: Final = frozenset({"associatetime", "disassociatetime", "starttime", "stoptime"})
 _ENDS: Final = frozenset({"disassociatetime", "stoptime"})
 _FLOWS: Final = frozenset({"send", "recv", "receive"})
-_IN_SESSION: Final = frozenset({"sipsessionid", "reason", "groupref"}) | _TIMES
 _IN_PARTICIPANT: Final = frozenset({"nameid", "aor", "name"}) | _FLOWS | _TIMES
 _IN_STREAM: Final = frozenset({"label", "mode"}) | _TIMES
 _IN_ASSOCIATION: Final = _FLOWS | _TIMES

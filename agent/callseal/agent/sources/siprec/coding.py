@@ -26,6 +26,8 @@ PAYLOAD_TYPES: Final = 128
 MAX_PACKET_MS: Final = 120
 """The longest packet of sound that is taken (RFC 6716: Opus)."""
 NARROW_HZ: Final = 8000
+COMFORT_NOISE_TYPE: Final = 13
+"""RFC 3551 section 6: gateways send it unasked. It stands for this unless something else was agreed on."""
 
 _LAWS: Final = {"PCMU": g711.Law.MU, "PCMA": g711.Law.A}
 _CODES: Final = np.arange(256, dtype=np.uint8)
@@ -58,6 +60,7 @@ Kinds = NDArray[np.uint8]
 def kinds_of(formats: Sequence[Format], into: AudioFormat) -> Kinds:
     """Say what each payload type of a stream stands for in a recording of that form."""
     kinds = np.full(PAYLOAD_TYPES, Kind.UNKNOWN, np.uint8)
+    kinds[COMFORT_NOISE_TYPE] = Kind.COMFORT_NOISE
     for item in reversed(formats):  # so that of two with one number the preferred one counts
         if 0 <= item.payload_type < PAYLOAD_TYPES:
             kinds[item.payload_type] = _kind(item, into)

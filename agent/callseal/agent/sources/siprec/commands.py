@@ -69,8 +69,15 @@ class Discard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FindSilent:
+    """Answered by the recordings of which nothing has come for so long."""
+
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shut:
     """Write what has come of all calls, give back all ports; answered by the recordings to be closed."""
 
 
-Command = Reserve | AddPorts | Release | Open | Change | Note | Close | Discard | Shut
+Command = Reserve | AddPorts | Release | Open | Change | Note | Close | Discard | FindSilent | Shut

@@ -32,6 +32,8 @@ class House:
     policy: AnswerPolicy
     more_parties: MoreParties
     max_calls: int
+    media_timeout_s: float = 0.0
+    """A call of which nothing at all comes for so long is over; 0: none is."""
     media_address: Callable[[str], str]
     """The address for sound that a gateway is told, by the local address that it reached."""
 
@@ -74,11 +76,18 @@ def _roles_of_bridge(talk: Talk, bridge: BuiltInBridge, house: House) -> Roles:
 
 
 def decide(talk: Talk, house: House) -> Decision:
-    """Return what the rules say of a call. A direction that is not known counts as inbound here."""
+    """Return what the rules say of a call.
+
+    Of one that is neither inbound nor outbound it may not be known who called: the agent counts as called
+    then, unless the call must not be recorded the other way round.
+    """
     roles = talk.roles or cast_roles(talk, house)
-    outbound = roles.direction == "outbound"
-    called, calling = (roles.customer, roles.agent) if outbound else (roles.agent, roles.customer)
-    return house.tagging.decide(direction=roles.direction, called=called.number, calling=calling.number)
+    agent, customer = roles.agent.number, roles.customer.number
+    inbound = house.tagging.decide(direction=roles.direction, called=agent, calling=customer)
+    if roles.direction == "inbound":
+        return inbound
+    outbound = house.tagging.decide(direction=roles.direction, called=customer, calling=agent)
+    return outbound if roles.direction == "outbound" or (outbound.reason and not inbound.reason) else inbound
 
 
 def arrangement_of(talk: Talk, house: House) -> Arrangement:

@@ -34,6 +34,7 @@ from callseal.agent.sources.siprec.commands import (
     Close,
     Command,
     Discard,
+    FindSilent,
     Note,
     Open,
     Release,
@@ -230,6 +231,10 @@ class Engine:
         """Leave the trace of a call that is not recorded; SpoolError where no spool takes it."""
         recorder = self._running()
         return cast("UUID", await self._to_the_end(self._on_disk(lambda: recorder.exempt(call, end))))
+
+    async def silent(self, for_s: float) -> tuple[UUID, ...]:
+        """Give the recordings of which nothing has come for so long, no report either."""
+        return cast("tuple[UUID, ...]", await _answered(self._give(FindSilent(for_s=for_s))))
 
     # --- with the disk ------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ Shell: runs in the event loop. Sound, recordings and their keys are in the worke
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, cast
@@ -27,7 +27,7 @@ from callseal.agent.sources.siprec.worker_process import Backing, WorkerGone, Wo
 from callseal.agent.sources.siprec.worker_protocol import Share
 
 MEDIA_DOWN: Final = "media-down"
-WORKER_DIED: Final = "media-died"
+WORKERS_DYING: Final = "workers-dying"
 """The alarm when workers die again and again."""
 MANY_DEATHS: Final = 5
 MANY_WITHIN_S: Final = 60.0
@@ -82,7 +82,7 @@ class Fleet:
         self._changed: Callable[[Collection[int]], None] = _nobody
         self._working: list[WorkerProcess] = []
         self._keepers: list[asyncio.Task[None]] = []
-        self._burials: set[asyncio.Task[object]] = set()
+        self._burials: set[asyncio.Task[None]] = set()
         self._bookings: dict[int, _Booking] = {}
         self._booking_of: dict[UUID, _Booking] = {}
         self._last_booking = 0
@@ -123,8 +123,8 @@ class Fleet:
         for keeper in self._keepers:
             keeper.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
-        if self._burials:
-            await asyncio.wait(self._burials)
+        while self._burials:
+            await asyncio.wait(set(self._burials))
         self._keepers, self._working = [], []
 
     def why_not(self) -> str | None:
@@ -157,13 +157,8 @@ class Fleet:
                 why = self._bug(error)
             finally:
                 # Also when this is cancelled: whoever stops the fleet waits for it.
-                burial = asyncio.create_task(self._bury(worker))
-                self._burials.add(burial)
-                burial.add_done_callback(self._burials.discard)
-            try:
-                await asyncio.shield(burial)
-            except Exception as error:  # noqa: BLE001 - likewise
-                self._bug(error)
+                burial = self._in_any_case(self._bury(worker))
+            await asyncio.shield(burial)
             if self._stopping:
                 return
             first = False
@@ -201,9 +196,23 @@ class Fleet:
         for name, value in worker.counters.items():
             if name not in _RUNNING:
                 self._counted[name] += value
-        left = await worker.bury()
-        if left:
-            await asyncio.to_thread(self._backing.recover, left)
+        if left := await worker.bury():
+            # The next worker need not wait for that.
+            self._in_any_case(asyncio.to_thread(self._backing.recover, left))
+
+    def _in_any_case(self, work: Coroutine[object, object, None]) -> "asyncio.Task[None]":
+        """Have something done that nobody may cancel, and whose mistakes harm nobody."""
+
+        async def guarded() -> None:
+            try:
+                await work
+            except Exception as error:  # noqa: BLE001 - told, and the other workers go on
+                self._bug(error)
+
+        task = asyncio.create_task(guarded())
+        self._burials.add(task)
+        task.add_done_callback(self._burials.discard)
+        return task
 
     def _bug(self, error: Exception) -> str:
         log.error("worker.bug", exc_info=error)
@@ -220,31 +229,38 @@ class Fleet:
         if recent < MANY_DEATHS:
             return AGAIN_S[recent]
         words = f"processes that take the sound have died {recent} times within a minute: {why}"
-        self._backing.alarm(WORKER_DIED, words)
+        self._backing.alarm(WORKERS_DYING, words)
         return AGAIN_OFTEN_S
 
     # --- what signalling asks -------------------------------------------------------------------------
 
     async def reserve(self, streams: int) -> Reservation:
         """Bind ports for that many streams, with the worker that has the fewest calls and as many ports."""
-        load = Counter(booking.worker for booking in self._bookings.values())
         problem: SourceError = SourceError("no process takes sound")
-        for worker in sorted(self._working, key=lambda one: load[one]):
-            if load[worker] >= worker.capacity:
+        for worker in sorted(self._working, key=lambda one: one.calls):
+            if worker.calls >= worker.capacity:
                 continue
-            answer = worker.asked("reserve", streams)
             try:
-                reserved = cast("Reservation", await asyncio.shield(answer))
+                reserved = await self._reserved(worker, streams)
             except (PortsExhausted, WorkerGone) as error:
                 problem = error
-            except asyncio.CancelledError:
-                answer.add_done_callback(partial(_release_unused, worker))
-                raise
-            else:
-                self._last_booking += 1
-                self._bookings[self._last_booking] = _Booking(worker=worker, reservation=reserved.id)
-                return Reservation(id=self._last_booking, ports=reserved.ports)
+                continue
+            self._last_booking += 1
+            self._bookings[self._last_booking] = _Booking(worker=worker, reservation=reserved.id)
+            return Reservation(id=self._last_booking, ports=reserved.ports)
         raise problem
+
+    async def _reserved(self, worker: WorkerProcess, streams: int) -> Reservation:
+        """Reserve ports with a worker; it counts at once, or calls that come at once would all ask one."""
+        worker.calls += 1
+        answer = worker.asked("reserve", streams)
+        try:
+            return cast("Reservation", await asyncio.shield(answer))
+        except BaseException:
+            worker.calls -= 1
+            # Where nobody waits any more the answer may still come.
+            answer.add_done_callback(partial(_release_unused, worker))
+            raise
 
     async def release(self, reservation: int) -> None:
         """Give back the ports of a call that came to nothing."""
@@ -303,6 +319,13 @@ class Fleet:
             raise SourceError("the media engine does not run")
         return await asyncio.to_thread(self._recorder.exempt, call, end)
 
+    async def silent(self, for_s: float) -> tuple[UUID, ...]:
+        """Give the recordings of which nothing has come for so long, no report either."""
+        answers = [worker.asked("silent", for_s) for worker in self._working]
+        found = await asyncio.gather(*answers, return_exceptions=True)
+        # Of a worker that has ended nothing is silent: its calls have ended with it.
+        return tuple(one for some in found if isinstance(some, tuple) for one in some)
+
     def _booking(self, reservation: int) -> _Booking:
         booking = self._bookings.get(reservation)
         if booking is None:
@@ -312,6 +335,7 @@ class Fleet:
     def _forget(self, reservation: int) -> _Booking | None:
         booking = self._bookings.pop(reservation, None)
         if booking is not None:
+            booking.worker.calls -= 1
             for recording in booking.recordings:
                 self._booking_of.pop(recording, None)
         return booking

@@ -49,6 +49,8 @@ class Load:
     counts: NDArray[np.int64]
     """How many packets each of them has."""
     packets: Packets
+    read_s: float
+    """When they were read: none came later. What is done with them may take a while."""
 
     def each(self) -> NDArray[np.int64]:
         """Give the row of each packet."""
@@ -69,6 +71,7 @@ class Load:
             rows=self.rows[some],
             counts=counts[some],
             packets=self.packets.where(which),
+            read_s=self.read_s,
         )
 
 
@@ -84,6 +87,8 @@ class Intake:
         self._keys: NDArray[np.uint64] = np.zeros((rows, KEY_WORDS), np.uint64)
         self._ssrcs: NDArray[np.uint32] = np.zeros(rows, np.uint32)
         self._heard_s: NDArray[np.float64] = np.zeros(rows, np.float64)
+        self._alive_s: NDArray[np.float64] = np.zeros(rows, np.float64)
+        """When a stream began, or anything of its source came, reports on it too."""
         self.packets = 0
         self.strangers = 0
 
@@ -96,6 +101,7 @@ class Intake:
         self._keys[lane.row] = 0
         self._ssrcs[lane.row] = 0
         self._heard_s[lane.row] = 0
+        self._alive_s[lane.row] = self._monotonic()
         self._streams[lane.row] = _PLAIN
         self.change_key(lane)
 
@@ -121,6 +127,10 @@ class Intake:
         if stream != _PLAIN:
             self._srtp.close(stream)
             self._streams[lane.row] = _PLAIN
+
+    def alive_s(self, lane: Lane) -> float:
+        """Return when something of a stream came last, sound or a report; else when it began."""
+        return float(self._alive_s[lane.row])
 
     def loads(self, inbox: Inbox, only: Iterable[Lane] | None = None) -> Iterator[Load]:
         """Read until all sockets are empty, or those of some streams; a load is good until the next one."""
@@ -153,16 +163,17 @@ class Intake:
         counts = np.array(numbers, np.int64)
         total = int(counts.sum())
         self.packets += total
+        now_s = self._monotonic()
         rows = np.array([lane.row for lane in heard], np.int64)
         packets = Packets(rows=inbox.rows[:total], lengths=inbox.lengths(total))
-        load = Load(rows=rows, counts=counts, packets=packets)
-        now_s = self._monotonic()
+        load = Load(rows=rows, counts=counts, packets=packets, read_s=now_s)
         keys = inbox.keys(total)
         ours: NDArray[np.bool_] = (keys == np.repeat(self._keys[rows], counts, axis=0)).all(1)
         ours |= np.repeat(self._streams[rows] != _PLAIN, counts)
         if not ours.all():
             ours = self._learned(load, keys, ours, heard, now_s)
         second = packets.rows[:, 1]
+        self._alive_s[rows[np.logical_or.reduceat(ours, np.cumsum(counts) - counts)]] = now_s
         is_rtcp = (second >= _RTCP_FIRST) & (second <= _RTCP_LAST) & ours
         if is_rtcp.any():
             self._read_shared(load, np.flatnonzero(is_rtcp), heard)
@@ -238,6 +249,7 @@ class Intake:
                 # The newest report tells all; it counts when it is from where the sound comes from.
                 if lane.control is not None or lane.learner.is_neighbour(keys[last]):
                     lane.take_rtcp(inbox.rows[last, : lengths[last]].tobytes())
+                    self._alive_s[lane.row] = self._monotonic()
 
     def _read_shared(self, load: Load, which: NDArray[np.int64], heard: Sequence[Lane]) -> None:
         """Read RTCP that came on the port of RTP: the newest of each stream."""

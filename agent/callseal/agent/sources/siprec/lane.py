@@ -6,7 +6,7 @@ from uuid import UUID
 
 from callseal.agent.call import AudioFormat, StreamReport
 from callseal.agent.sdp.session import Format
-from callseal.agent.sources.siprec.coding import NARROW_HZ, PAYLOAD_TYPES
+from callseal.agent.sources.siprec.coding import COMFORT_NOISE_TYPE, NARROW_HZ, PAYLOAD_TYPES
 from callseal.agent.sources.siprec.learning import Learner
 from callseal.agent.sources.siprec.plans import StreamPlan
 from callseal.agent.sources.siprec.sockets import SocketPair
@@ -67,11 +67,12 @@ class Lane:
 
     def types_of(self, kind: Kind) -> tuple[int, ...]:
         """Give the payload types that stand for something."""
-        return tuple(
-            item.payload_type
-            for item in self.plan.formats
-            if 0 <= item.payload_type < PAYLOAD_TYPES and _KINDS.get(item.name, Kind.SOUND) is kind
-        )
+        kinds = {COMFORT_NOISE_TYPE: Kind.COMFORT_NOISE} | {
+            item.payload_type: _KINDS.get(item.name, Kind.SOUND)
+            for item in reversed(self.plan.formats)  # so that of two with one number the preferred one counts
+            if 0 <= item.payload_type < PAYLOAD_TYPES
+        }
+        return tuple(number for number, one in kinds.items() if one is kind)
 
     def expected(self, into: AudioFormat) -> Stream:
         """Say what a bank has to expect of it, with the clock of the moment."""

@@ -32,7 +32,6 @@ class Lanes:
     def __init__(self, bank: Bank, form: AudioFormat, monotonic: Callable[[], float]) -> None:
         self._bank = bank
         self._form = form
-        self._monotonic = monotonic
         self._intake = Intake(bank.rows, monotonic)
         self._conversion = Conversion(bank.rows, form)
         self._lanes: dict[int, Lane] = {}
@@ -128,9 +127,13 @@ class Lanes:
                     changed.append(Changed(lane=lane, codec=codec))
             packets = converted.packets
             self._bank.put(
-                packets.rows, packets.lengths, converted.rows, converted.counts, now_s=self._monotonic()
+                packets.rows, packets.lengths, converted.rows, converted.counts, now_s=converted.read_s
             )
         return changed
+
+    def are_silent(self, lanes: Iterable[Lane], since_s: float) -> bool:
+        """Say whether nothing of these streams has come since then, by the monotonic clock."""
+        return all(self._intake.alive_s(lane) < since_s for lane in lanes)
 
     def read_rtcp(self, inbox: Inbox) -> None:
         """Read the reports of the senders."""

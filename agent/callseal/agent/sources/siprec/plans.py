@@ -19,7 +19,7 @@ class StreamPlan:
     port: int
     label: str
     channels: tuple[int, ...]
-    """(0,), (1,), or (0, 1) for a stream that carries both parties. Several streams on one channel are mixed."""
+    """(0,), (1,), or (0, 1) for a stream that carries both parties. Several on one channel are mixed."""
     formats: tuple[Format, ...]
     """All that may come, the one for sound that was preferred first; CN and TELEPHONE-EVENT among them."""
     address: str = ""
@@ -37,6 +37,8 @@ class RecordingPlan:
     call: Call
     format: AudioFormat
     streams: tuple[StreamPlan, ...]
+    from_now: bool = False
+    """Whether what waits at the ports is thrown away: it came while it was not to be recorded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +53,8 @@ class Reservation:
 class MediaEngine(Protocol):
     """Takes the sound of calls and writes it to the recorder, in a thread (or process) of its own.
 
-    All methods may be called from the event loop; they return quickly or are awaited. Raises SourceError where
-    no port is free (`PortsExhausted`) and SpoolError where no spool takes the recording.
+    All methods may be called from the event loop; they return quickly or are awaited. Raises SourceError
+    where no port is free (`PortsExhausted`) and SpoolError where no spool takes the recording.
     """
 
     async def reserve(self, streams: int) -> Reservation:

@@ -232,6 +232,14 @@ class Rack:
         if self._ticks % TICKS_PER_WRITE == 0 or open_samples > OVERDUE_S * self.form.rate_hz:
             self._write(begun_s)
 
+    def silent(self, since_s: float) -> tuple[UUID, ...]:
+        """Give the recordings of which nothing has come since then, by the monotonic clock."""
+        return tuple(
+            seat.recording
+            for seat in self._seats.values()
+            if seat.lanes and self._lanes.are_silent(seat.lanes, since_s)
+        )
+
     def read_rtcp(self, inbox: Inbox) -> None:
         """Read the reports of the senders, and let go of keys whose end was lost."""
         self._lanes.read_rtcp(inbox)

@@ -30,6 +30,8 @@ from callseal.seal.errors import SpoolError
 
 DRAIN_LIMIT: Final = "drain-limit"
 """The reason of a call that was cut off because the agent stops."""
+MEDIA_TIMEOUT: Final = "media-timeout"
+"""The reason of a call of which nothing came any more."""
 MEDIA_DIED: Final = "media-died"
 """The reason of a call whose process has ended."""
 _NO_MEDIA: Final = "no-media"
@@ -53,9 +55,12 @@ class Recordings:
         """Begin the recordings of a call, unless they have begun, must not, or there is nothing to record."""
         if talk.recordings or talk.is_over or talk.reservation is None or not talk.streams:
             return
+        was_forbidden = talk.refused not in {"", _WRITE_FAILED}
         plans = self._plans(talk)
         if not plans:
             return
+        if was_forbidden:
+            plans = tuple(dataclasses.replace(plan, from_now=True) for plan in plans)
         try:
             talk.recordings = await self._engine.open(talk.reservation, plans)
         except SpoolError:

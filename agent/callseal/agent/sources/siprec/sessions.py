@@ -13,6 +13,7 @@ import dataclasses
 from collections.abc import Callable, Collection, Coroutine
 from datetime import datetime
 from typing import Final, Protocol
+from uuid import UUID
 
 import structlog
 
@@ -26,12 +27,13 @@ from callseal.agent.sdp.session import Session as Description
 from callseal.agent.sdp.writing import CONTENT_TYPE, bytes_of
 from callseal.agent.sip.events import Acknowledged, Asked, DialogId, Ended, Event, How, Invited
 from callseal.agent.sip.headers import Fields
+from callseal.agent.sip.seldom import Seldom
 from callseal.agent.siprec.built_in_bridge import BuiltInBridge, bridge_of
 from callseal.agent.sources.siprec.bodies import body_of
 from callseal.agent.sources.siprec.describing import House, decide, take_in
 from callseal.agent.sources.siprec.notes import Notes
 from callseal.agent.sources.siprec.plans import MediaEngine
-from callseal.agent.sources.siprec.recordings import DRAIN_LIMIT, MEDIA_DIED, Recordings
+from callseal.agent.sources.siprec.recordings import DRAIN_LIMIT, MEDIA_DIED, MEDIA_TIMEOUT, Recordings
 from callseal.agent.sources.siprec.talk import RecordingSession, Talk
 from callseal.seal.errors import SpoolError
 
@@ -51,6 +53,7 @@ _OUR_FAULT: Final = (500, "Server Internal Error")
 _UNAVAILABLE: Final = (503, "Service Unavailable")
 _STOPPING: Final = 'SIP;cause=503;text="the recording server stops"'
 """Why we hang up (RFC 3326)."""
+_SILENT: Final = 'SIP;cause=408;text="nothing was sent for too long"'
 _NOT_RECORDED: Final = 'SIP;cause=500;text="the call can not be recorded"'
 
 log = structlog.get_logger("callseal.siprec")
@@ -101,13 +104,15 @@ class Sessions:
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._calls = 0
         self.refused = 0
         self.taken = 0
+        self._told = Seldom()
 
     @property
     def running(self) -> int:
-        """How many recording sessions there are."""
-        return len(self._sessions)
+        """How many calls there are; one that a telephone copies in two halves is one."""
+        return self._calls
 
     # --- what SIP tells -------------------------------------------------------------------------------
 
@@ -131,9 +136,17 @@ class Sessions:
         except TimeoutError:
             for session in list(self._sessions.values()):
                 self._sip.hang_up(session.dialog, reason=_STOPPING)
-                self._spawn(self._cut_off(session), None)
+                self._spawn(self._cut_off(session, DRAIN_LIMIT), None)
         while self._tasks:
             await asyncio.wait(set(self._tasks))
+
+    def end_silent(self, recordings: Collection[UUID]) -> None:
+        """Hang up the calls all of whose recordings are among these, of which nothing comes any more."""
+        silent = frozenset(recordings)
+        for session in list(self._sessions.values()):
+            if session.talk.recordings and silent.issuperset(session.talk.recordings):
+                self._sip.hang_up(session.dialog, reason=_SILENT)
+                self._spawn(self._cut_off(session, MEDIA_TIMEOUT), None)
 
     def lose(self, reservations: Collection[int]) -> None:
         """Hang up the calls whose sound is not taken any more; what was recorded of them is taken care of."""
@@ -172,16 +185,18 @@ class Sessions:
     # --- a call begins --------------------------------------------------------------------------------
 
     def _begin(self, event: Invited) -> None:
-        why_not = self._refusal()
+        half = bridge_of(event.request)
+        talk = self._talk_of(half)
+        # The other half of a call that runs is no further one.
+        why_not = self._refusal() if talk is None else ""
         if why_not:
             self.refused += 1
-            log.warning("siprec.refused", reason=why_not)
+            self._tell("siprec.refused", status=_UNAVAILABLE[0], detail=why_not)
             headers = (("retry-after", str(RETRY_AFTER_S)),)
             self._sip.reject(event.transaction, *_UNAVAILABLE, headers=headers)
             return
-        half = bridge_of(event.request)
-        talk = self._talk_of(half)
         if talk is None:
+            self._calls += 1
             talk = Talk(started_at=self._now(), invite=event.request, bridge=half)
             if half is not None:
                 self._halves[half.key] = talk
@@ -203,7 +218,7 @@ class Sessions:
 
     def _refusal(self) -> str:
         """Give the code that says why no call is taken now; empty where one is."""
-        if len(self._sessions) >= self._house.max_calls:
+        if self._calls >= self._house.max_calls:
             return "siprec-full"
         return self._why_not() or ""
 
@@ -281,12 +296,9 @@ class Sessions:
         except SdpError:
             agreed = ()
         if not agreed:
-            log.warning("siprec.no-answer", detail="the answer to our offer is missing or can't be read")
+            self._tell("siprec.no-answer", detail="the answer to our offer is missing or can't be read")
         session.streams = agreed or session.streams  # without an answer it goes on as before
-        try:
-            await self._recordings.follow(session.talk)
-        except (SourceError, SpoolError) as error:
-            log.error("siprec.follow.failed", detail=str(error))  # noqa: TRY400 - the engine has told why
+        await self._follow_on(session.talk)
         self._begin_later(session.talk)
 
     async def _find_ports(self, session: RecordingSession, wanted: tuple[int, ...]) -> None:
@@ -344,7 +356,7 @@ class Sessions:
                 await self._take_offer(session, event, parse_session(body.sdp))
         except (SdpError, SourceError, SpoolError) as error:
             # The session goes on as it was agreed before (RFC 3261 section 14.2).
-            log.warning("siprec.offer.refused", detail=str(error))
+            self._tell("siprec.offer.refused", detail=str(error))
             self._sip.reject(event.transaction, *_NOT_ACCEPTABLE)
 
     async def _asked(self, session: RecordingSession, event: Asked) -> None:
@@ -353,15 +365,15 @@ class Sessions:
             try:
                 await self._take_offer(session, event, parse_session(body.sdp))
             except (SdpError, SourceError, SpoolError) as error:
-                log.warning("siprec.offer.refused", detail=str(error))
+                self._tell("siprec.offer.refused", detail=str(error))
                 self._sip.reject(event.transaction, *_NOT_ACCEPTABLE)
             return
         # Whatever an INFO or UPDATE tells, the answer is yes: it is noted, and the sound goes on.
         self._sip.accept(event.transaction)
-        try:
+        if session.talk.recordings:
+            await self._follow_on(session.talk)
+        else:
             await self._go_on(session.talk)
-        except (SourceError, SpoolError) as error:
-            log.error("siprec.follow.failed", detail=str(error))  # noqa: TRY400 - the engine has told why
 
     async def _take_offer(
         self, session: RecordingSession, event: Invited | Asked, theirs: Description
@@ -388,6 +400,13 @@ class Sessions:
         elif talk.is_described:
             await self._try_to_begin(talk)
 
+    async def _follow_on(self, talk: Talk) -> None:
+        """Record by what is known now, where nobody waits for an answer any more."""
+        try:
+            await self._recordings.follow(talk)
+        except (SourceError, SpoolError) as error:
+            log.error("siprec.follow.failed", detail=str(error))  # noqa: TRY400 - the engine has told why
+
     async def _try_to_begin(self, talk: Talk) -> None:
         try:
             await self._recordings.begin(talk)
@@ -396,9 +415,9 @@ class Sessions:
 
     # --- the end --------------------------------------------------------------------------------------
 
-    async def _cut_off(self, session: RecordingSession) -> None:
+    async def _cut_off(self, session: RecordingSession, reason: str) -> None:
         async with session.talk.lock:
-            await self._end(session, DRAIN_LIMIT)
+            await self._end(session, reason)
 
     async def _lost(self, session: RecordingSession) -> None:
         async with session.talk.lock:
@@ -422,13 +441,15 @@ class Sessions:
             await self._recordings.forget(session.dialog)
             if not talk.sessions:
                 await self._recordings.end(talk, reason)
+            else:
+                await self._follow_on(talk)
 
     async def _drop(
         self, session: RecordingSession, event: Invited, status: tuple[int, str], why: str
     ) -> None:
         """Refuse an INVITE, and forget that it came."""
         self.refused += 1
-        log.warning("siprec.refused", status=status[0], detail=why)
+        self._tell("siprec.refused", status=status[0], detail=why)
         headers = (("retry-after", str(RETRY_AFTER_S)),) if status is _UNAVAILABLE else ()
         self._sip.reject(event.transaction, *status, headers=headers)
         self._forget(session)
@@ -442,10 +463,16 @@ class Sessions:
         talk = session.talk
         del self._sessions[session.dialog], talk.sessions[session.dialog]
         if not talk.sessions:
+            self._calls -= 1
             for key in [key for key, half in self._halves.items() if half is talk]:
                 del self._halves[key]
         if not self._sessions:
             self._idle.set()
+
+    def _tell(self, event: str, **words: int | str) -> None:
+        """Log what a gateway does, once a minute at most: it may do so a thousand times a second."""
+        if self._told.is_due(f"{event} {words}", asyncio.get_running_loop().time()):
+            log.warning(event, **words)
 
     def _session_id(self) -> int:
         return int.from_bytes(self._random(_SESSION_ID_BYTES), "big")

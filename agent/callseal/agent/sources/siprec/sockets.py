@@ -34,6 +34,7 @@ RECEIVE_BUFFER_BYTES: Final = 512 * 1024
 SMALLEST_CHARGE_BYTES: Final = 640
 """The kernel charges a datagram no less, whatever its size: what a full buffer can hold at most."""
 
+_MAX_DATAGRAM_BYTES: Final = 65_535
 _NAME_BYTES: Final = 32
 _NAME_WORDS: Final = _NAME_BYTES // 8
 _SO_MEMINFO: Final = 55
@@ -94,6 +95,15 @@ class SocketPair:
             data = self.rtp.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _MEMINFO.size)
             return int(_MEMINFO.unpack(data)[_DROPS])
         return 0
+
+    def empty(self) -> None:
+        """Throw away what has come and was not read, up to as much as there can be at once."""
+        for receiver in (self.rtp, self.rtcp):
+            for _ in range(2 * RECEIVE_BUFFER_BYTES // SMALLEST_CHARGE_BYTES):
+                try:
+                    receiver.recv(_MAX_DATAGRAM_BYTES)
+                except OSError:
+                    break
 
     def close(self) -> None:
         """Give both back to the system."""

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
+from uuid import UUID
 
 import structlog
 
@@ -34,6 +35,8 @@ GOODBYE_S: Final = 2.0
 """How long we wait for the answers to our last BYEs, which by UDP are sent again after 0.5 and 1.5 s."""
 PART_LOOK_S: Final = 0.05
 NOTES_FOLDER: Final = "siprec"
+SILENCE_LOOK_S: Final = 30.0
+"""How often it is asked of which calls nothing comes any more."""
 CALLS_REFUSED: Final = "calls-refused"
 
 log = structlog.get_logger("callseal.siprec")
@@ -54,6 +57,9 @@ class RunningEngine(MediaEngine, Protocol):
 
     async def stop(self, end: EndReason) -> None:
         """End what still runs."""
+
+    async def silent(self, for_s: float) -> tuple[UUID, ...]:
+        """Give the recordings of which nothing has come for so long."""
 
     def why_not(self) -> str | None:
         """Give the code that says why no sound can be taken now."""
@@ -164,7 +170,11 @@ class SiprecSource:
             self._server, self._sessions = server, sessions
             self._welcome()
             log.info("siprec.listening", port=server.address[1], capacity=self._capacity)
-            await self._look_until_over()
+            silence = asyncio.create_task(self._end_silent(sessions))
+            try:
+                await self._look_until_over()
+            finally:
+                silence.cancel()
         finally:
             self._server, self._sessions = None, None
             await server.stop()
@@ -202,7 +212,7 @@ class SiprecSource:
         """Stay until gateways know that their calls are over here, or do not answer."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GOODBYE_S):
-                while self._endpoint.dialogs:
+                while self._endpoint.dialogs:  # noqa: ASYNC110 - nobody tells when the last one is over
                     await asyncio.sleep(PART_LOOK_S)
 
     async def _look_until_over(self) -> None:
@@ -219,6 +229,18 @@ class SiprecSource:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_EVERY_S):
                     await self._over.wait()
+
+    async def _end_silent(self, sessions: Sessions) -> None:
+        """End calls whose gateway has gone away without a word."""
+        limit_s = self._house.media_timeout_s
+        while limit_s:
+            await asyncio.sleep(min(SILENCE_LOOK_S, limit_s / 2))
+            try:
+                sessions.end_silent(await self._engine.silent(limit_s))
+            except SourceError:  # an engine that is down has told of it
+                continue
+            except Exception as error:  # noqa: BLE001 - told by `_bug`; the next look may do better
+                self._bug(error)
 
     def _take(self, event: Event) -> None:
         if self._sessions is not None:

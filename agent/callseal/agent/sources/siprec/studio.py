@@ -17,6 +17,7 @@ from callseal.agent.sources.siprec.commands import (
     Close,
     Command,
     Discard,
+    FindSilent,
     Note,
     Open,
     Release,
@@ -55,6 +56,12 @@ class _Booking:
                 raise SourceError(f"port {stream.port} belongs to another recording of this call")
         self.owners.update((stream.port, recording) for stream in streams)
 
+    def forget(self, now_s: float) -> None:
+        """Throw away what waits at the ports, as if they had been reserved now."""
+        for pair in self.pairs.values():
+            pair.empty()
+        self.reserved_s = now_s
+
 
 class Studio:
     """Carries out commands, and ticks."""
@@ -86,7 +93,7 @@ class Studio:
 
     # --- commands -----------------------------------------------------------------------------------------
 
-    def execute(self, command: Command) -> object:
+    def execute(self, command: Command) -> object:  # noqa: C901 - a case a command
         """Do what the event loop asks; gives the answer, or raises SourceError."""
         answer: object = None
         match command:
@@ -106,6 +113,9 @@ class Studio:
                 answer = self._end(reservation, lambda rack, recording: rack.end(recording, self._inbox))
             case Discard(reservation=reservation):
                 answer = self._discard(self._booking(reservation))
+            case FindSilent(for_s=for_s):
+                since_s = self._monotonic() - for_s
+                answer = tuple(one for rack in self._racks for one in rack.silent(since_s))
             case Shut():
                 answer = self._shut()
             case _:
@@ -170,6 +180,8 @@ class Studio:
         self, booking: _Booking, plans: tuple[RecordingPlan, ...], recordings: tuple[UUID, ...]
     ) -> None:
         """Take sound for all recordings of a call, or for none."""
+        if any(plan.from_now for plan in plans):
+            booking.forget(self._monotonic())
         opened: list[UUID] = []
         try:
             for plan, recording in zip(plans, recordings, strict=True):

@@ -23,8 +23,8 @@ from callseal.agent.siprec.parties import Roles
 from callseal.agent.sources.siprec.arrangement import Arrangement
 
 MAX_EARLY_DOCUMENTS: Final = 16
-"""Kept until a recording is opened, the first one and the newest; in that second come two or three. A call that
-must not be recorded has none to give them to, however long it lasts."""
+"""Kept until a recording is opened, the first one and the newest; in that second come two or three. A call
+that must not be recorded has none to give them to, however long it lasts."""
 
 
 @dataclass(slots=True, kw_only=True)

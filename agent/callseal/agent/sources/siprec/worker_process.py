@@ -102,6 +102,8 @@ class WorkerProcess:
         self.is_ready = asyncio.Event()
         self.ticks = 0
         self.capacity = 0
+        self.calls = 0
+        """How many it has, or is just asked to take; whoever asks it counts them."""
         self.counters: Mapping[str, int] = {}
         """As of its last beat."""
 

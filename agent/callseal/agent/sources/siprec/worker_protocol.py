@@ -27,8 +27,10 @@ from callseal.seal.manifest import LedgerPlace, Result
 
 MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
 """Far beyond the longest: a call with all its documents."""
-METHODS: Final = frozenset({"reserve", "release", "open", "add_ports", "change", "note", "close", "discard"})
-"""What a worker is asked of its engine; see `MediaEngine`."""
+METHODS: Final = frozenset(
+    {"reserve", "release", "open", "add_ports", "change", "note", "close", "discard", "silent"}
+)
+"""What a worker is asked of its engine; see `MediaEngine` and `Engine.silent`."""
 
 _LENGTH: Final = struct.Struct(">I")
 
