@@ -348,6 +348,34 @@ def test_a_transfer_changes_nobodys_number_and_is_told_with_its_place() -> None:
     assert [link["id"] for link in body["links"]] == [str(recording_id(3)), str(recording_id(4))]
 
 
+def test_what_held_before_a_transfer_is_still_told() -> None:
+    """Whoever looks for a call by the number that it had at first must find it."""
+    back = replace(TRANSFER, conversation="group-3", attributes=(("oracle:ucid", "0003"), ("cisco:guid", "77")))
+    facts = replace(FACTS, call=GATEWAY_CALL, events=(answered(), TRANSFER, back))
+
+    body, unchanged = _call_body(facts), _call_body(replace(FACTS, call=GATEWAY_CALL))
+
+    assert body["attributes"] == {"oracle:ucid": "0003", "cisco:guid": "77"}
+    assert body["earlier"] == {
+        "conversations": ["group-1", "group-2"],
+        "attributes": {"oracle:ucid": "0001, 0002"},
+    }
+    assert "earlier" not in unchanged
+
+
+def test_a_gateway_that_always_says_something_new_does_not_fill_the_metadata() -> None:
+    changes = [
+        replace(TRANSFER, conversation=f"group-{number}", attributes=(("x:y", f"value {number}"),))
+        for number in range(3 * MAX_EARLIER)
+    ]
+
+    earlier = _call_body(replace(FACTS, call=GATEWAY_CALL, events=(answered(), *changes)))["earlier"]
+
+    assert len(earlier["conversations"]) == MAX_EARLIER
+    assert earlier["conversations"][0] == "group-1"
+    assert len(earlier["attributes"]["x:y"].split(", ")) == MAX_EARLIER - 1
+
+
 @pytest.mark.parametrize(
     ("body", "encoding", "expected"),
     [

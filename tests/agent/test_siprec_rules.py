@@ -15,7 +15,7 @@ from support.siprec_roles import invite
 SDP_LINE = "Content-Type: application/sdp\r\n"
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 PRIVATE = "6009"
-CISCO = "User-Agent: Cisco-SIPGateway\r\n"
+CISCO = "User-Agent: Cisco-SIPGateway"
 """Whose order of participants tells nothing of who called."""
 
 
@@ -30,9 +30,9 @@ def rule(direction: str, side: str) -> str:
 async def test_a_private_line_is_not_recorded_though_nobody_knows_who_called(
     tmp_path: Path, direction: str, side: str
 ) -> None:
-    body, headers = multipart(session(), metadata(agent=PRIVATE))
+    body = multipart(session(), metadata(agent=PRIVATE))
     with siprec_desk(tmp_path, rules=rule(direction, side)) as desk:
-        await desk.ask("INVITE", (body, headers + CISCO))
+        await desk.ask("INVITE", body, headers=CISCO)
         await desk.ask("BYE")
 
         assert [end.reasons[0] for _, end in desk.engine.traces] == ["rule-never"]
@@ -77,7 +77,7 @@ def test_what_is_told_of_a_call_that_is_not_recorded_fills_no_memory() -> None:
 async def test_a_gateway_that_is_refused_again_and_again_does_not_fill_the_log(tmp_path: Path) -> None:
     with siprec_desk(tmp_path) as desk, capture_logs() as told:
         answers = [
-            await desk.ask("INVITE", (session(formats="96"), SDP_LINE), by=desk.other(f"call-{number}"))
+            await desk.ask("INVITE", (session(formats="96"), SDP_LINE), caller=desk.other(f"call-{number}"))
             for number in range(20)
         ]
 

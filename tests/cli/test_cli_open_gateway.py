@@ -1,4 +1,4 @@
-"""``callseal open`` shows what a gateway's call was a part of, and gives its sound in every coding it came in."""
+"""``callseal open`` shows what a gateway's call was a part of, and gives its sound in each coding."""
 
 from pathlib import Path
 
@@ -13,8 +13,10 @@ from support.commands import Commands, Ran
 from support.gateway_calls import (
     CONVERSATION,
     FORMS,
-    GUID,
     LI,
+    SECOND_UCID,
+    THIRD_UCID,
+    UCID,
     WANG,
     Switchboard,
     heard,
@@ -51,8 +53,10 @@ def test_whoever_took_part_and_what_the_conversation_was_called_is_shown(
     assert ran.code == 0
     assert values(ran, "Agent") == [f"{WANG.name} ({WANG.uri})"]
     assert values(ran, "Also there") == ["Zhao Min (sip:8009@sbc.example)", f"{LI.name} ({LI.uri})"]
-    assert values(ran, "Conversation") == ["a second name", CONVERSATION]
-    assert f"cisco:guid: {GUID}" in values(ran, "Gateway said")
+    assert values(ran, "Conversation") == ["a second name"]
+    assert values(ran, "Before that") == [CONVERSATION]
+    assert f"oracle:ucid: {THIRD_UCID}" in values(ran, "Gateway said")
+    assert values(ran, "Said before") == [f"oracle:ucid: {UCID}, {SECOND_UCID}"]
 
 
 def test_a_linked_recording_is_named_with_how_it_belongs_here(callseal: Commands, board: Switchboard) -> None:
@@ -90,7 +94,7 @@ def test_a_call_of_which_no_gateway_said_anything_shows_nothing_of_one(
     ran = shown(callseal, office, recording)
 
     assert ran.code == 0
-    for name in ("Also there", "Conversation", "Belongs to", "Stream", "Gateway said"):
+    for name in ("Also there", "Conversation", "Before that", "Belongs to", "Stream", "Gateway said", "Said before"):
         assert values(ran, name) == []
 
 

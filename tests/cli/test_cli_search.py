@@ -1,4 +1,4 @@
-"""``callseal list`` finds recordings by who took part and by what the gateway said; who holds the key alone."""
+"""``callseal list`` finds recordings by what is sealed in them, for who holds the key alone."""
 
 import json
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from support.gateway_calls import (
     CONVERSATION,
     GUID,
     SECOND_UCID,
+    THIRD_UCID,
     UCID,
     Switchboard,
     open_switchboard,
@@ -54,6 +55,7 @@ def named(board: Switchboard, names: Sequence[str]) -> list[UUID]:
         (f"oracle:ucid={UCID}", ["before"]),
         (f"oracle:ucid={SECOND_UCID}", ["after", "before"]),
         (f"oracle:ucid={UCID}, {SECOND_UCID}", ["before"]),
+        (f"oracle:ucid={THIRD_UCID}", ["before"]),
         (f"ORACLE:UCID={UCID.lower()}", ["before"]),
         ("oracle:ucid=00FA08001?803B*", ["after", "before"]),
         (f"*:ucid={UCID}", ["before"]),
@@ -181,7 +183,7 @@ def test_json_has_what_was_sealed_for_who_holds_the_key_and_null_for_others(
     unrelated, after, before = with_key
     assert {row["attributes"] for row in without} == {None}
     assert before["attributes"] == {
-        "oracle:ucid": f"{UCID}, {SECOND_UCID}",
+        "oracle:ucid": THIRD_UCID,
         "cisco:guid": GUID,
         "header:x-queue": "claims [motor]",
     }

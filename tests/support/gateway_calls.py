@@ -34,6 +34,7 @@ SUPERVISOR: Final = Party(number="8009", uri="sip:8009@sbc.example", name="Zhao 
 CONVERSATION: Final = "b1946ac9-2bff-4b3e-8f1d-7d1c2b8f0a01"
 UCID: Final = "00FA080018803B69810C6D"
 SECOND_UCID: Final = "00FA080019803B69810C71"
+THIRD_UCID: Final = "00FA08001A803B69810C99"
 GUID: Final = "1A2B3C4D-5E6F-11EE-8899-AABBCCDDEEFF"
 
 ULAW: Final = AudioFormat(encoding=Encoding.ULAW, rate_hz=8000)
@@ -85,7 +86,7 @@ def open_switchboard(root: Path) -> Switchboard:
                 customer=CUSTOMER,
                 others=(LI,),
                 conversation="a second name",
-                attributes=_FIRST.attributes,
+                attributes=(("oracle:ucid", THIRD_UCID),),
             ),
             report(0, "PCMU", packets=150, lost=2),
             report(1, "PCMU", packets=149, lost=0, strangers=7),

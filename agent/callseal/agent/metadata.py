@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain, islice
 from typing import Final
 from uuid import UUID
 
@@ -41,7 +42,11 @@ CALL_SCHEMA: Final = "callseal-call/1"
 CHECKS_SCHEMA: Final = "callseal-checks/1"
 MAX_MEDIATYPE_CHARS: Final = 255
 """RFC 6838 section 4.2 allows each half 127."""
+MAX_EARLIER: Final = 64
+"""Of what no longer holds: a gateway that says something new a thousand times must not fill the metadata."""
 
+_SEPARATOR: Final = ", "
+"""Between several values of one name, as SIP has them."""
 _MEDIATYPE: Final = re.compile(r"[\x20-\x7e]+")
 _UNFIT: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 """Control characters that no text has; JSON would write each of them in six."""
@@ -202,6 +207,8 @@ def _circumstances(facts: Facts, roll: Roll) -> JsonObject:
         body["is_mixed"] = True
     if said:
         body["attributes"] = said
+    if earlier := _earlier(call, changes, conversation, said):
+        body["earlier"] = earlier
     if call.announced_by != "agent":
         body["announced_by"] = call.announced_by
     if call.others:
@@ -225,8 +232,27 @@ def _attributes(told: Sequence[tuple[tuple[str, str], ...]]) -> JsonObject:
         values: dict[str, dict[str, None]] = {}
         for name, value in pairs:
             values.setdefault(name, {})[value] = None
-        newest |= {name: ", ".join(some) for name, some in values.items()}
+        newest |= {name: _SEPARATOR.join(some) for name, some in values.items()}
     return newest
+
+
+def _earlier(
+    call: Call, changes: Sequence[PartiesChanged], conversation: str, said: JsonObject
+) -> JsonObject:
+    """Give what was said of the call and no longer holds, the first first: it is looked for all the same."""
+    names = dict.fromkeys(filter(None, (call.conversation, *(change.conversation for change in changes))))
+    names.pop(conversation, None)
+    values: dict[str, dict[str, None]] = {}
+    pairs = dict.fromkeys(chain(call.attributes, *(change.attributes for change in changes)))
+    gone = (pair for pair in pairs if pair[1] not in str(said[pair[0]]).split(_SEPARATOR))
+    for name, value in islice(gone, MAX_EARLIER):
+        values.setdefault(name, {})[value] = None
+    earlier: JsonObject = {}
+    if names:
+        earlier["conversations"] = list(islice(names, MAX_EARLIER))
+    if values:
+        earlier["attributes"] = {name: _SEPARATOR.join(some) for name, some in values.items()}
+    return earlier
 
 
 def _link(link: Link) -> JsonObject:

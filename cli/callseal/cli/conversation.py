@@ -62,20 +62,18 @@ class Told:
     agent: Party
     customer: Party
     others: tuple[Party, ...]
-    conversations: tuple[str, ...]
-    """What the telephone system called the conversation, the name that held at last first."""
+    conversation: str
+    """What the telephone system calls the conversation at last, empty if it said nothing of one."""
+    earlier_conversations: tuple[str, ...]
     links: tuple[Linked, ...]
     attributes: Mapping[str, str]
+    """What held at last; of several values of one name, all in one text."""
+    earlier_attributes: Mapping[str, str]
 
     @property
     def parties(self) -> tuple[Party, ...]:
         """Everyone who took part."""
         return (self.agent, self.customer, *self.others)
-
-    @property
-    def conversation(self) -> str:
-        """What the telephone system calls the conversation, empty if it said nothing of one."""
-        return next(iter(self.conversations), "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,21 +96,20 @@ class Conversation:
         """Return what the recording can be found by."""
         call = self.call()
         agent, customer = self.parties()
-        names = [_text(call, "conversation")]
-        names += [_text(change, "conversation") for change in _objects(call.get("parties_changed"))]
-        said = call.get("attributes")
+        earlier = call.get("earlier")
+        before = earlier if isinstance(earlier, dict) else {}
         return Told(
             agent=agent,
             customer=customer,
             others=self.others(),
-            conversations=tuple(dict.fromkeys(filter(None, names))),
+            conversation=_text(call, "conversation"),
+            earlier_conversations=tuple(_texts(before.get("conversations"))),
             links=tuple(
                 Linked(relation=_text(one, "relation"), id=_text(one, "id"))
                 for one in _objects(call.get("links"))
             ),
-            attributes={name: value for name, value in said.items() if isinstance(value, str)}
-            if isinstance(said, dict)
-            else {},
+            attributes=_named(call.get("attributes")),
+            earlier_attributes=_named(before.get("attributes")),
         )
 
     def call(self) -> JsonObject:
@@ -210,6 +207,11 @@ def _objects(value: JsonValue) -> list[JsonObject]:
 
 def _texts(value: JsonValue) -> Sequence[str]:
     return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
+
+
+def _named(value: JsonValue) -> Mapping[str, str]:
+    known = value.items() if isinstance(value, dict) else ()
+    return {name: text for name, text in known if isinstance(text, str)}
 
 
 def _text(body: JsonObject, name: str) -> str:

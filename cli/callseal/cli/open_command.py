@@ -248,8 +248,10 @@ def _facts(sealed: Sealed, call: Conversation, business: str) -> Iterator[tuple[
     answered = call.time("answered_at")
     yield _("Answered"), "-" if answered is None else output.local_time(answered)
     yield _("Ended"), f"{output.local_time(manifest.ended_at)}  {call.ending()}".rstrip()
-    for name in told.conversations:
-        yield _("Conversation"), name
+    if told.conversation:
+        yield _("Conversation"), told.conversation
+    for name in told.earlier_conversations:
+        yield _("Before that"), name
     for linked in told.links:
         yield _("Belongs to"), str(linked)
     yield _("Business"), business
@@ -262,6 +264,8 @@ def _facts(sealed: Sealed, call: Conversation, business: str) -> Iterator[tuple[
         yield _("Stream"), line
     for name, value in told.attributes.items():
         yield _("Gateway said"), f"{name}: {value}"
+    for name, value in told.earlier_attributes.items():
+        yield _("Said before"), f"{name}: {value}"
     yield _("Device"), f"{manifest.device}  {manifest.site}  {manifest.source}  {manifest.software}"
     yield _("Signature"), _signature_words(sealed)
     yield _("Found in"), _place(sealed)

@@ -2,7 +2,7 @@
 
 Conventions: in a pattern ``*`` stands for any signs, none included, and ``?`` for one; every other sign
 stands for itself, and upper and lower case are the same: identifiers are copied from systems that write them
-either way. Of several wishes all must hold. Where a gateway said several values under one name they stand in
+either way. Of several wishes all must hold. What held earlier in the call counts as what held at last. Where a gateway said several values under one name they stand in
 one text, with commas between them (docs/format.md): each of them is found, and the whole text too.
 """
 
@@ -10,6 +10,7 @@ import fnmatch
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final, Self
 
 from callseal.agent.errors import SipSyntaxError
@@ -64,7 +65,7 @@ class Search:
         """Tell whether a recording is one of those that are looked for."""
         return (
             all(_any_fits(ways, _written(told.parties)) for ways in self.parties)
-            and (self.conversation is None or _any_fits([self.conversation], told.conversations))
+            and (self.conversation is None or _any_fits([self.conversation], _conversations(told)))
             and all(_is_said(name, value, told) for name, value in self.attributes)
         )
 
@@ -72,8 +73,12 @@ class Search:
 def _is_said(name: re.Pattern[str], value: re.Pattern[str], told: Told) -> bool:
     return any(
         name.fullmatch(known) is not None and _any_fits([value], _values(text))
-        for known, text in told.attributes.items()
+        for known, text in chain(told.attributes.items(), told.earlier_attributes.items())
     )
+
+
+def _conversations(told: Told) -> Iterator[str]:
+    yield from filter(None, (told.conversation, *told.earlier_conversations))
 
 
 def _attribute(wish: str) -> tuple[re.Pattern[str], re.Pattern[str]]:
