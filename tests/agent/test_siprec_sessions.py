@@ -132,10 +132,23 @@ async def test_a_joining_stream_for_which_there_is_no_disk_costs_the_others_noth
         await desk.ask("INVITE", multipart(session(), metadata()))
         desk.engine.refuses["open"] = SpoolError("the disk is full")
         refused = await desk.ask("INVITE", multipart(four(version=2), metadata()))
+        del desk.engine.refuses["open"]
+        told = await desk.ask("UPDATE", (metadata(customer="+8613900139000"), METADATA_LINE))
         ended = await desk.ask("BYE")
 
-        assert (refused, ended) == (488, 200)
-        assert list(desk.engine.ended) == list(desk.engine.opened)
+        assert (refused, told, ended) == (488, 200, 200)
+        assert len(desk.engine.opened) == len(desk.engine.ended) == 1
+
+
+@in_a_loop
+async def test_what_must_not_be_recorded_is_exempt_however_it_ends(tmp_path: Path) -> None:
+    with siprec_desk(tmp_path, rules=NEVER) as desk:
+        await desk.ask("INVITE", multipart(session(), metadata(agent="9999")))
+        (reservation,) = desk.engine.bookings
+        desk.sessions.lose({reservation})
+        await desk.settled()
+
+        assert [end.reasons for _, end in desk.engine.traces] == [("rule-never",)]
 
 
 @in_a_loop
@@ -201,6 +214,20 @@ async def test_agent_and_customer_keep_their_channels_when_the_metadata_names_th
 
         assert desk.engine.plan_of(recording) == before
         assert not [one for one in desk.engine.events[recording] if isinstance(one, PartiesChanged)]
+
+
+@in_a_loop
+async def test_a_voice_that_turns_out_to_be_the_other_sides_is_told_of_with_the_place(tmp_path: Path) -> None:
+    with siprec_desk(tmp_path) as desk:
+        await desk.ask("INVITE", (session(), SDP_LINE))
+        (recording,) = desk.engine.opened
+        guessed = desk.engine.plan_of(recording)
+        await desk.ask("UPDATE", (metadata(), METADATA_LINE))
+        (told,) = [one for one in desk.engine.events[recording] if isinstance(one, PartiesChanged)]
+
+        assert guessed == {"1": (CUSTOMER,), "2": (AGENT,)}
+        assert desk.engine.plan_of(recording) == {"1": (AGENT,), "2": (CUSTOMER,)}
+        assert ("callseal:channels", "1=agent 2=customer") in told.attributes
 
 
 @in_a_loop

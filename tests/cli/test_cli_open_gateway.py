@@ -26,7 +26,6 @@ from support.gateway_calls import (
 from support.recorded_calls import QUIET
 
 each_form = pytest.mark.parametrize("form", FORMS, ids=lambda form: form.encoding.name)
-CHINESE = {"LANG": "zh_CN.UTF-8"}
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +93,15 @@ def test_a_call_of_which_no_gateway_said_anything_shows_nothing_of_one(
     ran = shown(callseal, office, recording)
 
     assert ran.code == 0
-    for name in ("Also there", "Conversation", "Before that", "Belongs to", "Stream", "Gateway said", "Said before"):
+    for name in (
+        "Also there",
+        "Conversation",
+        "Before that",
+        "Belongs to",
+        "Stream",
+        "Gateway said",
+        "Said before",
+    ):
         assert values(ran, name) == []
 
 

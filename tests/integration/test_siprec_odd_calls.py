@@ -1,6 +1,7 @@
 """Gateways that behave oddly, and bad luck: what was recorded is whole, and what was not says so."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -256,3 +257,21 @@ def test_files_are_given_back_after_many_short_calls(server: RecordingServer, ga
             copy.bye()
 
     eventually(lambda: open_files() <= before, "as many open files as before")
+
+
+def test_a_worker_keeps_the_ports_of_what_must_not_be_recorded_and_gives_them_back(tmp_path: Path) -> None:
+    with recording_server(tmp_path, source="workers = 2") as server, server.gateway() as gateway:
+        copies = [gateway.copy() for _ in range(4)]
+        for copy in copies:
+            copy.again(metadata(agent="9999"), DOCUMENT, "UPDATE")
+            copy.bye()
+
+        found = [one for copy in copies for one in server.all_of(copy)]
+        eventually(lambda: counted(server)["siprec_running"] == 0, "the end of all calls")
+        next_one = gateway.copy()
+        next_one.bye()
+        server.all_of(next_one)
+
+        assert [one.manifest.result for one in found] == [Result.EXEMPT] * 4
+        assert len(server.recordings()) == 5
+        assert not {"agent-faulty", "media-fault"} & alarms(server)

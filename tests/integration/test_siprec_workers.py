@@ -118,7 +118,7 @@ def test_calls_are_spread_over_the_workers_and_recorded_byte_for_byte(
     assert sorted(workers.count(worker) for worker in set(workers)) == [3, 3]
     is_recorded(server, copies, sounds)
     eventually(lambda: counter(server, "recordings_ok") == 6, "the results in the status")
-    assert counter(server, "media_packets") == 6 * 2 * 150
+    eventually(lambda: counter(server, "media_packets") == 6 * 2 * 150, "the packets in the status")
     verified(server)
 
 

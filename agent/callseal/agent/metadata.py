@@ -6,7 +6,7 @@ JSON bodies; what signalling brought is attached as it came ("sip-message", "rs-
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain, islice
@@ -43,10 +43,8 @@ CHECKS_SCHEMA: Final = "callseal-checks/1"
 MAX_MEDIATYPE_CHARS: Final = 255
 """RFC 6838 section 4.2 allows each half 127."""
 MAX_EARLIER: Final = 64
-"""Of what no longer holds: a gateway that says something new a thousand times must not fill the metadata."""
+"""Of what no longer holds: a gateway that always says something new must not fill the metadata."""
 
-_SEPARATOR: Final = ", "
-"""Between several values of one name, as SIP has them."""
 _MEDIATYPE: Final = re.compile(r"[\x20-\x7e]+")
 _UNFIT: Final = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 """Control characters that no text has; JSON would write each of them in six."""
@@ -194,21 +192,12 @@ def _circumstances(facts: Facts, roll: Roll) -> JsonObject:
     """Tell what the telephone system said of the call besides; what it did not say is left out."""
     call = facts.call
     changes = [event for event in facts.events if isinstance(event, PartiesChanged)]
-    said = _attributes([call.attributes, *(change.attributes for change in changes)])
     links = [*call.links, *(event.link for event in facts.events if isinstance(event, Linked))]
-    conversations = [call.conversation, *(change.conversation for change in changes)]
-    conversation = next(filter(None, reversed(conversations)), "")
-    body: JsonObject = {}
-    if conversation:
-        body["conversation"] = conversation
+    body = _said(call, changes)
     if links:
         body["links"] = [_link(link) for link in dict.fromkeys(links)]
     if call.is_mixed:
         body["is_mixed"] = True
-    if said:
-        body["attributes"] = said
-    if earlier := _earlier(call, changes, conversation, said):
-        body["earlier"] = earlier
     if call.announced_by != "agent":
         body["announced_by"] = call.announced_by
     if call.others:
@@ -225,34 +214,34 @@ def _circumstances(facts: Facts, roll: Roll) -> JsonObject:
     return body
 
 
-def _attributes(told: Sequence[tuple[tuple[str, str], ...]]) -> JsonObject:
-    """Give the newest values of each name; several at the same time stand in one text, as SIP has them."""
-    newest: JsonObject = {}
+def _said(call: Call, changes: Sequence[PartiesChanged]) -> JsonObject:
+    """Give conversation and attributes as they are now, and what held before: both are looked for."""
+    names = [call.conversation, *(change.conversation for change in changes)]
+    name = next(filter(None, reversed(names)), "")
+    told = [call.attributes, *(change.attributes for change in changes)]
+    newest: dict[str, dict[str, None]] = {}
     for pairs in told:
-        values: dict[str, dict[str, None]] = {}
-        for name, value in pairs:
-            values.setdefault(name, {})[value] = None
-        newest |= {name: _SEPARATOR.join(some) for name, some in values.items()}
-    return newest
-
-
-def _earlier(
-    call: Call, changes: Sequence[PartiesChanged], conversation: str, said: JsonObject
-) -> JsonObject:
-    """Give what was said of the call and no longer holds, the first first: it is looked for all the same."""
-    names = dict.fromkeys(filter(None, (call.conversation, *(change.conversation for change in changes))))
-    names.pop(conversation, None)
-    values: dict[str, dict[str, None]] = {}
-    pairs = dict.fromkeys(chain(call.attributes, *(change.attributes for change in changes)))
-    gone = (pair for pair in pairs if pair[1] not in str(said[pair[0]]).split(_SEPARATOR))
-    for name, value in islice(gone, MAX_EARLIER):
-        values.setdefault(name, {})[value] = None
+        newest |= _grouped(pairs)
     earlier: JsonObject = {}
-    if names:
-        earlier["conversations"] = list(islice(names, MAX_EARLIER))
-    if values:
-        earlier["attributes"] = {name: _SEPARATOR.join(some) for name, some in values.items()}
-    return earlier
+    if before := [one for one in dict.fromkeys(names) if one not in {"", name}]:
+        earlier["conversations"] = list(before[:MAX_EARLIER])
+    gone = (pair for pair in dict.fromkeys(chain(*told)) if pair[1] not in newest[pair[0]])
+    if values := _grouped(islice(gone, MAX_EARLIER)):
+        earlier["attributes"] = _texts(values)
+    body: JsonObject = {"conversation": name, "attributes": _texts(newest), "earlier": earlier}
+    return {key: value for key, value in body.items() if value}
+
+
+def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, dict[str, None]]:
+    values: dict[str, dict[str, None]] = {}
+    for name, value in pairs:
+        values.setdefault(name, {})[value] = None
+    return values
+
+
+def _texts(values: Mapping[str, Iterable[str]]) -> JsonObject:
+    """Give all values of a name as one text, as SIP has them."""
+    return {name: ", ".join(some) for name, some in values.items()}
 
 
 def _link(link: Link) -> JsonObject:

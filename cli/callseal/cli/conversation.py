@@ -13,7 +13,7 @@ from typing import Final
 from callseal.cli import output
 from callseal.cli.i18n import _
 from callseal.cli.labels import word
-from callseal.seal.fields import JsonObject, JsonValue
+from callseal.seal.fields import MAX_INTEGER, JsonObject, JsonValue
 from callseal.seal.timestamp import read_time
 
 _SIDES: Final = 2
@@ -157,7 +157,7 @@ class Conversation:
         reports = _objects(self._analysis("streams").get("streams"))
         is_mixed = self.call().get("is_mixed") is True
         for channel, side in enumerate(_CHANNELS):
-            own = [one for one in reports if _number(one, "channel") == channel]
+            own = [one for one in reports if one.get("channel") == channel]
             if own:
                 yield _stream(_("both sides") if is_mixed else word(side), own)
 
@@ -194,7 +194,8 @@ def _stream(side: str, reports: Sequence[JsonObject]) -> str:
 
 
 def _sum(reports: Sequence[JsonObject], *names: str) -> int:
-    return round(sum(_number(one, name) for one in reports for name in names))
+    counts = (one.get(name) for one in reports for name in names)
+    return sum(count for count in counts if isinstance(count, int) and 0 < count <= MAX_INTEGER)
 
 
 def _party(party: JsonObject) -> Party:
@@ -221,4 +222,6 @@ def _text(body: JsonObject, name: str) -> str:
 
 def _number(body: JsonObject, name: str) -> float:
     value = body.get(name)
-    return float(value) if isinstance(value, (int, float)) else 0.0
+    if isinstance(value, float):
+        return value
+    return float(value) if isinstance(value, int) and abs(value) <= MAX_INTEGER else 0.0

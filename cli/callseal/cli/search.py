@@ -2,8 +2,9 @@
 
 Conventions: in a pattern ``*`` stands for any signs, none included, and ``?`` for one; every other sign
 stands for itself, and upper and lower case are the same: identifiers are copied from systems that write them
-either way. Of several wishes all must hold. What held earlier in the call counts as what held at last. Where a gateway said several values under one name they stand in
-one text, with commas between them (docs/format.md): each of them is found, and the whole text too.
+either way. Of several wishes all must hold. What held earlier in the call counts like what held at last.
+Where a gateway said several values under one name they stand in one text, with commas between them
+(docs/format.md): each of them is found, and the whole text too.
 """
 
 import fnmatch

@@ -9,7 +9,7 @@ go.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from callseal.agent.call import AGENT, CUSTOMER, AudioFormat, Call
@@ -36,6 +36,21 @@ class Arrangement:
     """Whether both channels hold the same."""
     places: Mapping[int, int] = field(default_factory=dict)
     """Of each port that has ever been in a recording: in which one of them."""
+
+    @property
+    def channels(self) -> Mapping[int, tuple[int, ...]]:
+        """The channels of the ports that are in a recording now."""
+        return {stream.port: stream.channels for streams in self.recordings for stream in streams}
+
+    def has_moved(self, before: "Arrangement") -> bool:
+        """Say whether a stream stands on another channel than it did before."""
+        known = before.channels
+        return any(known.get(port, where) != where for port, where in self.channels.items())
+
+    def begun(self, count: int) -> "Arrangement | None":
+        """Return what of it holds where so many recordings have begun: None for none."""
+        places = {port: place for port, place in self.places.items() if place < count}
+        return replace(self, recordings=self.recordings[:count], places=places) if count else None
 
     def plans(self, call: Call) -> tuple[RecordingPlan, ...]:
         """Return what is to be recorded of a call."""

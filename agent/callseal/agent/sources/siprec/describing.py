@@ -4,9 +4,10 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
-from callseal.agent.call import CUSTOMER, NOW, Call, Link, PartiesChanged
+from callseal.agent.call import CUSTOMER, NOW, SIDES, Call, Link, PartiesChanged
 from callseal.agent.numbering import Numbering
 from callseal.agent.sdp.policy import AnswerPolicy
 from callseal.agent.sip.message import Request
@@ -20,6 +21,9 @@ from callseal.agent.sources.siprec.arrangement import Arrangement, MoreParties, 
 from callseal.agent.sources.siprec.bodies import Body, body_of, documents_of
 from callseal.agent.sources.siprec.talk import Talk
 from callseal.agent.tagging import Decision, Tagging
+
+MOVED: Final = "callseal:channels"
+"""The attribute that tells where streams stand since they changed channels within a recording."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,11 +96,11 @@ def decide(talk: Talk, house: House) -> Decision:
 
 def arrangement_of(talk: Talk, house: House) -> Arrangement:
     """Return which stream goes where; what has begun stays as it is, unless the metadata tell otherwise."""
-    before = talk.arrangement if talk.recordings else None
+    before = None if talk.arrangement is None else talk.arrangement.begun(len(talk.recordings))
     channels = cast_roles(talk, house).channels
     if before is not None and talk.bridge is None:
         # Of whom nothing is told the place was guessed, by who else was there: that is not done twice.
-        known = {one.port: one.channels for some in before.recordings for one in some if one.channels != BOTH}
+        known = {port: where for port, where in before.channels.items() if where != BOTH}
         guessed = _guessed(talk)
         pairs = zip(talk.streams, channels, strict=True)
         channels = tuple(
@@ -162,4 +166,15 @@ def present(talk: Talk, house: House) -> PartiesChanged:
 
 def _attributes(talk: Talk) -> tuple[tuple[str, str], ...]:
     of_bridge = () if talk.bridge is None else talk.bridge.attributes
-    return tuple(dict.fromkeys((*talk.conversation.all_attributes, *of_bridge, *headers_of(talk.invite))))
+    moved = ((MOVED, talk.moved),) if talk.moved else ()
+    told = (*talk.conversation.all_attributes, *of_bridge, *headers_of(talk.invite), *moved)
+    return tuple(dict.fromkeys(told))
+
+
+def places_of(arrangement: Arrangement) -> str:
+    """Return in words which stream, by its label, stands on which channel."""
+    streams = (stream for some in arrangement.recordings for stream in some)
+    return " ".join(
+        f"{stream.label or '-'}={'+'.join(SIDES[channel] for channel in stream.channels)}"
+        for stream in streams
+    )

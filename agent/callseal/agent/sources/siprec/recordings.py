@@ -21,6 +21,7 @@ from callseal.agent.sources.siprec.describing import (
     decide,
     describe,
     keys_of,
+    places_of,
     present,
 )
 from callseal.agent.sources.siprec.notes import Notes
@@ -86,7 +87,10 @@ class Recordings:
         if decision.reason:
             await self._destroy(talk, decision.reason)
             return
-        talk.arrangement = arrangement_of(talk, self._house)
+        before, talk.arrangement = talk.arrangement, arrangement_of(talk, self._house)
+        if before is not None and talk.arrangement.has_moved(before):
+            talk.moved = places_of(talk.arrangement)
+            log.warning("siprec.channels.changed", recording=str(talk.recordings[0]))
         for recording, streams in zip(talk.recordings, talk.arrangement.recordings, strict=False):
             await self._engine.change(recording, streams)
         plans = self._plans(talk)[len(talk.recordings) :]
@@ -150,10 +154,11 @@ class Recordings:
     async def _leave_trace(self, talk: Talk, end: EndReason) -> None:
         if talk.is_destroyed:
             return
-        reasons = tuple(dict.fromkeys((talk.refused or _NO_MEDIA, *end.reasons)))
         decision = decide(talk, self._house)
+        # Of what must not be recorded nothing went wrong, however it ended.
+        reasons = (decision.reason,) if decision.reason else (talk.refused or _NO_MEDIA, *end.reasons)
         call = describe(talk, self._house, decision, (), is_mixed=False)
-        await self._engine.trace(call, dataclasses.replace(end, reasons=reasons))
+        await self._engine.trace(call, dataclasses.replace(end, reasons=tuple(dict.fromkeys(reasons))))
 
     def _plans(self, talk: Talk) -> tuple[RecordingPlan, ...]:
         """Return what is to be recorded of a call; nothing where a rule forbids it."""

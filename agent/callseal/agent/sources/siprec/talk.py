@@ -56,6 +56,8 @@ class Talk:
     opening: "asyncio.Task[None] | None" = None
     told: PartiesChanged | None = None
     """Who takes part, as the recordings know it."""
+    moved: str = ""
+    """Which stream stands on which channel, once that became different while it was recorded."""
     is_over: bool = False
 
     def keep(self, documents: Iterable[Document]) -> None:
