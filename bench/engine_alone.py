@@ -32,9 +32,9 @@ from callseal.agent.call import (
     Party,
     StreamReport,
 )
+from callseal.agent.media.engine import Engine
+from callseal.agent.media.plans import RecordingPlan, StreamPlan
 from callseal.agent.sdp.session import Crypto, Format
-from callseal.agent.sources.siprec.engine import Engine
-from callseal.agent.sources.siprec.plans import RecordingPlan, StreamPlan
 from callseal.codecs.au import Encoding
 
 FORM: Final = AudioFormat(encoding=Encoding.ULAW, rate_hz=8000)

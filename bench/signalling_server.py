@@ -25,6 +25,7 @@ from uuid import UUID, uuid4
 import structlog
 
 from callseal.agent.call import AudioFormat, Block, Call, EndReason, Event, Recorder
+from callseal.agent.media.plans import RecordingPlan, Reservation, StreamPlan
 from callseal.agent.numbering import Numbering
 from callseal.agent.sdp.policy import ALWAYS, AnswerPolicy
 from callseal.agent.sip.endpoint import Endpoint
@@ -33,7 +34,6 @@ from callseal.agent.sip.events import Invited
 from callseal.agent.sip.peers import Peers
 from callseal.agent.sip.server import SipServer
 from callseal.agent.sources.siprec.describing import House
-from callseal.agent.sources.siprec.plans import RecordingPlan, Reservation, StreamPlan
 from callseal.agent.sources.siprec.source import Listen, SiprecSource
 from callseal.agent.tagging import Tagging
 from callseal.config.load import read_settings

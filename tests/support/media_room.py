@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from callseal.agent.call import AudioFormat, Call, Ending, EndReason, Party
+from callseal.agent.media.commands import Change, Close, Command, Open, Reserve, Shut
+from callseal.agent.media.plans import RecordingPlan, Reservation, StreamPlan
+from callseal.agent.media.ports import PortTurns
+from callseal.agent.media.studio import Studio
 from callseal.agent.sdp.session import Crypto, Format
-from callseal.agent.sources.siprec.commands import Change, Close, Command, Open, Reserve, Shut
-from callseal.agent.sources.siprec.plans import RecordingPlan, Reservation, StreamPlan
-from callseal.agent.sources.siprec.ports import PortTurns
-from callseal.agent.sources.siprec.studio import Studio
 from callseal.codecs.au import Encoding
 from support.kept_sound import Kept, SoundKeeper
 from support.rtp_sender import Gateway, Stream

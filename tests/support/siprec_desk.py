@@ -17,6 +17,7 @@ from uuid import UUID
 
 from callseal.agent.call import Call, EndReason, Event
 from callseal.agent.errors import SourceError
+from callseal.agent.media.plans import RecordingPlan, Reservation, StreamPlan
 from callseal.agent.numbering import Numbering
 from callseal.agent.sdp.policy import AnswerPolicy
 from callseal.agent.sip.events import DialogId
@@ -25,7 +26,6 @@ from callseal.agent.sip.message import Response
 from callseal.agent.sources.siprec.arrangement import MoreParties
 from callseal.agent.sources.siprec.describing import House
 from callseal.agent.sources.siprec.notes import Notes
-from callseal.agent.sources.siprec.plans import RecordingPlan, Reservation, StreamPlan
 from callseal.agent.sources.siprec.sessions import Sessions
 from callseal.agent.tagging import Tagging
 from support.settings_text import LEAST, settings_of

@@ -13,6 +13,9 @@ from callseal.agent import announcement
 from callseal.agent.announcement import Programme
 from callseal.agent.call import Source
 from callseal.agent.chronicle import Ledger
+from callseal.agent.media.engine import Engine
+from callseal.agent.media.fleet import Fleet, shares
+from callseal.agent.media.worker_process import Backing
 from callseal.agent.numbering import Numbering
 from callseal.agent.sdp.policy import ALWAYS, AnswerPolicy
 from callseal.agent.sources.bridge import reach
@@ -20,9 +23,6 @@ from callseal.agent.sources.bridge import source as bridge
 from callseal.agent.sources.bridge.routing import Desk, announcement_key
 from callseal.agent.sources.siprec import source as siprec
 from callseal.agent.sources.siprec.describing import House
-from callseal.agent.sources.siprec.engine import Engine
-from callseal.agent.sources.siprec.fleet import Fleet, shares
-from callseal.agent.sources.siprec.worker_process import Backing
 from callseal.agent.spools import Spools
 from callseal.agent.tagging import Tagging
 from callseal.codecs import decoder

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from callseal.agent.sources.siprec.descriptors import needed, raise_limit
+from callseal.agent.media.descriptors import needed, raise_limit
 
 KIND = resource.RLIMIT_NOFILE
 

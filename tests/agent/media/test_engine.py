@@ -14,8 +14,8 @@ import pytest
 
 from callseal.agent.call import NOW, Answered, Digit, StreamReport
 from callseal.agent.errors import PortsExhausted, SourceError
-from callseal.agent.sources.siprec.engine import SILENT_S, Engine
-from callseal.agent.sources.siprec.plans import RecordingPlan, Reservation
+from callseal.agent.media.engine import SILENT_S, Engine
+from callseal.agent.media.plans import RecordingPlan, Reservation
 from callseal.seal.errors import SpoolError
 from support.kept_sound import SoundKeeper
 from support.media_room import CALL, END, NOON, ULAW, find, plan

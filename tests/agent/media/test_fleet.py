@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callseal.agent.sources.siprec.fleet import shares
-from callseal.agent.sources.siprec.ports import PortTurns
+from callseal.agent.media.fleet import shares
+from callseal.agent.media.ports import PortTurns
 
 
 @given(

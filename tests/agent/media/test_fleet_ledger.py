@@ -11,8 +11,8 @@ from uuid import UUID
 import pytest
 
 from callseal.agent.errors import RecorderError
-from callseal.agent.sources.siprec.remote_ledger import CHANNELS, LedgerDesk, RemoteLedger
-from callseal.agent.sources.siprec.worker_protocol import pairs
+from callseal.agent.media.remote_ledger import CHANNELS, LedgerDesk, RemoteLedger
+from callseal.agent.media.worker_protocol import pairs
 from callseal.seal.ledger.entry import Kind
 from callseal.seal.manifest import LedgerPlace
 from support.chronicles import chronicle, clocks_of

@@ -14,10 +14,9 @@ import pytest
 from callseal.agent.call import Document, Linked
 from callseal.agent.call import Link as Bond
 from callseal.agent.errors import PortsExhausted, ProtocolError, SourceError
-from callseal.agent.sdp.session import Crypto
-from callseal.agent.sources.siprec import worker_protocol
-from callseal.agent.sources.siprec.plans import RecordingPlan, Reservation
-from callseal.agent.sources.siprec.worker_protocol import (
+from callseal.agent.media import worker_protocol
+from callseal.agent.media.plans import RecordingPlan, Reservation
+from callseal.agent.media.worker_protocol import (
     Alarm,
     Answer,
     Ask,
@@ -34,6 +33,7 @@ from callseal.agent.sources.siprec.worker_protocol import (
     read,
     receive,
 )
+from callseal.agent.sdp.session import Crypto
 from callseal.config.load import read_settings
 from callseal.seal.errors import SpoolError
 from callseal.seal.ledger.entry import Kind

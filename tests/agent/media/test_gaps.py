@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from callseal.agent.sources.siprec.gaps import END_GRACE_MS, MAX_GAPS, GapFinder, Silence
+from callseal.agent.media.gaps import END_GRACE_MS, MAX_GAPS, GapFinder, Silence
 
 RATE_HZ = 8000
 CELL = 80

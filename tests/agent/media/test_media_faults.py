@@ -6,9 +6,9 @@ import pytest
 
 from callseal.agent.call import StreamReport
 from callseal.agent.errors import SourceError
-from callseal.agent.sources.siprec.commands import Discard, Open, Release
-from callseal.agent.sources.siprec.plans import RecordingPlan
-from callseal.agent.sources.siprec.ports import PORT_REST_S
+from callseal.agent.media.commands import Discard, Open, Release
+from callseal.agent.media.plans import RecordingPlan
+from callseal.agent.media.ports import PORT_REST_S
 from support.media_room import CALL, END, KEYS, NARROW, PCMU, ULAW, find, media_room, plan
 from support.rtp_sender import Stream, codes
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from callseal.agent.sources.siprec.mixing import added, interleave
+from callseal.agent.media.mixing import added, interleave
 from callseal.codecs import g711
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from callseal.agent.call import Ending
 from callseal.agent.errors import PortsExhausted, SourceError
-from callseal.agent.sources.siprec.commands import AddPorts, Release, Shut
-from callseal.agent.sources.siprec.ports import PORT_REST_S, PortTurns
+from callseal.agent.media.commands import AddPorts, Release, Shut
+from callseal.agent.media.ports import PORT_REST_S, PortTurns
 from support.media_room import media_room
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from callseal.agent.call import Gap, Held, StreamReport
-from callseal.agent.sources.siprec.commands import AddPorts
-from callseal.agent.sources.siprec.plans import Reservation
+from callseal.agent.media.commands import AddPorts
+from callseal.agent.media.plans import Reservation
 from callseal.codecs import g711
 from support.media_room import ALAW, PCMA, PCMU, find, media_room, plan
 from support.rtp_sender import Stream, codes

@@ -7,8 +7,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from callseal.agent.sources.siprec.learning import packed
-from callseal.agent.sources.siprec.sockets import (
+from callseal.agent.media.learning import packed
+from callseal.agent.media.sockets import (
     BATCH,
     ROW_BYTES,
     Inbox,

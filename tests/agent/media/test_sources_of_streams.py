@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from callseal.agent.call import StreamReport
-from callseal.agent.sources.siprec.learning import PREFER_S, RELEARN_S
+from callseal.agent.media.learning import PREFER_S, RELEARN_S
 from callseal.codecs import g711
 from support.media_room import find, media_room, plan
 from support.rtp_sender import Stream, codes, packet

@@ -13,8 +13,8 @@ from callseal.agent.call import (
     Gap,
     StreamReport,
 )
-from callseal.agent.sources.siprec.commands import Note
-from callseal.agent.sources.siprec.studio import RTCP_EVERY_S
+from callseal.agent.media.commands import Note
+from callseal.agent.media.studio import RTCP_EVERY_S
 from callseal.codecs import g711
 from support.media_room import NARROW, NOISE, NOON, PCMA, PCMU, find, media_room, plan
 from support.rtp_sender import Stream, codes, packet

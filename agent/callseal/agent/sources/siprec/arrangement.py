@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from callseal.agent.call import AGENT, CUSTOMER, AudioFormat, Call
+from callseal.agent.media.plans import RecordingPlan, StreamPlan
 from callseal.agent.sdp.answer import AnsweredStream
 from callseal.agent.sdp.session import Format
-from callseal.agent.sources.siprec.plans import RecordingPlan, StreamPlan
 from callseal.codecs.au import Encoding
 from callseal.codecs.payload import NARROW_HZ, WIDE_HZ, Payload
 

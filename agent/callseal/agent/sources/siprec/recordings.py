@@ -14,6 +14,7 @@ import structlog
 
 from callseal.agent.call import NOW, Answered, Ending, EndReason, Link, Linked
 from callseal.agent.errors import SourceError
+from callseal.agent.media.plans import MediaEngine, RecordingPlan
 from callseal.agent.sip.events import DialogId
 from callseal.agent.sources.siprec.describing import (
     House,
@@ -25,7 +26,6 @@ from callseal.agent.sources.siprec.describing import (
     present,
 )
 from callseal.agent.sources.siprec.notes import Notes
-from callseal.agent.sources.siprec.plans import MediaEngine, RecordingPlan
 from callseal.agent.sources.siprec.talk import Talk
 from callseal.seal.errors import SpoolError
 

@@ -18,6 +18,7 @@ from uuid import UUID
 import structlog
 
 from callseal.agent.errors import SdpError, SourceError
+from callseal.agent.media.plans import MediaEngine
 from callseal.agent.sdp.answer import accepted, answer, offer, offer_again
 from callseal.agent.sdp.origin import OwnSession
 from callseal.agent.sdp.parsing import parse_session
@@ -32,7 +33,6 @@ from callseal.agent.siprec.built_in_bridge import BuiltInBridge, bridge_of
 from callseal.agent.sources.siprec.bodies import body_of
 from callseal.agent.sources.siprec.describing import House, decide, take_in
 from callseal.agent.sources.siprec.notes import Notes
-from callseal.agent.sources.siprec.plans import MediaEngine
 from callseal.agent.sources.siprec.recordings import DRAIN_LIMIT, MEDIA_DIED, MEDIA_TIMEOUT, Recordings
 from callseal.agent.sources.siprec.talk import RecordingSession, Talk
 from callseal.seal.errors import SpoolError

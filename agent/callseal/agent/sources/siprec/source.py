@@ -18,6 +18,7 @@ import structlog
 
 from callseal.agent.call import Ending, EndReason, Readiness, Recorder
 from callseal.agent.errors import SourceError
+from callseal.agent.media.plans import MediaEngine
 from callseal.agent.sip.endpoint import Endpoint
 from callseal.agent.sip.events import Event
 from callseal.agent.sip.flow import Flow
@@ -26,7 +27,6 @@ from callseal.agent.sip.server import SipServer
 from callseal.agent.sip.tls import ServerTls
 from callseal.agent.sources.siprec.describing import House
 from callseal.agent.sources.siprec.notes import Notes
-from callseal.agent.sources.siprec.plans import MediaEngine
 from callseal.agent.sources.siprec.sessions import RETRY_AFTER_S, Sessions
 
 LOOK_EVERY_S: Final = 1.0

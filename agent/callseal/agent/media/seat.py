@@ -20,8 +20,8 @@ from callseal.agent.call import (
     MediaLost,
     PartiesChanged,
 )
-from callseal.agent.sources.siprec.gaps import Silence
-from callseal.agent.sources.siprec.lane import Lane
+from callseal.agent.media.gaps import Silence
+from callseal.agent.media.lane import Lane
 from callseal.codecs.errors import PayloadError
 from callseal.codecs.streams import Mark
 from callseal.codecs.telephone_event import Press

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from callseal.agent.call import AudioFormat
+from callseal.agent.media.coding import MAX_PACKET_MS, Packets
 from callseal.agent.sdp.session import Format
-from callseal.agent.sources.siprec.coding import MAX_PACKET_MS, Packets
 from callseal.codecs import g711
 from callseal.codecs.decoder import Decoder, decoder_for
 from callseal.codecs.payload import Payload

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from callseal.agent.call import AGENT, CUSTOMER, AudioFormat
-from callseal.agent.sources.siprec.mixing import Samples, added, interleave
-from callseal.agent.sources.siprec.seat import Seat
+from callseal.agent.media.mixing import Samples, added, interleave
+from callseal.agent.media.seat import Seat
 from callseal.codecs.streams import Stretch
 
 

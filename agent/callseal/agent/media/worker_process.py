@@ -25,9 +25,9 @@ import structlog
 from callseal.agent.call import EndReason
 from callseal.agent.chronicle import Ledger
 from callseal.agent.errors import ProtocolError, SourceError
-from callseal.agent.sources.siprec.engine import SILENT_S, STOP_LIMIT_S
-from callseal.agent.sources.siprec.remote_ledger import CHANNELS, LedgerDesk
-from callseal.agent.sources.siprec.worker_protocol import (
+from callseal.agent.media.engine import SILENT_S, STOP_LIMIT_S
+from callseal.agent.media.remote_ledger import CHANNELS, LedgerDesk
+from callseal.agent.media.worker_protocol import (
     Alarm,
     Answer,
     Ask,
@@ -117,7 +117,7 @@ class WorkerProcess:
         ours, theirs = pairs(2 + CHANNELS)
         spools = tuple((spool.root, spool.lock_descriptor()) for spool in self._trusted())
         descriptors = [one.fileno() for one in theirs]
-        command = [sys.executable, "-m", "callseal.agent.sources.siprec.worker", str(os.getpid())]
+        command = [sys.executable, "-m", "callseal.agent.media.worker", str(os.getpid())]
         try:
             # A session of its own: what is typed at the terminal is the agent's to answer.
             self._child = subprocess.Popen(  # noqa: ASYNC220, S603 - a fixed command, from this very thread

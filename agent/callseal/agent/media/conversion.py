@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from callseal.agent.call import AudioFormat
-from callseal.agent.sources.siprec.coding import (
+from callseal.agent.media.coding import (
     MAX_PACKET_MS,
     PAYLOAD_TYPES,
     SOUND,
@@ -22,9 +22,9 @@ from callseal.agent.sources.siprec.coding import (
     plain,
     to_law,
 )
-from callseal.agent.sources.siprec.decoders import StreamDecoders
-from callseal.agent.sources.siprec.intake import Load
-from callseal.agent.sources.siprec.lane import Lane
+from callseal.agent.media.decoders import StreamDecoders
+from callseal.agent.media.intake import Load
+from callseal.agent.media.lane import Lane
 from callseal.codecs import g711
 from callseal.codecs.rtp import HEADER_BYTES
 

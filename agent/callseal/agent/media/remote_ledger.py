@@ -16,7 +16,7 @@ import structlog
 
 from callseal.agent.chronicle import Ledger
 from callseal.agent.errors import RecorderError
-from callseal.agent.sources.siprec.worker_protocol import (
+from callseal.agent.media.worker_protocol import (
     AskOpen,
     AskPlace,
     LedgerAnswer,

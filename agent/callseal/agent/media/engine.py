@@ -28,7 +28,7 @@ import structlog
 
 from callseal.agent.call import Call, Ending, EndReason, Event, Recorder
 from callseal.agent.errors import AgentError, SourceError
-from callseal.agent.sources.siprec.commands import (
+from callseal.agent.media.commands import (
     AddPorts,
     Change,
     Close,
@@ -41,11 +41,11 @@ from callseal.agent.sources.siprec.commands import (
     Reserve,
     Shut,
 )
-from callseal.agent.sources.siprec.descriptors import raise_limit
-from callseal.agent.sources.siprec.plans import RecordingPlan, Reservation, StreamPlan
-from callseal.agent.sources.siprec.ports import PortTurns
-from callseal.agent.sources.siprec.statistics import Statistics
-from callseal.agent.sources.siprec.studio import Studio
+from callseal.agent.media.descriptors import raise_limit
+from callseal.agent.media.plans import RecordingPlan, Reservation, StreamPlan
+from callseal.agent.media.ports import PortTurns
+from callseal.agent.media.statistics import Statistics
+from callseal.agent.media.studio import Studio
 from callseal.seal.errors import SealError
 
 TICK_S: Final = 0.37

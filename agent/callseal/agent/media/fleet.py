@@ -21,10 +21,10 @@ import structlog
 
 from callseal.agent.call import Call, EndReason, Event, Recorder
 from callseal.agent.errors import PortsExhausted, SourceError
-from callseal.agent.sources.siprec.plans import RecordingPlan, Reservation, StreamPlan
-from callseal.agent.sources.siprec.ports import PORT_REST_S
-from callseal.agent.sources.siprec.worker_process import Backing, WorkerGone, WorkerProcess
-from callseal.agent.sources.siprec.worker_protocol import Share
+from callseal.agent.media.plans import RecordingPlan, Reservation, StreamPlan
+from callseal.agent.media.ports import PORT_REST_S
+from callseal.agent.media.worker_process import Backing, WorkerGone, WorkerProcess
+from callseal.agent.media.worker_protocol import Share
 
 MEDIA_DOWN: Final = "media-down"
 WORKERS_DYING: Final = "workers-dying"

@@ -21,7 +21,7 @@ from typing import Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from callseal.agent.sources.siprec.learning import KEY_WORDS, Keys
+from callseal.agent.media.learning import KEY_WORDS, Keys
 
 ROW_BYTES: Final = 2048
 """More than an Ethernet frame holds; what is longer is no packet of sound."""

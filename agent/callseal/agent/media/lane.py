@@ -5,11 +5,11 @@ from typing import Final
 from uuid import UUID
 
 from callseal.agent.call import AudioFormat, StreamReport
+from callseal.agent.media.coding import COMFORT_NOISE_TYPE, NARROW_HZ, PAYLOAD_TYPES
+from callseal.agent.media.learning import Learner
+from callseal.agent.media.plans import StreamPlan
+from callseal.agent.media.sockets import SocketPair
 from callseal.agent.sdp.session import Format
-from callseal.agent.sources.siprec.coding import COMFORT_NOISE_TYPE, NARROW_HZ, PAYLOAD_TYPES
-from callseal.agent.sources.siprec.learning import Learner
-from callseal.agent.sources.siprec.plans import StreamPlan
-from callseal.agent.sources.siprec.sockets import SocketPair
 from callseal.codecs import g711
 from callseal.codecs.errors import RtcpError
 from callseal.codecs.rtcp import parse_reports

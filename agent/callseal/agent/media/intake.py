@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from callseal.agent.errors import SourceError
-from callseal.agent.sources.siprec.coding import Packets, sources
-from callseal.agent.sources.siprec.lane import Lane
-from callseal.agent.sources.siprec.learning import KEY_WORDS, Heard, Keys
-from callseal.agent.sources.siprec.sockets import (
+from callseal.agent.media.coding import Packets, sources
+from callseal.agent.media.lane import Lane
+from callseal.agent.media.learning import KEY_WORDS, Heard, Keys
+from callseal.agent.media.sockets import (
     BATCH,
     RECEIVE_BUFFER_BYTES,
     ROWS,

@@ -9,11 +9,11 @@ from uuid import UUID
 
 from callseal.agent.call import AudioFormat
 from callseal.agent.errors import SourceError
-from callseal.agent.sources.siprec.conversion import Conversion
-from callseal.agent.sources.siprec.intake import Intake
-from callseal.agent.sources.siprec.lane import Lane
-from callseal.agent.sources.siprec.plans import StreamPlan
-from callseal.agent.sources.siprec.sockets import Inbox, SocketPair
+from callseal.agent.media.conversion import Conversion
+from callseal.agent.media.intake import Intake
+from callseal.agent.media.lane import Lane
+from callseal.agent.media.plans import StreamPlan
+from callseal.agent.media.sockets import Inbox, SocketPair
 from callseal.codecs.errors import BankFullError
 from callseal.codecs.timeline import Bank
 

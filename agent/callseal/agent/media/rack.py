@@ -19,16 +19,16 @@ import numpy as np
 
 from callseal.agent.call import CELL_MS, AudioFormat, Block, CodecChanged, Event, Held, Recorder
 from callseal.agent.errors import RecorderError, SourceError
-from callseal.agent.sources.siprec.gaps import GapFinder, Silence
-from callseal.agent.sources.siprec.lane import Lane
-from callseal.agent.sources.siprec.lanes import Changed, Lanes
-from callseal.agent.sources.siprec.layout import Layout
-from callseal.agent.sources.siprec.mixing import Samples
-from callseal.agent.sources.siprec.plans import RecordingPlan, StreamPlan
-from callseal.agent.sources.siprec.scratch import Scratch
-from callseal.agent.sources.siprec.seat import Seat
-from callseal.agent.sources.siprec.sockets import Inbox, SocketPair
-from callseal.agent.sources.siprec.statistics import Statistics
+from callseal.agent.media.gaps import GapFinder, Silence
+from callseal.agent.media.lane import Lane
+from callseal.agent.media.lanes import Changed, Lanes
+from callseal.agent.media.layout import Layout
+from callseal.agent.media.mixing import Samples
+from callseal.agent.media.plans import RecordingPlan, StreamPlan
+from callseal.agent.media.scratch import Scratch
+from callseal.agent.media.seat import Seat
+from callseal.agent.media.sockets import Inbox, SocketPair
+from callseal.agent.media.statistics import Statistics
 from callseal.codecs import g711
 from callseal.codecs.streams import Form, Kind, Stream, Stretch
 from callseal.codecs.telephone_event import Press

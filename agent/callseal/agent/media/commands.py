@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from callseal.agent.call import Event
-from callseal.agent.sources.siprec.plans import RecordingPlan, StreamPlan
+from callseal.agent.media.plans import RecordingPlan, StreamPlan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

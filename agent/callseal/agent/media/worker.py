@@ -1,6 +1,6 @@
 """A worker: a process that takes the sound of some of a gateway's calls, and records it.
 
-Started as `python -m callseal.agent.sources.siprec.worker ORDERS REPORTS LEDGER…`, all of them descriptors of
+Started as `python -m callseal.agent.media.worker ORDERS REPORTS LEDGER…`, all of them descriptors of
 socket pairs. It has an engine and a recorder of its own, over the agent's spools, whose locks it shares, and
 tells the ledger through the agent. It never lives longer than the agent: what is open then is recovered at
 the agent's next start, as if they had been one process.
@@ -30,11 +30,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from callseal.agent import memory
 from callseal.agent.call import Recorder
 from callseal.agent.errors import AgentError, ProtocolError, SourceError
-from callseal.agent.policy import policy_of
-from callseal.agent.recorder import SpoolRecorder
-from callseal.agent.sources.siprec.engine import SILENT_S, Engine
-from callseal.agent.sources.siprec.remote_ledger import RemoteLedger
-from callseal.agent.sources.siprec.worker_protocol import (
+from callseal.agent.media.engine import SILENT_S, Engine
+from callseal.agent.media.remote_ledger import RemoteLedger
+from callseal.agent.media.worker_protocol import (
     METHODS,
     Alarm,
     Answer,
@@ -50,6 +48,8 @@ from callseal.agent.sources.siprec.worker_protocol import (
     read,
     receive,
 )
+from callseal.agent.policy import policy_of
+from callseal.agent.recorder import SpoolRecorder
 from callseal.agent.spools import Spools
 from callseal.config import logs
 from callseal.seal.age.recipient import parse_recipient

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from callseal.agent.call import Recorder
 from callseal.agent.errors import SourceError
-from callseal.agent.sources.siprec.commands import (
+from callseal.agent.media.commands import (
     AddPorts,
     Change,
     Close,
@@ -24,12 +24,12 @@ from callseal.agent.sources.siprec.commands import (
     Reserve,
     Shut,
 )
-from callseal.agent.sources.siprec.plans import RecordingPlan, Reservation, StreamPlan
-from callseal.agent.sources.siprec.ports import PortTurns
-from callseal.agent.sources.siprec.rack import Rack
-from callseal.agent.sources.siprec.scratch import Scratch
-from callseal.agent.sources.siprec.sockets import Inbox, SocketPair, bind_pair, family_of
-from callseal.agent.sources.siprec.statistics import Statistics
+from callseal.agent.media.plans import RecordingPlan, Reservation, StreamPlan
+from callseal.agent.media.ports import PortTurns
+from callseal.agent.media.rack import Rack
+from callseal.agent.media.scratch import Scratch
+from callseal.agent.media.sockets import Inbox, SocketPair, bind_pair, family_of
+from callseal.agent.media.statistics import Statistics
 
 MAX_STREAMS: Final = 64
 """Of one call, over all its changes."""
