@@ -48,7 +48,11 @@ def free_udp_port(ports: int = 6) -> int:
 
 def _first_port(ports: int) -> int:
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _RANGES
-    offset = _taken[0] % (_RANGE_PORTS - ports)
+    left = _RANGE_PORTS - _taken[0] % _RANGE_PORTS
+    if left < ports:
+        # From the beginning again, for all sizes alike: else two who ask would get the same ports.
+        _taken[0] += left
+    offset = _taken[0] % _RANGE_PORTS
     _taken[0] += ports + ports % 2
     return (_LOWEST_PORT + worker * _RANGE_PORTS + offset) // 2 * 2
 

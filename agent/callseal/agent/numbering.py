@@ -14,6 +14,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from re import compile as compile_pattern
 from urllib.parse import unquote
 
@@ -23,6 +24,9 @@ __all__ = ["MAX_NUMBER_CHARS", "Numbering", "matches"]
 
 # E.164 allows 15 digits; more than that, with prefixes and separators, is no number.
 MAX_NUMBER_CHARS = 64
+
+# A gateway's call asks for the same few numbers again and again, and each reading of a plan takes 0.1 ms.
+MAX_REMEMBERED = 4096
 
 # Area code and emergency number: "010110" asks for the police of Beijing from anywhere in China. No
 # subscriber's number has three digits after its area code.
@@ -74,20 +78,31 @@ class Numbering:
             yield number.removeprefix(_INTERNATIONAL_PREFIX).removeprefix(country)
 
     def _calls_for_help(self, digits: str) -> bool:
-        if digits in self.emergency or phonenumbers.is_emergency_number(digits, self.region):
+        if digits in self.emergency or _is_emergency(digits, self.region):
             return True
         remote = _REMOTE_EMERGENCY.get(self.region)
         found = remote.fullmatch(digits) if remote else None
         return found is not None and found[1] in self.emergency
 
     def _e164(self, digits: str) -> str | None:
-        try:
-            number = phonenumbers.parse(digits, self.region)
-        except phonenumbers.NumberParseException:
-            return None
-        if not phonenumbers.is_valid_number(number):
-            return None
-        return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+        return _e164(digits, self.region)
+
+
+@lru_cache(MAX_REMEMBERED)
+def _e164(digits: str, region: str) -> str | None:
+    """Give the E.164 form by a region's numbering plan, None for what has none there."""
+    try:
+        number = phonenumbers.parse(digits, region)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_valid_number(number):
+        return None
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+@lru_cache(MAX_REMEMBERED)
+def _is_emergency(digits: str, region: str) -> bool:
+    return phonenumbers.is_emergency_number(digits, region)
 
 
 def _plain(user_part: str) -> str:

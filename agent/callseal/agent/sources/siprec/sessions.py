@@ -9,7 +9,6 @@ Source: RFC 7866 sections 6 to 8; RFC 3264.
 
 import asyncio
 import contextlib
-import dataclasses
 from collections.abc import Callable, Collection, Coroutine
 from datetime import datetime
 from typing import Final, Protocol
@@ -19,19 +18,17 @@ import structlog
 
 from callseal.agent.errors import SdpError, SourceError
 from callseal.agent.media.plans import MediaEngine
-from callseal.agent.sdp.answer import accepted, answer, offer, offer_again
 from callseal.agent.sdp.origin import OwnSession
 from callseal.agent.sdp.parsing import parse_session
 from callseal.agent.sdp.policy import recordable
-from callseal.agent.sdp.session import Direction as Flowing
 from callseal.agent.sdp.session import Session as Description
-from callseal.agent.sdp.writing import CONTENT_TYPE, bytes_of
+from callseal.agent.sdp.writing import CONTENT_TYPE
 from callseal.agent.sip.events import Acknowledged, Asked, DialogId, Ended, Event, How, Invited
 from callseal.agent.sip.headers import Fields
 from callseal.agent.sip.seldom import Seldom
 from callseal.agent.siprec.built_in_bridge import BuiltInBridge, bridge_of
-from callseal.agent.sources.siprec.bodies import body_of
-from callseal.agent.sources.siprec.describing import House, decide, take_in
+from callseal.agent.sources.siprec.agreeing import DEFAULT_STREAMS, Agreeing
+from callseal.agent.sources.siprec.describing import House, take_in
 from callseal.agent.sources.siprec.notes import Notes
 from callseal.agent.sources.siprec.recordings import DRAIN_LIMIT, MEDIA_DIED, MEDIA_TIMEOUT, Recordings
 from callseal.agent.sources.siprec.talk import RecordingSession, Talk
@@ -41,11 +38,7 @@ METADATA_WAIT_S: Final = 1.0
 """How long a recording waits for who takes part, where the INVITE did not say: some gateways tell it in an
 UPDATE right behind. The sound of that time waits in the kernel."""
 RETRY_AFTER_S: Final = 10
-DEFAULT_STREAMS: Final = 2
-"""Offered where the INVITE neither has an offer nor says how many streams there are."""
 
-_SESSION_ID_BYTES: Final = 7
-"""A session id has to be a number below 2⁶³ for some (RFC 3264 section 5)."""
 _BAD_REQUEST: Final = (400, "Bad Request")
 _GONE: Final = (481, "Call/Transaction Does Not Exist")
 _NOT_ACCEPTABLE: Final = (488, "Not Acceptable Here")
@@ -91,12 +84,11 @@ class Sessions:
     ) -> None:
         """`why_not` gives the code that says why no recording can be kept now; `bug` hears of our faults."""
         self._house = house
-        self._engine = engine
         self._notes = notes
         self._recordings = Recordings(house=house, engine=engine, notes=notes, now=now)
+        self._agreeing = Agreeing(house=house, engine=engine, random=random)
         self._why_not = why_not
         self._now = now
-        self._random = random
         self._bug = bug
         self._sip = sip
         self._sessions: dict[DialogId, RecordingSession] = {}
@@ -203,7 +195,7 @@ class Sessions:
         session = RecordingSession(
             dialog=event.dialog,
             talk=talk,
-            own=OwnSession(session_id=self._session_id()),
+            own=OwnSession(session_id=self._agreeing.new_session_id()),
             channel=None if half is None else half.channel,
         )
         talk.sessions[event.dialog] = session
@@ -248,12 +240,9 @@ class Sessions:
     async def _agree(self, session: RecordingSession, event: Invited, theirs: Description) -> None:
         """Answer an offer, having begun to record what it promises where it is known whose call it is."""
         talk = session.talk
-        wanted = recordable(theirs, self._house.policy)
-        if not wanted:
+        if not recordable(theirs, self._house.policy):
             raise _Refused(_NOT_ACCEPTABLE, "no stream of sound that can be recorded")
-        await self._find_ports(session, wanted)
-        decision = decide(talk, self._house)
-        text = self._answer(session, event, _quiet(theirs) if decision.reason else theirs)
+        text = await self._agreeing.answer(session, theirs, event.flow.local[0])
         if talk.recordings:
             await self._recordings.follow(talk)
         elif talk.is_described:
@@ -263,69 +252,18 @@ class Sessions:
 
     async def _offer(self, session: RecordingSession, event: Invited, streams: int) -> None:
         """Offer what we would take, or what was agreed before: the INVITE leaves that to us."""
-        is_quiet = bool(decide(session.talk, self._house).reason)
-        again = offer_again(session.own, direction=Flowing.INACTIVE if is_quiet else Flowing.RECVONLY)
-        if again is not None:
-            self._make_offer(session, event, again)
-            return
-        known = session.talk.conversation.streams
-        streams = min(len(session.ports) or len(known) or streams, self._house.policy.max_streams)
-        await self._find_ports(session, tuple(range(streams)))
-        ours = offer(
-            ports=tuple(session.ports.values()),
-            address=self._house.media_address(event.flow.local[0]),
-            own=session.own,
-            policy=self._house.policy,
-            labels=tuple(stream.label for stream in known),
-        )
-        self._make_offer(session, event, ours)
-
-    def _make_offer(self, session: RecordingSession, event: Invited, ours: Description) -> None:
-        session.own_offer = ours
-        session.own = session.own.after(ours)
-        self._sip.accept(event.transaction, body=bytes_of(ours), content_type=CONTENT_TYPE)
+        text = await self._agreeing.offer(session, event.flow.local[0], streams)
+        self._sip.accept(event.transaction, body=text, content_type=CONTENT_TYPE)
 
     async def _acknowledged(self, session: RecordingSession, event: Acknowledged) -> None:
         """Take the answer to our offer, if it is one."""
-        ours, session.own_offer = session.own_offer, None
-        if ours is None:
+        agreed = self._agreeing.take_answer(session, event.request)
+        if agreed is None:
             return
-        text = body_of(event.request).sdp
-        try:
-            agreed = () if text is None else accepted(ours, parse_session(text), self._house.policy)
-        except SdpError:
-            agreed = ()
         if not agreed:
             self._tell("siprec.no-answer", detail="the answer to our offer is missing or can't be read")
-        session.streams = agreed or session.streams  # without an answer it goes on as before
         await self._follow_on(session.talk)
         self._begin_later(session.talk)
-
-    async def _find_ports(self, session: RecordingSession, wanted: tuple[int, ...]) -> None:
-        """See that each of these m-lines has a port of ours; PortsExhausted where there are none left."""
-        missing = [index for index in wanted if index not in session.ports]
-        if not missing:
-            return
-        talk = session.talk
-        if talk.reservation is None:
-            reserved = await self._engine.reserve(len(missing))
-            talk.reservation = reserved.id
-        else:
-            reserved = await self._engine.add_ports(talk.reservation, len(missing))
-        session.ports.update(zip(missing, reserved.ports, strict=True))
-
-    def _answer(self, session: RecordingSession, event: Invited | Asked, theirs: Description) -> bytes:
-        agreed = answer(
-            theirs,
-            ports=session.ports,
-            address=self._house.media_address(event.flow.local[0]),
-            own=session.own,
-            policy=self._house.policy,
-            random=self._random,
-        )
-        session.own = session.own.after(agreed.session)
-        session.streams = agreed.streams
-        return bytes_of(agreed.session)
 
     def _begin_later(self, talk: Talk) -> None:
         """Begin to record soon, where it has not begun: whoever has something to add may say it first."""
@@ -379,10 +317,8 @@ class Sessions:
         self, session: RecordingSession, event: Invited | Asked, theirs: Description
     ) -> None:
         talk = session.talk
-        await self._find_ports(session, recordable(theirs, self._house.policy))
-        decision = decide(talk, self._house)
         before = session.own, session.streams
-        text = self._answer(session, event, _quiet(theirs) if decision.reason else theirs)
+        text = await self._agreeing.answer(session, theirs, event.flow.local[0])
         try:
             await self._go_on(talk)
         except (SourceError, SpoolError):
@@ -474,9 +410,6 @@ class Sessions:
         if self._told.is_due(f"{event} {words}", asyncio.get_running_loop().time()):
             log.warning(event, **words)
 
-    def _session_id(self) -> int:
-        return int.from_bytes(self._random(_SESSION_ID_BYTES), "big")
-
 
 class _Refused(Exception):  # noqa: N818 - ends one INVITE, no fault
     """An INVITE can't be taken; `answer` is status and reason."""
@@ -484,9 +417,3 @@ class _Refused(Exception):  # noqa: N818 - ends one INVITE, no fault
     def __init__(self, answer: tuple[int, str], why: str) -> None:
         super().__init__(why)
         self.answer = answer
-
-
-def _quiet(theirs: Description) -> Description:
-    """Return an offer as if nothing were sent: what must not be recorded is not asked for either."""
-    media = tuple(dataclasses.replace(one, direction=Flowing.INACTIVE) for one in theirs.media)
-    return dataclasses.replace(theirs, media=media)
