@@ -239,10 +239,6 @@ def test_a_storm_of_keys_is_counted_and_costs_no_sound(server: RecordingServer, 
     assert sound in agent
 
 
-SPARE_FILES = 10
-"""What a process opens besides, now and then: one file kept a call would be six times as many."""
-
-
 def test_files_are_given_back_after_many_short_calls(server: RecordingServer, gateway: Copies) -> None:
     reading = server.office.status(AGENT)
     assert reading is not None
@@ -260,7 +256,7 @@ def test_files_are_given_back_after_many_short_calls(server: RecordingServer, ga
         if copy.answer.code == 200:
             copy.bye()
 
-    eventually(lambda: open_files() <= before + SPARE_FILES, "about as many open files as before")
+    eventually(lambda: open_files() <= before, "as many open files as before")
 
 
 def test_a_worker_keeps_the_ports_of_what_must_not_be_recorded_and_gives_them_back(tmp_path: Path) -> None:

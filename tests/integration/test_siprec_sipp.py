@@ -26,8 +26,6 @@ SOUND = codes(5, 8000).tobytes()
 ONE = Load()
 MANY = Load(calls=50, a_second=20)
 LOSSY = Load(calls=20, a_second=20, lost_percent=15)
-GIVEN_UP = 4
-"""Calls of these that sipp may give up."""
 
 
 @pytest.fixture(scope="module")
@@ -135,23 +133,14 @@ def test_fifty_calls_that_begin_twenty_a_second_are_all_recorded(
 def test_messages_that_are_lost_and_sent_again_make_no_call_twice(
     server: RecordingServer, tmp_path: Path
 ) -> None:
-    """Of the calls that came to an end in spite of it: sipp gives one up when answers are lost too often."""
-    before = {path.name for path in (server.office.spool / "ready").iterdir()}
-    with run(tmp_path, "basic", port=server.port, sound=SOUND, load=LOSSY) as sipp:
-        sipp.finish()
+    recorded = recorded_by(server, tmp_path, "basic", load=LOSSY, expected=LOSSY.calls)
+
     sent = re.findall(
-        r"^UDP message sent .*\n\n(INVITE|BYE) [\s\S]*?^Call-ID: (\S+)",
-        (tmp_path / "basic.msg").read_text(),
-        re.MULTILINE,
+        r"^UDP message sent .*\n\n(INVITE|BYE) ", (tmp_path / "basic.msg").read_text(), re.MULTILINE
     )
-    ended = {call_id for method, call_id in sent if method == "BYE"}
-
-    recorded = [one for one in server.wait_for(len(before) + len(ended)) if one.path.name not in before]
-
-    heard = [one.call["sip_call_ids"][0] for one in recorded if is_heard(one)]
-    assert len(sent) > len(ended) + LOSSY.calls
-    assert len(ended) >= LOSSY.calls - GIVEN_UP
-    assert sorted(heard) == sorted(ended)
+    assert len(sent) > 2 * LOSSY.calls
+    assert len(recorded) == LOSSY.calls
+    assert all(is_heard(one) for one in recorded)
 
 
 @pytest.mark.parametrize("encrypted", [False, True])
