@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callseal.codecs.srtp import REPLAY_PACKETS, ROLL_OVERS, SEARCHES, SOURCES, SrtpBank, Unprotector
+from callseal.codecs.srtp import REPLAY_PACKETS, ROLL_OVERS, SEARCHES, SOURCES, SrtpBank
 from callseal.codecs.srtp_protector import Protector
 from callseal.codecs.srtp_suite import Suite
-from support.srtp_batches import ROW_BYTES, SrtpLine, master, rtp, unprotect
+from support.srtp_batches import SrtpLine, master, rtp, unprotect
 
 SUITES = pytest.mark.parametrize(
     "suite", [Suite.AES_128_CM_80, Suite.AES_256_GCM], ids=lambda suite: suite.value
@@ -221,24 +221,12 @@ def test_a_bank_grows_with_its_streams() -> None:
     assert unprotect(bank, packets).good == [True] * 100
 
 
-def test_one_stream_alone_needs_no_bank() -> None:
-    packet = Protector(Suite.AES_128_CM_80, master(Suite.AES_128_CM_80)).protect(rtp(5))
-    rows = np.zeros((1, ROW_BYTES), np.uint8)
-    rows[0, : len(packet)] = np.frombuffer(packet, np.uint8)
-
-    lengths, good = Unprotector(Suite.AES_128_CM_80, master(Suite.AES_128_CM_80)).unprotect(
-        rows, np.array([len(packet)])
-    )
-
-    assert good.tolist() == [True]
-    assert rows[0, : lengths[0]].tobytes() == rtp(5)
-
-
 def test_rows_that_do_not_lie_together_are_the_callers_fault() -> None:
-    unprotector = Unprotector(Suite.AES_128_CM_80, master(Suite.AES_128_CM_80))
+    line = SrtpLine(Suite.AES_128_CM_80)
+    rows = np.zeros((4, 512), np.uint8)[:, ::2]
 
     with pytest.raises(ValueError, match="together"):
-        unprotector.unprotect(np.zeros((4, 512), np.uint8)[:, ::2], np.zeros(4, np.int64))
+        line.bank.unprotect(np.full(4, line.stream), rows, np.zeros(4, np.int64))
 
 
 @SUITES

@@ -1,4 +1,4 @@
-"""A desk that the tests of one file share."""
+"""A desk, or a recording server with a gateway, that the tests of one file share."""
 
 from collections.abc import Iterator
 
@@ -6,6 +6,7 @@ import pytest
 
 from support.desk import NO_ANNOUNCEMENT, Desk, desk
 from support.line import NUMBER, Line
+from support.recording_server import Copies, RecordingServer, recording_server
 from support.sip_peer import Peer
 
 
@@ -27,3 +28,17 @@ def line(running: Desk) -> Iterator[Line]:
         yield lent
         assert lent.child == child, "the bridge's child was lost"
         assert NUMBER not in lent.log
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RecordingServer]:
+    """Run a recording server; a file whose tests need another one has a fixture of this name of its own."""
+    with recording_server(tmp_path_factory.mktemp("siprec")) as at:
+        yield at
+
+
+@pytest.fixture
+def gateway(server: RecordingServer) -> Iterator[Copies]:
+    """Lend one test a gateway that knows the server, whichever the test's file has."""
+    with server.gateway() as copies:
+        yield copies

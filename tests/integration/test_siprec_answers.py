@@ -18,7 +18,6 @@ from support.recording_server import (
     channels_of,
     metadata,
     multipart,
-    recording_server,
     session,
 )
 from support.rtp_sender import Stream, codes
@@ -37,18 +36,6 @@ REFRESHED_BY_US = (
     "Supported: timer\r\nSession-Expires: 90;refresher=uas\r\nAllow: INVITE,ACK,BYE,CANCEL,UPDATE\r\n"
 )
 REFRESHED_AFTER_S = 45.0
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RecordingServer]:
-    with recording_server(tmp_path_factory.mktemp("siprec")) as running:
-        yield running
-
-
-@pytest.fixture
-def gateway(server: RecordingServer) -> Iterator[Copies]:
-    with server.gateway() as copies:
-        yield copies
 
 
 @dataclass(frozen=True)

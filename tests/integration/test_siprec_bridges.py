@@ -1,7 +1,7 @@
 """Telephones that copy their own calls, and gateways that leave the offer to the recorder."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -13,7 +13,6 @@ from support.recording_server import (
     channels_of,
     metadata,
     ports_of,
-    recording_server,
 )
 from support.sip_peer import Message
 
@@ -28,18 +27,6 @@ BEGUN_S = 1.6
 """After that a recording has begun, though the other half did not come."""
 METADATA = "Content-Type: application/rs-metadata+xml\r\nContent-Disposition: recording-session\r\n"
 _legs = itertools.count(27298698)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RecordingServer]:
-    with recording_server(tmp_path_factory.mktemp("siprec")) as running:
-        yield running
-
-
-@pytest.fixture
-def gateway(server: RecordingServer) -> Iterator[Copies]:
-    with server.gateway() as copies:
-        yield copies
 
 
 @pytest.fixture

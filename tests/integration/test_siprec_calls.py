@@ -1,7 +1,5 @@
 """A gateway copies calls to the recorder: what it sends is in the recordings, byte for byte."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from callseal.seal.manifest import Direction, Result
@@ -11,23 +9,10 @@ from support.recording_server import (
     channels_of,
     metadata,
     multipart,
-    recording_server,
     session,
 )
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RecordingServer]:
-    with recording_server(tmp_path_factory.mktemp("siprec")) as running:
-        yield running
-
-
-@pytest.fixture
-def gateway(server: RecordingServer) -> Iterator[Copies]:
-    with server.gateway() as copies:
-        yield copies
 
 
 def test_a_call_is_recorded_byte_for_byte_on_its_channels(server: RecordingServer, gateway: Copies) -> None:

@@ -16,7 +16,6 @@ from support.recording_server import (
     channels_of,
     metadata,
     multipart,
-    recording_server,
     session,
 )
 from support.rtp_sender import packet
@@ -29,18 +28,6 @@ pytestmark = [
 
 SDP = "Content-Type: application/sdp\r\n"
 ALAW_SILENCE = b"\xd5"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RecordingServer]:
-    with recording_server(tmp_path_factory.mktemp("siprec")) as running:
-        yield running
-
-
-@pytest.fixture
-def gateway(server: RecordingServer) -> Iterator[Copies]:
-    with server.gateway() as copies:
-        yield copies
 
 
 def test_a_law_sound_is_passed_through(server: RecordingServer, gateway: Copies) -> None:

@@ -15,7 +15,6 @@ from support.recording_server import (
     metadata,
     multipart,
     ports_of,
-    recording_server,
     session,
 )
 from support.siprec_bodies import (
@@ -47,12 +46,6 @@ SDP_PART = f"Content-Type: application/sdp\r\n\r\n{session()}"
 METADATA_PART = (
     "Content-Type: application/rs-metadata+xml\r\nContent-Disposition: recording-session\r\n\r\n" + metadata()
 )
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RecordingServer]:
-    with recording_server(tmp_path_factory.mktemp("siprec")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """What gateways do with sound: it is in its place, or it is known what is missing, and why."""
 
 import struct
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -24,7 +23,6 @@ from support.recording_server import (
     Datagram,
     RecordingServer,
     channels_of,
-    recording_server,
 )
 from support.rtp_sender import PACKET_SAMPLES, packet
 
@@ -37,18 +35,6 @@ pytestmark = [
 COMFORT_NOISE = 13
 PRESSED = 60
 """The packet at whose place a key is pressed: the stream's clock is known well by then."""
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RecordingServer]:
-    with recording_server(tmp_path_factory.mktemp("siprec")) as running:
-        yield running
-
-
-@pytest.fixture
-def gateway(server: RecordingServer) -> Iterator[Copies]:
-    with server.gateway() as copies:
-        yield copies
 
 
 # --- packets of every kind --------------------------------------------------------------------------------

@@ -38,12 +38,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RecordingServer
         assert "agent-faulty" not in alarms(running)
 
 
-@pytest.fixture
-def gateway(server: RecordingServer) -> Iterator[Copies]:
-    with server.gateway() as copies:
-        yield copies
-
-
 def counted(server: RecordingServer) -> dict[str, int]:
     """Give the agent's counters."""
     reading = server.office.status(AGENT)

@@ -1,7 +1,6 @@
 """Well-behaved programs as gateways: each flow by sipp, and a telephone that calls the recorder itself."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from support.baresip import Baresip
 from support.desk import Recorded
 from support.eventually import eventually
 from support.programs import free_udp_port
-from support.recording_server import RecordingServer, channels_of, recording_server
+from support.recording_server import RecordingServer, channels_of
 from support.rtp_sender import codes
 from support.sipp_gateway import Load, Transport, run
 from support.sound import demo_speech, likeness
@@ -26,12 +25,6 @@ SOUND = codes(5, 8000).tobytes()
 ONE = Load()
 MANY = Load(calls=50, a_second=20)
 LOSSY = Load(calls=20, a_second=20, lost_percent=15)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RecordingServer]:
-    with recording_server(tmp_path_factory.mktemp("siprec")) as running:
-        yield running
 
 
 def recorded_by(

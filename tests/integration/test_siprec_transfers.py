@@ -1,7 +1,6 @@
 """People come and go while a call lasts: its recordings tell who was there when, and find one another."""
 
 import itertools
-from collections.abc import Iterator
 
 import pytest
 
@@ -31,18 +30,6 @@ METADATA = "Content-Type: application/rs-metadata+xml\r\nContent-Disposition: re
 FIRST_AGENT = "sip:6001@house.example"
 SECOND_AGENT = "sip:6002@house.example"
 _groups = itertools.count(1)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RecordingServer]:
-    with recording_server(tmp_path_factory.mktemp("siprec")) as running:
-        yield running
-
-
-@pytest.fixture
-def gateway(server: RecordingServer) -> Iterator[Copies]:
-    with server.gateway() as copies:
-        yield copies
 
 
 @pytest.fixture

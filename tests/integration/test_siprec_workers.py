@@ -32,12 +32,6 @@ def server(tmp_path: Path) -> Iterator[RecordingServer]:
         yield running
 
 
-@pytest.fixture
-def gateway(server: RecordingServer) -> Iterator[Copies]:
-    with server.gateway() as copies:
-        yield copies
-
-
 def agent(server: RecordingServer) -> int:
     return server.office.process(AGENT).pid
 

@@ -26,7 +26,7 @@ def conversation(*documents: bytes) -> Conversation:
     """Take documents one after the other."""
     known = Conversation()
     for document in documents:
-        known, _ = known.take(read_metadata(document))
+        known = known.take(read_metadata(document))
     return known
 
 

@@ -5,7 +5,8 @@ The agent does so, and each of its processes that take sound.
 
 from callseal.agent.binding import TENTATIVE_S, Policy
 from callseal.agent.checks import Limits
-from callseal.config.settings import Settings, SiprecSource
+from callseal.config.settings import Settings
+from callseal.config.sources import SiprecSource
 
 
 def policy_of(settings: Settings, software: str) -> Policy:

@@ -34,7 +34,7 @@ from callseal.agent.spools import AtHand, Spools, take
 from callseal.config import logs
 from callseal.config.load import Loaded
 from callseal.config.settings import Settings
-from callseal.config.settings import SiprecSource as SiprecSettings
+from callseal.config.sources import SiprecSource as SiprecSettings
 from callseal.seal import status
 from callseal.seal.age import Recipient
 from callseal.seal.bank import Bank
@@ -326,10 +326,10 @@ class _Service:
         """Bring the recordings in a spool to the disk, all at once, without keeping anybody waiting."""
         bank: Bank | None = None
         while True:
-            await asyncio.sleep(self._sync_s)
             with self._kept_alive("sync"):
                 bank = bank or Bank(spool.root)
                 await asyncio.to_thread(self._sync, bank, spool)
+            await asyncio.sleep(self._sync_s)
 
     def _sync(self, bank: Bank, spool: Spool) -> None:
         staged = self._recorder.staged(spool)

@@ -27,7 +27,8 @@ from callseal.agent.spools import Spools
 from callseal.agent.tagging import Tagging
 from callseal.codecs import decoder
 from callseal.config.announcement import read_announcement
-from callseal.config.settings import BridgeSource, Settings, SiprecSource
+from callseal.config.settings import Settings
+from callseal.config.sources import BridgeSource, SiprecSource
 from callseal.seal.age import Recipient
 from callseal.seal.device import DeviceSigner
 from callseal.seal.manifest import Result

@@ -27,9 +27,9 @@ from callseal.agent.sources.bridge.source import missing
 from callseal.cli.i18n import _, counted
 from callseal.config.announcement import Builtin, read_announcement
 from callseal.config.errors import AnnouncementError
-from callseal.config.settings import BridgeSource as BridgeSettings
 from callseal.config.settings import DirectoryStore as DirectorySettings
 from callseal.config.settings import Settings
+from callseal.config.sources import BridgeSource as BridgeSettings
 from callseal.seal.errors import KeyFileError, UntrustedSigner
 from callseal.seal.keyfile import read_recipients
 from callseal.seal.keys import (

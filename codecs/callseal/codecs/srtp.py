@@ -364,18 +364,6 @@ class SrtpBank:
             batch.rows[members[same], header : header + size] ^= key_stream[same, :size]
 
 
-class Unprotector:
-    """One SRTP stream by itself, for who has no bank of them."""
-
-    def __init__(self, suite: Suite, key_and_salt: bytes, *, mki: bytes = b"") -> None:
-        self._bank = SrtpBank()
-        self._stream = self._bank.open(suite, key_and_salt, mki=mki)
-
-    def unprotect(self, rows: _Rows, lengths: _Ints) -> tuple[_Ints, _Bools]:
-        """Check and decrypt packets in place, as `SrtpBank.unprotect` does."""
-        return self._bank.unprotect(np.full(len(rows), self._stream), rows, lengths)
-
-
 def _big_endian(values: _Ints, size_bytes: int) -> _Rows:
     """Give the last bytes of whole numbers, shape (…, bytes)."""
     return values.astype(">i8").view(np.uint8).reshape(*values.shape, 8)[..., 8 - size_bytes :]

@@ -290,17 +290,19 @@ def test_a_refusal_is_said_once_over_a_connection() -> None:
     assert caller.endpoint.due_s() is None
 
 
-def test_a_peer_whose_branches_are_all_alike_is_understood() -> None:
+@pytest.mark.parametrize("branch", ["z9hG4bK-same", "z9hG4bK"])
+def test_a_peer_whose_branches_are_all_alike_is_understood(branch: str) -> None:
+    """RFC 4475 section 3.2.1: a branch that is only the cookie names no transaction."""
     caller = SipCaller()
-    caller.send("INVITE", body=SDP, branch="z9hG4bK-same")
+    caller.send("INVITE", body=SDP, branch=branch)
     invited = caller.invited()
     caller.accept(invited.transaction)
     caller.to_tag = invited.dialog.local_tag
 
-    caller.send("ACK", cseq=1, branch="z9hG4bK-same")
-    again = caller.send("INVITE", body=SDP, branch="z9hG4bK-same")
+    caller.send("ACK", cseq=1, branch=branch)
+    again = caller.send("INVITE", body=SDP, branch=branch)
     second = caller.take_events()[-1]
-    caller.send("OPTIONS", branch="z9hG4bK-same")
+    caller.send("OPTIONS", branch=branch)
 
     assert statuses(again) == [100]
     assert isinstance(second, Invited)

@@ -265,13 +265,6 @@ def test_an_odd_address_is_understood(to: str, user: str) -> None:
     assert parse_name_addr(request.headers.get("to") or "").address.user == user
 
 
-def test_a_branch_that_is_only_the_cookie_is_no_branch() -> None:
-    """Section 3.2.1."""
-    request = request_of(request_text(without="Via", more=("Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK",)))
-
-    assert not request.via.has_unique_branch
-
-
 def test_no_hop_left_is_no_reason_to_refuse() -> None:
     """Section 3.3.11."""
     assert request_of(request_text("OPTIONS", without="Max", more=("Max-Forwards: 0",))).method == "OPTIONS"

@@ -11,8 +11,7 @@ from support import siprec_bodies
 
 def told(body: bytes) -> tuple[Attribute, ...]:
     """Give all that makers added to a document."""
-    conversation, _ = Conversation().take(read_metadata(body))
-    return conversation.all_attributes
+    return Conversation().take(read_metadata(body)).all_attributes
 
 
 @pytest.mark.parametrize(

@@ -106,10 +106,10 @@ class Lane:
         if opened is None:
             return
         try:
-            reports = parse_reports(opened)
+            blocks = parse_reports(opened)
         except RtcpError:
             return
-        for block in reports.blocks[-1:]:
+        for block in blocks[-1:]:
             self.remote_jitter_ms = block.jitter_ts * 1000 / self.clock_hz
 
     def report(self, counts: Counts, recorded_samples: int) -> StreamReport:

@@ -148,12 +148,12 @@ class Desk:
     def _sync_forever(self, spool: Spool) -> None:
         bank: Bank | None = None
         while True:
-            time.sleep(self._sync_s)
             try:
                 bank = bank or Bank(spool.root)
                 self._sync(bank, spool)
             except Exception as error:  # noqa: BLE001 - told, and the next sync is tried
                 self._bug("sync", error)
+            time.sleep(self._sync_s)
 
     def _sync(self, bank: Bank, spool: Spool) -> None:
         staged = self.recorder.staged(spool)

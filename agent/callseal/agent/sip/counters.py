@@ -1,11 +1,11 @@
-"""What the SIP server has seen since it began."""
+"""What the SIP server and its endpoint have seen since they began, and what there is now."""
 
 from dataclasses import dataclass
 
 
 @dataclass(slots=True, kw_only=True)
 class Counters:
-    """Counts for status and tests; `connections` is how many are open now, all others only grow."""
+    """Counts of the server; `connections` is how many are open now, all others only grow."""
 
     received: int = 0
     """Messages that were understood."""
@@ -29,5 +29,28 @@ class Counters:
     """Connections closed because nothing came for long."""
     slow_readers: int = 0
     """Connections closed because their peer did not read what we sent."""
+    dialled: int = 0
+    """Connections of ours that came about."""
+    undialled: int = 0
+    """Connections of ours that did not."""
+    missing_pongs: int = 0
+    """Connections of ours closed because their peer no longer answered keep-alives."""
     bugs: int = 0
     """Messages and timers at which our own code failed; each is a fault to be reported."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How much an endpoint has at the moment, and how often something has happened."""
+
+    dialogs: int
+    transactions: int
+    pending: int
+    stored_bytes: int
+    resent: int
+    """Messages sent again, because a timer said so or because the peer repeated its own."""
+    refused: int
+    """INVITEs answered 503."""
+    malformed: int
+    dropped: int
+    """ACKs and responses that belong to nothing."""

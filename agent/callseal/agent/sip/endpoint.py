@@ -13,13 +13,13 @@ nothing; how much of it is kept is in `Limits`.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Final
 
 from callseal.agent.errors import SipSyntaxError
 from callseal.agent.sip import statuses
 from callseal.agent.sip.answerer import Answerer
 from callseal.agent.sip.capabilities import RECORDER, Capabilities
+from callseal.agent.sip.counters import Counts
 from callseal.agent.sip.dialog import Dialog, Stage, Turn
 from callseal.agent.sip.dialog_store import DialogStore
 from callseal.agent.sip.events import Acknowledged, Asked, DialogId, Event, Invited
@@ -41,23 +41,6 @@ _REFUSED: Final = (State.COMPLETED, State.CONFIRMED)
 _TARGET_REFRESHES: Final = ("INVITE", "UPDATE")
 _MAY_REQUIRE_ANYTHING: Final = ("BYE", "CANCEL")
 """Nothing is gained by refusing an end; for CANCEL, RFC 3261 section 8.2.2.3 says so."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
-    """How much there is at the moment, and how often something has happened."""
-
-    dialogs: int
-    transactions: int
-    pending: int
-    stored_bytes: int
-    resent: int
-    """Messages sent again, because a timer said so or because the peer repeated its own."""
-    refused: int
-    """INVITEs answered 503."""
-    malformed: int
-    dropped: int
-    """ACKs and responses that belong to nothing."""
 
 
 class Endpoint:

@@ -61,17 +61,13 @@ _DIALOG_STATUSES: Final = range(101, 300)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """A request."""
+class _Message:
+    """What requests and responses have in common."""
 
-    method: str
-    uri: str
     headers: Headers
     body: bytes = b""
     head: bytes = field(default=b"", repr=False, compare=False)
     """What of it stood before the body, as it came; empty for what was not parsed."""
-    rest: bytes = field(default=b"", repr=False, compare=False)
-    """What followed the body in its datagram: more than the Content-Length promised, and no part of it."""
 
     @property
     def via(self) -> Via:
@@ -102,6 +98,16 @@ class Request:
     def content_type(self) -> str:
         """The Content-Type with its parameters, "" where there is none."""
         return self.headers.content_type
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request(_Message):
+    """A request."""
+
+    method: str
+    uri: str
+    rest: bytes = field(default=b"", repr=False, compare=False)
+    """What followed the body in its datagram: more than the Content-Length promised, and no part of it."""
 
     def with_headers(self, headers: Headers) -> "Request":
         """Return the same request with other headers."""
@@ -122,45 +128,11 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Response:
+class Response(_Message):
     """A response."""
 
     status: int
     reason: str
-    headers: Headers
-    body: bytes = b""
-    head: bytes = field(default=b"", repr=False, compare=False)
-    """What of it stood before the body, as it came; empty for what was not parsed."""
-
-    @property
-    def via(self) -> Via:
-        """The top Via."""
-        return self.headers.via
-
-    @property
-    def cseq(self) -> CSeq:
-        """The CSeq."""
-        return self.headers.cseq
-
-    @property
-    def call_id(self) -> str:
-        """The Call-ID, whose letters' case counts."""
-        return self.headers.call_id
-
-    @property
-    def from_tag(self) -> str:
-        """The tag in From, "" where there is none."""
-        return self.headers.from_tag
-
-    @property
-    def to_tag(self) -> str:
-        """The tag in To, "" where there is none."""
-        return self.headers.to_tag
-
-    @property
-    def content_type(self) -> str:
-        """The Content-Type with its parameters, "" where there is none."""
-        return self.headers.content_type
 
     def with_body(self, body: bytes, head: bytes = b"", rest: bytes = b"") -> "Response":
         """Return the same response with another body; `head` stood before it, of `rest` nothing is kept."""

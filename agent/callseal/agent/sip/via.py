@@ -47,11 +47,6 @@ class Via:
         return find_param(self.params, "branch") or ""
 
     @property
-    def has_unique_branch(self) -> bool:
-        """Whether the branch alone names the transaction (section 17.2.3); a bare cookie does not."""
-        return len(self.branch) > len(BRANCH_COOKIE) and self.branch.startswith(BRANCH_COOKIE)
-
-    @property
     def sent_by(self) -> str:
         """Host and port in the form that transactions are compared by; the port is always there."""
         default = DEFAULT_TLS_PORT if self.transport == Transport.TLS.value else DEFAULT_PORT

@@ -8,35 +8,18 @@ it.
 A stream whose sender is not named stays that of whom it was last: on hold nobody sends, and it is the same
 person's voice that comes back afterwards.
 
-Conventions: values do not change; `take` gives a new conversation and what became different by it.
+Conventions: values do not change; `take` gives a new conversation.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final, Literal, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from callseal.agent.siprec.document import MAX_GROUPS, MAX_PARTICIPANTS, MAX_SESSIONS, MAX_STREAMS
 from callseal.agent.siprec.model import Attribute, Group, Metadata, Participant, SessionInfo, StreamInfo
 from callseal.agent.siprec.vendors import MAX_EXTENSIONS
 
 MAX_ODDITIES: Final = 32
-
-What = Literal[
-    "joined", "left", "renamed", "stream-added", "stream-removed", "stream-moved", "regrouped", "told"
-]
-"""What can become different.
-
-"renamed": other addresses or names. "stream-moved": another label or another sender. "regrouped": another
-group. "told": an attribute was added or changed.
-"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """One thing that became different; `id` is the participant's or stream's, "" for the others."""
-
-    what: What
-    id: str = ""
 
 
 class _Identified(Protocol):
@@ -74,8 +57,8 @@ class Conversation:
             told |= dict.fromkeys(attribute for holder in holders for attribute in holder.attributes)
         return tuple(told)[:MAX_EXTENSIONS]
 
-    def take(self, document: Metadata) -> tuple["Conversation", tuple[Change, ...]]:
-        """Take a document; give what is known now, and what became different."""
+    def take(self, document: Metadata) -> "Conversation":
+        """Take a document; give what is known now."""
         old = Conversation(oddities=self.oddities) if document.complete else self
         sessions = tuple(
             _without_left(session, document.left)
@@ -83,7 +66,7 @@ class Conversation:
         )
         told_of = _merged(old.participants, document.participants, _merge_participant, MAX_PARTICIPANTS)
         participants = _present(told_of, sessions, document.left) or told_of or self.participants
-        taken = Conversation(
+        return Conversation(
             groups=_merged(old.groups, document.groups, _merge_group, MAX_GROUPS),
             sessions=sessions,
             participants=participants,
@@ -91,7 +74,6 @@ class Conversation:
             attributes=_united(old.attributes, document.attributes),
             oddities=tuple(dict.fromkeys((*old.oddities, *document.oddities)))[:MAX_ODDITIES],
         )
-        return taken, tuple(_changes(self, taken))
 
     def _streams(
         self, old: "Conversation", document: Metadata, here: frozenset[str]
@@ -203,34 +185,3 @@ def _with_senders(stream: StreamInfo, before: tuple[str, ...], here: frozenset[s
     """Leave out senders who are not here; name those of before when nobody is left."""
     named = tuple(who for who in stream.sent_by if who in here)
     return replace(stream, sent_by=named or tuple(who for who in before if who in here))
-
-
-def _changes(old: Conversation, new: Conversation) -> Iterator[Change]:
-    """Tell what became different."""
-    yield from _differences(
-        {who.id: (who.aors, who.names) for who in old.participants},
-        {who.id: (who.aors, who.names) for who in new.participants},
-        ("joined", "renamed", "left"),
-    )
-    yield from _differences(
-        {stream.id: (stream.label, stream.sent_by) for stream in old.streams},
-        {stream.id: (stream.label, stream.sent_by) for stream in new.streams},
-        ("stream-added", "stream-moved", "stream-removed"),
-    )
-    if old.group_id != new.group_id:
-        yield Change(what="regrouped")
-    if old.all_attributes != new.all_attributes:
-        yield Change(what="told")
-
-
-def _differences(
-    old: Mapping[str, object], new: Mapping[str, object], words: tuple[What, What, What]
-) -> Iterator[Change]:
-    """Tell what is new, other than before, and gone; `words` says so."""
-    added, other, gone = words
-    for name, what in new.items():
-        if name not in old:
-            yield Change(what=added, id=name)
-        elif what != old[name]:
-            yield Change(what=other, id=name)
-    yield from (Change(what=gone, id=name) for name in old if name not in new)

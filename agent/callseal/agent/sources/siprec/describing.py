@@ -47,7 +47,7 @@ def take_in(talk: Talk, request: Request, house: House, at: datetime) -> Body:
     body = body_of(request)
     talk.keep(documents_of(request, body, at))
     for document in body.metadata:
-        talk.conversation, _ = talk.conversation.take(read_metadata(document))
+        talk.conversation = talk.conversation.take(read_metadata(document))
     if body.metadata:
         cast_roles(talk, house)
     return body
