@@ -9,6 +9,9 @@ Faults, each drawn for itself when a request begins:
     lie      200 with an error in its body, for the one request whose answer S3 gives so
              (CompleteMultipartUpload); half of the time the request was carried out all the same
 
+Beside these the server may be killed. What it was asked to make of a whole request, and gave no answer to, is
+noted in `unanswered`: of such an object nobody can know whether it has it.
+
 Conventions: loopback, a free port, threads; `stop` ends all of it. Counts say what was really done.
 """
 
@@ -22,6 +25,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import unquote
 
 BLOCK_SIZE_BYTES: Final = 64 * 1024
 MAX_HEAD_BYTES: Final = 64 * 1024
@@ -32,6 +36,7 @@ _LENGTH: Final = re.compile(rb"\r\ncontent-length:[ ]*([0-9]+)", re.IGNORECASE)
 _EXPECTS: Final = re.compile(rb"\r\nexpect:[ ]*100-continue", re.IGNORECASE)
 _LAST_CHUNK: Final = b"0\r\n\r\n"
 _COMPLETE: Final = re.compile(rb"POST [^ ]*[?&]uploadId=")
+_MAKES: Final = re.compile(rb"(?:PUT ([^ ?]+)|POST ([^ ?]+)[?][^ ]*uploadId=[^ ]*) ")
 _ERROR: Final = (
     b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>%b</Code><Message>the network did it</Message>'
     b"<RequestId>chaos</RequestId></Error>"
@@ -61,6 +66,10 @@ class Odds:
         return ""
 
 
+class _UnansweredError(ConnectionError):
+    """The server got a whole request and ended without an answer."""
+
+
 class ChaosProxy:
     """Listens on a free port of loopback, and hands on to `port` there."""
 
@@ -72,6 +81,8 @@ class ChaosProxy:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self._stopped = threading.Event()
         self.counts: Final[Counter[str]] = Counter()
+        self.unanswered: Final[Counter[str]] = Counter()
+        """How often the server owed an answer about an object that it was to make, by ``bucket/key``."""
         self.calm = False
         """Once set, no fault is drawn any more."""
         self._thread = threading.Thread(target=self._accept, daemon=True)
@@ -105,6 +116,12 @@ class ChaosProxy:
             self.counts[fault or "clean"] += 1
         return fault, own
 
+    def _note_unanswered(self, head: bytes) -> None:
+        made = _MAKES.match(head)
+        if made is not None:
+            with self._guard:
+                self.unanswered[unquote((made[1] or made[2]).decode()).lstrip("/")] += 1
+
     def _serve(self, client: socket.socket) -> None:
         client.settimeout(TIMEOUT_S)
         server: socket.socket | None = None
@@ -116,7 +133,11 @@ class ChaosProxy:
                     return
                 if server is None:
                     server = socket.create_connection(("127.0.0.1", self._to), TIMEOUT_S)
-                if not _exchange(client, server, head, fault, chance):
+                try:
+                    if not _exchange(client, server, head, fault, chance):
+                        return
+                except _UnansweredError:
+                    self._note_unanswered(head[0])
                     return
         except OSError:
             pass  # either side is gone, as it may be
@@ -124,6 +145,17 @@ class ChaosProxy:
             for one in (client, server):
                 if one is not None:
                     one.close()
+
+
+def _answer_head(server: socket.socket) -> tuple[bytes, bytes]:
+    """Return an answer's head, and what came behind it already."""
+    try:
+        found = _read_head(server)
+    except OSError as problem:
+        raise _UnansweredError from problem
+    if found is None:
+        raise _UnansweredError
+    return found
 
 
 def _read_head(client: socket.socket) -> tuple[bytes, bytes] | None:
@@ -189,7 +221,7 @@ def _exchange(
     if fault == "cut":
         return False
     if fault == "swallow":
-        server.recv(BLOCK_SIZE_BYTES)  # it was carried out
+        _answer_head(server)  # it was carried out
         return False
     if fault == "delay":
         time.sleep(chance.random())
@@ -197,10 +229,7 @@ def _exchange(
 
 
 def _carry_answer(client: socket.socket, server: socket.socket, *, lie: bool, bodiless: bool) -> bool:
-    found = _read_head(server)
-    if found is None:
-        return False
-    answer, rest = found
+    answer, rest = _answer_head(server)
     if lie:
         _answer(client, (b"", b""), "lie")
         return False

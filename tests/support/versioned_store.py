@@ -6,7 +6,7 @@ shortened.
 
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -37,6 +37,9 @@ class VersionedStore:
 
     `lock` is what the bucket protects new objects for; `looks` tells whose protection was asked for. One that
     is `deaf` takes every order to protect and does nothing; one that is `timeless` lists no times.
+
+    `torn` are names whose versions it has and does not know of until another one is put: those that it was
+    taking when it was killed. SeaweedFS 4.48 does that: a version's file is there, and its folder not yet.
     """
 
     capabilities: Capabilities = CAPABILITIES
@@ -48,6 +51,7 @@ class VersionedStore:
     looks: list[tuple[str, str]] = field(default_factory=list)
     deaf: bool = False
     timeless: bool = False
+    torn: set[str] = field(default_factory=set)
     _rows: dict[str, list[_Version]] = field(default_factory=dict)
     _number: int = 0
 
@@ -58,9 +62,10 @@ class VersionedStore:
         pace(len(data))
         if hashlib.sha256(data).digest() != sha256:
             raise SourceAltered(f"{name}: not those bytes")
-        row = self._rows.get(name, [])
+        row = self._known().get(name, [])
         if row and row[-1].data is not None:
             raise NameTaken(f"{name}: something stands there")
+        self.torn.discard(name)
         return self.push(name, data)
 
     def push(self, name: str, data: bytes | None) -> str:
@@ -89,7 +94,7 @@ class VersionedStore:
     def get(self, name: str, version: str | None = None) -> BinaryIO:
         self._check()
         check_name(name)
-        row = self._rows.get(name, [])
+        row = self._known().get(name, [])
         if version is None:
             found = row[-1] if row else None
         else:
@@ -101,7 +106,7 @@ class VersionedStore:
 
     def list(self, prefix: str, after: str = "") -> Iterator[ObjectInfo]:
         self._check()
-        for name, row in sorted(self._rows.items()):
+        for name, row in sorted(self._known().items()):
             newest = row[-1] if row else None
             if name.startswith(prefix) and name > after and newest is not None and newest.data is not None:
                 at = None if self.timeless else newest.at
@@ -113,7 +118,7 @@ class VersionedStore:
 
     def versions(self, prefix: str) -> Iterator[ObjectInfo]:
         self._check()
-        for name, row in sorted(self._rows.items()):
+        for name, row in sorted(self._known().items()):
             for item in row:
                 if name.startswith(prefix) and item.data is not None:
                     yield ObjectInfo(
@@ -146,6 +151,9 @@ class VersionedStore:
 
     def hold(self, name: str, _version: str, *, on: bool) -> None:
         raise StoreRefused(f"{name}: nothing is {'held' if on else 'released'} here")
+
+    def _known(self) -> Mapping[str, Sequence[_Version]]:
+        return {name: row for name, row in self._rows.items() if name not in self.torn}
 
     def _check(self) -> None:
         if self.down:

@@ -15,7 +15,9 @@ comes, it is put again. ``refused``, ``broken``: a person must look; tried again
 `attempted` is the memory that makes this safe: it is on the disk before the request that makes the object
 visible (`put`, `end_parts`) leaves, and taken back only by an answer which proves that this request changed
 nothing. While it is set, a name that is taken is ours: object names carry the SHA-256 of the bytes, or are
-written by this device alone. While it is not, it is somebody else's, and never counted as stored.
+written by this device alone. While it is not, it is somebody else's, and never counted as stored. And what a
+store calls an object is known for certain only where no try was attempted before the one that it answered:
+there may be two versions of the same bytes, and the receipt may name either.
 """
 
 from collections.abc import Mapping

@@ -216,7 +216,7 @@ class Queue:
     ) -> bool:
         """Note what became of a try; tell whether its whole recording is at the site now, for the first time.
 
-        A `version` of None is one that we were never told.
+        A `version` of None is one that we were never told, or not for certain.
         """
         values = {
             **_values(row.key),

@@ -71,7 +71,11 @@ class ReceiptRefused(UploadError):  # noqa: N818 - says what is wrong better tha
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SentObject:
-    """An object as it was sent; `version` is what the store called it, empty where its answer was lost."""
+    """An object as it was sent; `version` is what the store called it.
+
+    It is empty where that is not known for certain: where an answer of the store was lost, even if a later
+    one came. The size and the SHA-256 must be the same in any case.
+    """
 
     name: str
     size_bytes: int

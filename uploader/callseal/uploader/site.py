@@ -374,9 +374,11 @@ class Lane:
         found = verdict(tried.event, attempted=row.attempted)
         if tried.event is Event.DENIED and self._is_to_blame(row.key):
             found = verdict(Event.REFUSED, attempted=row.attempted)
-        # An earlier try whose answer was lost may have arrived as another version of the same bytes: where
-        # the store does not refuse that, the custodian may have received either.
-        sure = self._target.writer.capabilities.exclusive_put or not row.attempted
+        # An earlier try whose answer was lost may have arrived as another version of the same bytes, and the
+        # custodian receives the oldest. A store that refuses a name that is taken does not rule that out: one
+        # that dies between the bytes and the name has a version that it does not know of, takes the next, and
+        # then shows both. Which of them counts, the receipt says.
+        sure = not row.attempted
         complete = berth.depot.queue.settle(
             row,
             found,
