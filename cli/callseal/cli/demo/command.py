@@ -7,7 +7,6 @@ desk's bridge, where its library is installed; one is copied by a gateway, on ev
 
 import contextlib
 import signal
-import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from callseal.cli.demo.desk_calls import CUSTOMER, EXTENSION, DeskPorts, hold_ca
 from callseal.cli.demo.errors import DemoFailed
 from callseal.cli.demo.gateway import Gateway, GatewayError, Speaker
 from callseal.cli.demo.office import AGENT, CUSTODIAN, UPLOADER, Office
+from callseal.cli.demo.ports import free_ports
 from callseal.cli.demo.shown import Shelf, read_back, show
 from callseal.cli.demo.voices import on_the_line
 from callseal.cli.i18n import _
@@ -35,6 +35,7 @@ DIRECTORY: Final = "directory"
 S3: Final = "s3"
 
 _HOUSE: Final = "example.com"
+_SIGNALLING_PORTS: Final = 4
 _RTP_PORTS: Final = 100
 _START_LIMIT_S: Final = 30.0
 _STORE_LIMIT_S: Final = 30.0
@@ -204,17 +205,13 @@ def _stopped_by_signals() -> Iterator[None]:
 
 
 def _free_ports() -> _Ports:
-    """Find ports of loopback that nobody uses now."""
-    with contextlib.ExitStack() as stack:
-        found = []
-        for _number in range(5):
-            probe = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-            probe.bind(("127.0.0.1", 0))
-            found.append(int(probe.getsockname()[1]))
-    # RTP takes even ports, and a range of them for each source.
-    rtp = min(found[4], 65_535 - 2 * _RTP_PORTS) // 2 * 2
-    desk = DeskPorts(bridge=found[0], pbx=found[1], phone=found[2])
-    return _Ports(desk=desk, recorder=found[3], rtp=rtp)
+    """Find ports for the desk, the gateway and their sound."""
+    found = free_ports(_SIGNALLING_PORTS + 2 * _RTP_PORTS)
+    if found is None:
+        raise DemoFailed(_("no free ports for the demo's calls on this machine"))
+    bridge, pbx, phone, recorder, *sound = found
+    desk = DeskPorts(bridge=bridge, pbx=pbx, phone=phone)
+    return _Ports(desk=desk, recorder=recorder, rtp=sound[0])
 
 
 def _wait_for_store(office: Office, shelf: Shelf, count: int) -> list[Copy]:

@@ -22,7 +22,6 @@ import random
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -35,6 +34,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from callseal.cli.demo.ports import are_free
 from callseal.cli.errors import CliError
 from callseal.cli.i18n import _
 
@@ -346,20 +346,9 @@ def _free_ports() -> int:
     for _attempt in range(_PORT_ATTEMPTS):
         first = random.randrange(_LOWEST_PORT, _HIGHEST_PORT, len(_SERVERS))  # noqa: S311 - no secret
         ports = range(first, first + len(_SERVERS))
-        if _are_free([*ports, *(port + GRPC_OFFSET for port in ports)]):
+        if are_free([*ports, *(port + GRPC_OFFSET for port in ports)]):
             return first
     raise SeaweedFailed(_("no free ports for the S3 store on this machine"))
-
-
-def _are_free(ports: Sequence[int]) -> bool:
-    with contextlib.ExitStack() as stack:
-        for port in ports:
-            probe = stack.enter_context(socket.socket())
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                return False
-    return True
 
 
 def _answer(url: str, headers: dict[str, str]) -> str:
