@@ -22,7 +22,8 @@ IDLE_LIMIT = 0.01
 MEMORY_LIMIT_BYTES = 120_000_000
 IDLE_S = 10.0
 CALL_S = 15.0
-BRIDGE, PBX, PHONE = 36060, 36070, 36080
+BRIDGE, PBX, PHONE = 26060, 26070, 26080
+"""Below the ports that the system gives away (Linux: from 32768)."""
 
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -76,8 +77,8 @@ def main() -> int:
             Path(folder) / "office",
             listen=f"127.0.0.1:{BRIDGE}",
             pbx=f"sip:127.0.0.1:{PBX}",
-            phone="",
-            rtp_ports="36100-36199",
+            phone=f"sip:6001@127.0.0.1:{PHONE}",
+            rtp_ports="26100-26199",
             rules="",
             now=datetime.now(UTC),
         )

@@ -31,11 +31,10 @@ once, `callseal config show` prints what takes effect.
 
 No password and no private key stands in it, ever: a key whose name promises one is refused.
 
-**Accepted, and without effect in this version:** `when_down` (while the agent does not run, there are no
-calls).
-
-**Narrower than its words:** `on_failure` is about an announcement whose player does not open; one that is
-broken off, by a hang-up for instance, is noted in the recording and ends nothing.
+**Narrower than their words:** `when_down` is about a running agent whose bridge can't take a call; while the
+agent itself does not run there are no calls through it ([what then](on-your-desk.md#when-it-fails)).
+`on_failure` is about an announcement whose player does not open; one that is broken off, by a hang-up for
+instance, is noted in the recording and ends nothing.
 """
 
 BUSINESS: Final = """\

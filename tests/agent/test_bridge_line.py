@@ -50,6 +50,7 @@ PROGRAMME = prepare(
 )
 ROUTE = Route(
     call=1,
+    token="ab" * 16,
     target="sip:x@pbx",
     from_uri="sip:8001@desk",
     caller="agent",
@@ -225,7 +226,7 @@ def _announced(heard_samples: int | None, *, answered: bool = True) -> Notebook:
     _media(line, recorder)
     if answered:
         _answered(line, recorder)
-    line.announcing(protocol.Announcing(call=1, at_s=MEDIA_S, heard_by=["customer", "agent"]))
+    line.announcing(protocol.Announcing(call=1, at_s=MEDIA_S, heard_by=["customer", "agent"]), recorder)
     child.write(tap_tracks(announced=PROGRAMME.samples[:heard_samples]))
     line.announced(recorder)
     child.leave()

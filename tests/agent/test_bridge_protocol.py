@@ -4,6 +4,7 @@ import json
 import os
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,7 +19,6 @@ from callseal.agent.sources.bridge.protocol import (
     MAX_MESSAGE_BYTES,
     Announcing,
     Beat,
-    Invited,
     Message,
     Refuse,
     Route,
@@ -34,6 +34,7 @@ KINDS: tuple[type[Message], ...] = (*get_args(protocol.Command), *get_args(proto
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 ROUTE = Route(
     call=7,
+    token="0123456789abcdef" * 2,
     target="sip:110@pbx",
     from_uri="<sip:8001@desk>",
     caller="agent",
@@ -86,7 +87,7 @@ def test_there_is_no_message_that_these_tests_leave_out() -> None:
     }
 
     assert kinds == set(KINDS)
-    assert len(KINDS) == 17
+    assert len(KINDS) == 24
 
 
 @given(_messages())
@@ -100,15 +101,7 @@ def test_a_message_is_one_readable_json_object() -> None:
 
 
 def test_a_name_that_was_no_utf_8_arrives_as_it_was() -> None:
-    message = Invited(
-        call=1,
-        source_host="127.0.0.1",
-        source_port=5060,
-        request_user="110",
-        from_uri='"\udcc4\udce3" <sip:8001@desk>',
-        to_uri="",
-        sip_call_id="",
-    )
+    message = replace(ROUTE, from_uri='"\udcc4\udce3" <sip:8001@desk>')
 
     assert decode(encode(message)) == message
 
@@ -296,10 +289,14 @@ def test_where_nothing_waits_the_caller_is_told_so(ends: tuple[socket.socket, so
 def test_what_the_service_starts_with_names_its_announcements_in_order() -> None:
     start = Start(
         host="127.0.0.1",
-        port=5060,
+        edge="127.0.0.1:41000",
+        phone_media="127.0.0.1",
+        pbx_media="192.0.2.7",
         rtp_port=4000,
         rtp_ports=100,
         max_calls=2,
+        rate_hz=8000,
+        phone_srtp="optional",
         announcements=["zh+en", "zh"],
         scratch="/run/callseal",
     )

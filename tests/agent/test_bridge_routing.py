@@ -11,14 +11,15 @@ from hypothesis import strategies as st
 from callseal.agent.call import Party
 from callseal.agent.numbering import Numbering
 from callseal.agent.sources.bridge import protocol
-from callseal.agent.sources.bridge.protocol import Invited, Refuse, Route
+from callseal.agent.sources.bridge.edge.facts import Facts
+from callseal.agent.sources.bridge.protocol import Refuse, Route
 from callseal.agent.sources.bridge.routing import (
-    FORBIDDEN,
     NOT_FOUND,
     UNAVAILABLE,
     Desk,
     Plan,
     announcement_key,
+    party,
     plan,
 )
 from callseal.agent.tagging import Tagging
@@ -26,49 +27,54 @@ from support.sealed_recordings import STARTED_AT
 from support.settings_text import LEAST, settings_of
 
 MOBILE = "+8613800138000"
-DESK = Desk(
-    pbx_hosts=frozenset({"192.0.2.1", "192.0.2.2"}),
-    pbx_port=5060,
-    pbx_target="pbx.example:5060",
-    phone="sip:8001@127.0.0.1:5070",
-    agent="",
-    on_failure="no-record",
-    hold_talk=True,
-    ring_timeout_s=60.0,
-    response_timeout_s=6.0,
-)
-OUTBOUND = Invited(
-    call=3,
-    source_host="127.0.0.1",
-    source_port=5070,
+TOKEN = "0123456789abcdef" * 2
+OUTBOUND = Facts(
+    token=TOKEN,
+    side="phone",
+    request_uri="sip:13800138000@127.0.0.1:5060",
     request_user="13800138000",
-    from_uri='"Wang Fang" <sip:8001@127.0.0.1>',
-    to_uri="<sip:13800138000@127.0.0.1>",
-    sip_call_id="abc@desk",
+    from_address='"Wang Fang" <sip:8001@127.0.0.1>',
+    to_address="<sip:13800138000@127.0.0.1>",
+    call_id="abc@desk",
 )
-INBOUND = Invited(
-    call=4,
-    source_host="192.0.2.1",
-    source_port=5060,
+INBOUND = Facts(
+    token=TOKEN,
+    side="pbx",
+    request_uri="sip:8001@192.0.2.7:5060",
     request_user="8001",
-    from_uri='"李雷" <sip:013800138000@pbx.example;user=phone>;tag=1',
-    to_uri="<sip:8001@bridge.example>",
-    sip_call_id="def@pbx",
+    from_address='"李雷" <sip:013800138000@pbx.example;user=phone>',
+    to_address="<sip:8001@bridge.example>",
+    call_id="def@pbx",
 )
 
 
-def _plan(invited: Invited, desk: Desk = DESK, rules: str = "") -> Plan:
+def _desk(rules: str = "", *, phone: str = "sip:8001@127.0.0.1:5070", agent: str = "") -> Desk:
     settings = settings_of(LEAST + rules)
     numbering = Numbering(
         region=settings.numbers.region,
         outside_prefix=settings.numbers.outside_prefix,
         emergency=settings.numbers.emergency,
     )
-    return plan(invited, desk, numbering, Tagging.of(settings, numbering), STARTED_AT)
+    return Desk(
+        pbx_target="pbx.example:5060",
+        phone=phone,
+        agent=agent,
+        on_failure="no-record",
+        hold_talk=True,
+        ring_timeout_s=60.0,
+        response_timeout_s=6.0,
+        numbering=numbering,
+        tagging=Tagging.of(settings, numbering),
+        edge="127.0.0.1:5060",
+    )
+
+
+def _plan(facts: Facts, desk: Desk | None = None, rules: str = "") -> Plan:
+    return plan(3, facts, desk or _desk(rules), STARTED_AT)
 
 
 def _customer(from_uri: str) -> Party:
-    planned = _plan(replace(INBOUND, from_uri=from_uri))
+    planned = _plan(replace(INBOUND, from_address=from_uri))
     assert planned.call is not None
     return planned.call.customer
 
@@ -78,6 +84,7 @@ def test_a_call_from_the_desk_goes_to_the_telephone_system_and_is_recorded() -> 
 
     assert planned.command == Route(
         call=3,
+        token=TOKEN,
         target="sip:13800138000@pbx.example:5060",
         from_uri='"Wang Fang" <sip:8001@127.0.0.1>',
         caller="agent",
@@ -118,8 +125,8 @@ def test_a_call_from_the_telephone_system_goes_to_the_desk() -> None:
 
 
 def test_the_agents_name_in_the_settings_wins_over_the_telephones() -> None:
-    for invited in (OUTBOUND, INBOUND):
-        call = _plan(invited, replace(DESK, agent="desk-7")).call
+    for facts in (OUTBOUND, INBOUND):
+        call = _plan(facts, _desk(agent="desk-7")).call
 
         assert call is not None
         assert call.agent.name == "desk-7"
@@ -152,35 +159,57 @@ def test_a_rule_without_announcements_records_and_plays_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "port"),
+    "uri",
     [
-        ("198.51.100.7", 5060),
-        ("192.0.2.1", 5061),
-        ("192.0.2.3", 5060),
-        ("pbx.example", 5060),
-        ("localhost", 5070),
-        ("", 0),
-        ("::2", 5060),
-        ("127.0.0.1.example", 5070),
+        "sip:13800138000@pbx.example",
+        "sip:13800138000@pbx.example:5080;user=phone",
+        "sips:13800138000@pbx.example",
+        "tel:+8613800138000",
+        "sip:13800138000@127.0.0.1:5061",
     ],
 )
-def test_an_invite_from_anywhere_else_is_turned_away_without_a_trace_of_its_names(
-    host: str, port: int
-) -> None:
-    planned = _plan(replace(OUTBOUND, source_host=host, source_port=port))
+def test_the_second_leg_asks_for_what_the_telephone_asked_for(uri: str) -> None:
+    """A digest covers the request URI: another one would make the telephone's password worth nothing."""
+    planned = _plan(replace(OUTBOUND, request_uri=uri))
 
-    assert planned == Plan(command=Refuse(call=3, code=FORBIDDEN), call=None)
+    assert isinstance(planned.command, Route)
+    assert planned.command.target == uri
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "::1", "[::1]"])
-def test_any_loopback_address_is_this_machine(host: str) -> None:
-    assert _plan(replace(OUTBOUND, source_host=host)).recorded
+@pytest.mark.parametrize("host", ["127.0.0.1:5060", "127.0.0.1"])
+def test_a_telephone_that_takes_the_edge_for_the_telephone_system_is_understood(host: str) -> None:
+    planned = _plan(replace(OUTBOUND, request_uri=f"sip:13800138000@{host};user=phone"))
+
+    assert isinstance(planned.command, Route)
+    assert planned.command.target == "sip:13800138000@pbx.example:5060"
+
+
+def test_an_inbound_call_goes_to_the_telephone_that_has_registered() -> None:
+    planned = _plan(replace(INBOUND, phone_uri="sip:8001-0x5@127.0.0.1:41000;transport=tcp"))
+
+    assert isinstance(planned.command, Route)
+    assert planned.command.target == "sip:8001-0x5@127.0.0.1:41000;transport=tcp"
+
+
+def test_a_caller_who_is_withheld_is_known_by_what_the_telephone_system_asserts() -> None:
+    anonymous = "Anonymous <sip:anonymous@anonymous.invalid>"
+
+    planned = _plan(replace(INBOUND, from_address=anonymous, asserted="<sip:13800138000@pbx.example>"))
+
+    assert planned.call is not None
+    assert planned.call.customer.number == MOBILE
+
+
+def test_whom_a_transfer_brings_is_read_from_the_address() -> None:
+    found = party('"Han Mei" <sip:13800138000@pbx.example>', _desk().numbering)
+
+    assert found == Party(number=MOBILE, uri="sip:13800138000@pbx.example", name="Han Mei")
 
 
 def test_without_a_telephone_inbound_calls_are_refused_and_leave_a_trace() -> None:
-    planned = _plan(INBOUND, replace(DESK, phone=""))
+    planned = _plan(INBOUND, _desk(phone=""))
 
-    assert planned.command == Refuse(call=4, code=UNAVAILABLE)
+    assert planned.command == Refuse(call=3, code=UNAVAILABLE)
     assert planned.call is not None
     assert planned.call.customer.number == MOBILE
 
@@ -252,7 +281,7 @@ def test_a_display_name_can_not_pass_itself_off_as_an_address() -> None:
     forged = '"<sip:8002@pbx.example>" <sip:13800138000@pbx.example>'
     never = '[[rule]]\ncalling = "8002"\nrecord = "never"\n'
 
-    planned = _plan(replace(INBOUND, from_uri=forged), rules=never)
+    planned = _plan(replace(INBOUND, from_address=forged), rules=never)
 
     assert planned.recorded
     assert planned.call is not None
@@ -268,7 +297,7 @@ def test_a_name_that_was_no_utf_8_is_replaced_where_it_can_not_be_written() -> N
     """GBK bytes arrive as halves of surrogate pairs, which neither metadata nor pjsua2 can hold."""
     gbk = "王".encode("gbk").decode("utf-8", "surrogateescape")
 
-    planned = _plan(replace(INBOUND, from_uri=f'"{gbk}" <sip:13800138000@h>', sip_call_id=gbk))
+    planned = _plan(replace(INBOUND, from_address=f'"{gbk}" <sip:13800138000@h>', call_id=gbk))
 
     assert isinstance(planned.command, Route)
     assert planned.command.from_uri == '"\ufffd\ufffd" <sip:13800138000@h>'
@@ -288,7 +317,7 @@ def test_a_plan_that_goes_on_unrecorded_plays_nothing() -> None:
 
 
 def test_what_is_turned_away_gets_the_status_codes_of_sip() -> None:
-    assert (FORBIDDEN, NOT_FOUND, UNAVAILABLE) == (403, 404, 480)
+    assert (NOT_FOUND, UNAVAILABLE) == (404, 480)
 
 
 def test_a_programme_is_named_by_its_announcements_in_order() -> None:
@@ -306,28 +335,29 @@ _USERS = st.text(max_size=40) | st.text(alphabet="0123456789+*%;?&\r\n\t @<>", m
 
 
 _INVITES = st.builds(
-    Invited,
-    call=st.integers(1, 100),
-    source_host=st.sampled_from(["127.0.0.1", "192.0.2.1", "::1"]) | st.text(max_size=20),
-    source_port=st.sampled_from([5060, 5070]),
+    Facts,
+    token=st.just(TOKEN),
+    side=st.sampled_from(["phone", "pbx"]),
+    request_uri=st.builds("sip:{}@{}".format, _USERS, st.text(max_size=10)) | st.text(max_size=60),
     request_user=_USERS,
-    from_uri=_ADDRESSES,
-    to_uri=_ADDRESSES,
-    sip_call_id=st.text(max_size=20) | st.text(alphabet=st.characters(categories=["Cs", "Cc"])),
+    from_address=_ADDRESSES,
+    to_address=_ADDRESSES,
+    asserted=_ADDRESSES,
+    call_id=st.text(max_size=20) | st.text(alphabet=st.characters(categories=["Cs", "Cc"])),
 )
 
 
 @given(_INVITES)
-def test_whatever_an_invite_holds_a_plan_can_be_made_sent_and_written(invited: Invited) -> None:
+def test_whatever_an_invite_holds_a_plan_can_be_made_sent_and_written(invited: Facts) -> None:
     planned = _plan(invited)
 
     assert protocol.decode(protocol.encode(planned.command)) == planned.command
     if isinstance(planned.command, Route):
-        assert re.fullmatch(r"sip:[!-~]+@[!-~]+", planned.command.target)
+        assert re.fullmatch(r"(?:sips?|tel):[!-~]+", planned.command.target, re.IGNORECASE)
         assert "\r" not in planned.command.from_uri
         assert "\n" not in planned.command.from_uri
         assert planned.call is not None
     if planned.call is not None:
-        for party in (planned.call.agent, planned.call.customer):
-            json.dumps([party.number, party.uri, party.name], ensure_ascii=False).encode()
+        for who in (planned.call.agent, planned.call.customer):
+            json.dumps([who.number, who.uri, who.name], ensure_ascii=False).encode()
         "".join(planned.call.sip_call_ids).encode()

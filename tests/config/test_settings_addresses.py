@@ -16,7 +16,7 @@ from callseal.config.address import ListenAddress, PortRange, SipUri
         ("SIP:PBX.Example:5061", SipUri(user="", host="pbx.example", port=5061, transport="udp")),
         ("sip:6001@192.0.2.10:5070", SipUri(user="6001", host="192.0.2.10", port=5070)),
         ("sip:+8610@[2001:db8::1]:5060", SipUri(user="+8610", host="[2001:db8::1]")),
-        ("sip:pbx;transport=tls", SipUri(user="", host="pbx", transport="tls")),
+        ("sip:pbx;transport=tls", SipUri(user="", host="pbx", port=5061, transport="tls")),
         ("sip:pbx:5061;transport=TCP", SipUri(user="", host="pbx", port=5061, transport="tcp")),
     ],
 )

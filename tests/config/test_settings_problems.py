@@ -4,6 +4,7 @@ import pytest
 
 from callseal.config.errors import ConfigError, ConfigSyntaxError, ConfigValueError
 from callseal.config.masking import MASK
+from callseal.config.sources import BridgeSource
 from support.settings_text import DEVICE, FILE, LEAST, SOURCE, problems_of, settings_of
 
 
@@ -180,12 +181,21 @@ def test_who_records_nothing_needs_no_source(more: str) -> None:
     assert (settings.custodian is not None) == bool(more)
 
 
-@pytest.mark.parametrize("transport", ["tcp", "tls"])
-def test_a_transport_that_there_is_not_yet_is_refused(transport: str) -> None:
-    problems = problems_of(LEAST + f'phone = "sip:6001@127.0.0.1:5070;transport={transport}"\n')
+def test_tls_towards_a_telephone_of_this_machine_is_refused() -> None:
+    problems = problems_of(LEAST + 'phone = "sip:6001@127.0.0.1:5070;transport=tls"\n')
 
     assert len(problems) == 1
-    assert problems[0].endswith(f'transport {transport} is not available in this version yet; must be "udp"')
+    assert problems[0].endswith("a telephone on the same machine; must be udp or tcp")
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+def test_the_telephone_system_may_be_reached_by_every_transport(transport: str) -> None:
+    text = LEAST.replace('pbx = "sip:pbx.example"', f'pbx = "sip:pbx.example;transport={transport}"')
+
+    source = settings_of(text).sources[0]
+
+    assert isinstance(source, BridgeSource)
+    assert (source.pbx.transport, source.pbx.port) == (transport, 5061 if transport == "tls" else 5060)
 
 
 @pytest.mark.parametrize("listen", ["0.0.0.0:5060", "192.0.2.1:5060", "[::]:5060"])

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from callseal.agent.sources.bridge.child_process import SILENT_S
 from support.desk import ENGLISH, NO_ANNOUNCEMENT, desk
 from support.ear import Ear
 from support.eventually import eventually
@@ -94,44 +95,51 @@ def test_a_disk_that_stands_still_under_the_status_keeps_no_caller_waiting(tmp_p
 
 
 def test_a_child_that_stood_still_for_a_while_says_what_is_missing(tmp_path: Path) -> None:
-    """Less than 5 s: the call goes on, and its recording is not called whole."""
+    """Less than 3 s: the call goes on, and its recording is not called whole."""
 
     def act(line: Line) -> None:
         near, far = line.talk()
         time.sleep(0.3)
         child = line.child
         os.kill(child, signal.SIGSTOP)
-        time.sleep(3.0)
+        time.sleep(2.0)
         os.kill(child, signal.SIGCONT)
         time.sleep(0.5)
         line.end(near, far)
         recording = line.left(0)
 
+        assert line.child == child
         assert recording.manifest.result.value == "degraded"
         assert recording.manifest.reasons == ("media-lost",)
 
     start(tmp_path, act)
 
 
-def test_a_child_that_stands_still_is_ended_and_its_call_kept(tmp_path: Path) -> None:
-    """After 5 s without a sign: the recording is closed as degraded, the agent ends with code 40."""
+def test_a_child_that_stands_still_is_replaced_and_its_call_kept(tmp_path: Path) -> None:
+    """After 3 s without a sign: both are told, the recording is degraded, the agent starts another child."""
 
     def act(line: Line) -> None:
         child = line.child
-        line.talk()
+        near, far = line.talk()
         talking_s = time.monotonic()
         time.sleep(1.0)
         stopped_s = time.monotonic()
         os.kill(child, signal.SIGSTOP)
+        near.hung_up_on(SILENT_S + 2)
+        far.hung_up_on(2)
         recording = line.left(0)
-        code = line.at.office.process("agent").wait(15)
+        eventually(lambda: line.at.office.wait_ready("agent", 1), "another child")
 
-        assert code == 40
+        assert line.child != child
+        assert line.at.office.process("agent").poll() is None
         assert recording.manifest.result.value == "degraded"
         assert "bridge-died" in recording.manifest.reasons
         assert seconds(recording) >= stopped_s - talking_s - LIBRARY_BUFFER_S - TICKS_S
         assert not Path(f"/proc/{child}").exists()
         assert "has not answered for" in line.log
+        near, far = line.talk()
+        line.end(near, far)
+        assert line.left(1).manifest.result.value == "ok"
 
     start(tmp_path, act)
 
@@ -164,12 +172,16 @@ def test_a_second_signal_ends_the_call_properly_though_nobody_answers(tmp_path: 
 
 @pytest.mark.parametrize("child_too", [False, True])
 def test_a_killed_agent_leaves_no_process_and_no_folder(tmp_path: Path, *, child_too: bool) -> None:
-    """The child leaves within 3 s and clears up; where it was killed as well, the next start does."""
+    """The child tells both parties within 3 s, leaves and clears up.
+
+    Where it was killed as well, the next start clears up, and the next agent tells whoever says something.
+    """
 
     def act(line: Line) -> None:
         child = line.child
         scratch = scratch_of(line.agent)
         near, far = line.talk()
+        time.sleep(1.5)  # a second of sound is put on the disk at a time
         agent = line.at.office.process("agent")
         agent.kill()
         if child_too:
@@ -187,6 +199,12 @@ def test_a_killed_agent_leaves_no_process_and_no_folder(tmp_path: Path, *, child
         assert line.at.office.wait_ready("agent", 20)
 
         assert not scratch.exists()
+        if child_too:
+            for dialog in (near, far):
+                dialog.ask("BYE")
+                assert dialog.final("BYE").code == 481
+        (recording,) = line.at.wait_for(1)
+        assert recording.manifest.result.value == "degraded"
 
     start(tmp_path, act)
 

@@ -4,8 +4,9 @@ import time
 
 import pytest
 
+from support.desk_hearing import holds_of
 from support.line import NUMBER, ONLY_SOAK, TICKS_S, Line, seconds
-from support.sip_peer import describe
+from support.sip_peer import Message, describe
 
 pytestmark = pytest.mark.integration
 
@@ -164,33 +165,74 @@ def test_an_invite_without_a_description_is_answered_with_one(line: Line) -> Non
 
 
 @pytest.mark.parametrize(
-    ("offer", "extra", "code"),
+    ("offer", "extra", "code", "left"),
     [
-        (describe(formats="9"), "", 488),
-        (describe(formats="96", extra="a=rtpmap:96 opus/48000/2\r\n"), "", 488),
-        (describe().replace("RTP/AVP", "RTP/SAVP"), "", 488),
-        (describe(0), "", 488),
-        (describe(), "Require: siprec\r\n", 420),
-        (describe(), "Replaces: none;to-tag=1;from-tag=2\r\n", 481),
+        (describe(formats="9"), "", 488, []),
+        (describe(formats="96", extra="a=rtpmap:96 opus/48000/2\r\n"), "", 488, []),
+        (describe().replace("RTP/AVP", "RTP/SAVP"), "", 488, ["refused-by-settings"]),
+        (describe(0), "", 488, []),
+        (describe(), "Require: siprec\r\n", 420, []),
+        (describe(), "Session-Expires: 10\r\nSupported: timer\r\n", 422, []),
+        (describe(), "Replaces: none;to-tag=1;from-tag=2\r\n", 481, []),
     ],
-    ids=["g722", "opus", "srtp", "port-0", "siprec", "replaces-nothing"],
+    ids=["g722", "opus", "srtp", "port-0", "siprec", "short-session", "replaces-nothing"],
 )
 def test_what_cannot_be_bridged_is_refused_and_rings_nobody(
-    line: Line, offer: str, extra: str, code: int
+    line: Line, offer: str, extra: str, code: int, left: list[str]
 ) -> None:
+    """What the library has looked into leaves a trace besides: not that somebody has given up."""
+    before = line.count()
     near = line.ring(offer, extra)
     near.acknowledge(near.response(code))
 
     with pytest.raises(AssertionError):
         line.pbx.taken(0.2)
+    traces = line.at.wait_for(before + len(left))[before:]
+    assert [reason for trace in traces for reason in trace.manifest.reasons] == left
 
 
-def test_a_request_of_an_unknown_dialog_is_refused(line: Line) -> None:
+def test_what_is_refused_leaves_room_for_the_next_call(line: Line) -> None:
+    """A telephone that tries several descriptions is not told that the line is busy."""
+    before = line.count()
+    for offer in (describe().replace("RTP/AVP", "RTP/SAVP"), describe(formats="9"), describe(0)):
+        refused = line.ring(offer)
+        refused.acknowledge(refused.response(488))
+    near, far = line.talk()
+    line.end(near, far)
+    left = line.at.wait_for(before + 2)[before:]
+
+    assert sorted(recording.manifest.result.value for recording in left) == ["exempt", "ok"]
+
+
+@pytest.mark.parametrize("method", ["INVITE", "BYE", "UPDATE"])
+def test_a_request_of_an_unknown_call_is_refused(line: Line, method: str) -> None:
+    """One that a route of ours leads to the bridge, as after its restart: nobody else hears of it."""
+    near = line.phone.call(NUMBER)
+    near.remote += ";tag=nobody"
+    near.routes = [f"<sip:127.0.0.1:{line.at.bridge_port};lr;cs=line>"]
+    near.ask(method, "" if method == "BYE" else describe())
+    refusal = near.response(481, method)
+    if method == "INVITE":
+        near.acknowledge(refusal)
+
+    with pytest.raises(AssertionError):
+        line.pbx.wait(lambda _: True, "anything", 0.2)
+
+
+def test_what_goes_on_elsewhere_is_the_telephone_systems_to_refuse(line: Line) -> None:
+    """Of a dialog that the bridge has no part in the telephone system hears as it is; nobody rings."""
     near = line.phone.call(NUMBER)
     near.remote += ";tag=nobody"
     near.ask("INVITE", describe())
-
+    asked = line.pbx.taken()
+    asked.local = near.remote
+    asked.answer(481)
     near.acknowledge(near.response(481))
+
+    assert asked.invite is not None
+    assert asked.invite.header("To").endswith(";tag=nobody")
+    with pytest.raises(AssertionError):
+        line.phone.taken(0.1)
 
 
 def test_a_repeated_invite_rings_once(line: Line) -> None:
@@ -214,9 +256,7 @@ def test_a_repeated_invite_rings_once(line: Line) -> None:
 @pytest.mark.parametrize(
     ("method", "body", "extra"),
     [
-        ("REFER", "", "Refer-To: <sip:elsewhere@127.0.0.1:{port}>\r\n"),
         ("INFO", "Signal=5\r\nDuration=100\r\n", "Content-Type: application/dtmf-relay\r\n"),
-        ("UPDATE", describe(40_000, version=2, direction="sendonly"), ""),
         ("MESSAGE", "hello", "Content-Type: text/plain\r\n"),
         ("OPTIONS", "", ""),
         ("NOTIFY", "", "Event: refer\r\nSubscription-State: active\r\n"),
@@ -227,11 +267,11 @@ def test_a_repeated_invite_rings_once(line: Line) -> None:
 def test_other_requests_in_a_call_are_answered_and_the_call_goes_on(
     line: Line, method: str, body: str, extra: str, *, from_far: bool
 ) -> None:
-    """None of them moves the call: least of all REFER, which would lead it past the rules."""
+    """None of them moves the call."""
     before = line.count()
     near, far = line.talk()
     party = far if from_far else near
-    party.ask(method, body, extra.format(port=line.phone.port))
+    party.ask(method, body, extra)
     answer = party.final(method)
     for peer in (line.phone, line.pbx):
         with pytest.raises(AssertionError):
@@ -242,17 +282,84 @@ def test_other_requests_in_a_call_are_answered_and_the_call_goes_on(
     assert answer.code not in (202, 408, 481)
 
 
-def test_a_call_cannot_be_taken_over_by_replaces(line: Line) -> None:
-    """An INVITE that names a standing dialog is refused, and the dialog stands."""
+@pytest.mark.parametrize("from_far", [False, True])
+def test_a_refer_calls_by_the_telephone_system_alone(line: Line, *, from_far: bool) -> None:
+    """It does not lead the call past the rules: who is named is never called where the REFER says it is."""
     before = line.count()
     near, far = line.talk()
-    tags = (near.remote.partition("tag=")[2], near.local.partition("tag=")[2])
-    thief = line.ring(extra=f"Replaces: {near.call_id};to-tag={tags[0]};from-tag={tags[1]}\r\n")
-    refusal = thief.final("INVITE")
-    thief.acknowledge(refusal)
+    party = far if from_far else near
+    party.ask("REFER", "", f"Refer-To: <sip:elsewhere@127.0.0.1:{line.phone.port}>\r\n")
+    party.response(202, "REFER")
+    third = line.pbx.taken()
+    with pytest.raises(AssertionError):
+        line.phone.taken(0.2)
+    third.answer(486)
+    third.asked("ACK")
+    told = ""
+    while "486" not in told:
+        notice = party.asked("NOTIFY")
+        party.answer(200, to=notice)
+        told = notice.body
     line.end(near, far)
 
-    assert 400 <= refusal.code < 700
+    assert third.invite is not None
+    assert third.invite.first.startswith("INVITE sip:elsewhere@")
+    recording = line.left(before)
+    assert recording.manifest.result.value == "ok"
+    assert recording.call["ended_by"] == "agent"
+
+
+@pytest.mark.parametrize("from_far", [pytest.param(False, marks=ONLY_SOAK), True])
+def test_a_hold_by_update_is_passed_on(line: Line, *, from_far: bool) -> None:
+    """RFC 3311: held and taken back; the other party is told within its own call, and nobody is called."""
+    before = line.count()
+    near, far = line.talk()
+    party, other, port = (far, near, 40_002) if from_far else (near, far, 40_000)
+    wanted, answered = [], []
+    for version, direction, reply in ((2, "sendonly", "recvonly"), (3, "sendrecv", "sendrecv")):
+        party.ask("UPDATE", describe(port, version=version, direction=direction))
+        answered.append(directions(party.response(200, "UPDATE")))
+        invite = other.asked("INVITE")
+        other.answer(200, describe(direction=reply, version=version), to=invite)
+        other.asked("ACK")
+        wanted.append(directions(invite))
+    for peer in (line.phone, line.pbx):
+        with pytest.raises(AssertionError):
+            peer.taken(0.1)
+    line.end(near, far)
+
+    recording = line.left(before)
+    assert answered == [["recvonly"], ["sendrecv"]]
+    assert wanted == [["sendonly"], ["sendrecv"]]
+    assert recording.manifest.result.value == "ok"
+    channel = 1 if from_far else 0
+    assert [(who, held) for who, held, _ in holds_of(recording)] == [(channel, True), (channel, False)]
+
+
+def directions(message: Message) -> list[str]:
+    """Give the directions that a session description names."""
+    names = ("sendrecv", "sendonly", "recvonly", "inactive")
+    return [name for row in message.body.split("\r\n") for name in names if row == f"a={name}"]
+
+
+@pytest.mark.parametrize("from_far", [False, True])
+def test_a_call_cannot_be_taken_over_by_replaces(line: Line, *, from_far: bool) -> None:
+    """An INVITE that names a standing dialog is refused, whoever sends it; the dialog stands."""
+    before = line.count()
+    near, far = line.talk()
+    party = far if from_far else near
+    tags = (party.remote.partition("tag=")[2], party.local.partition("tag=")[2])
+    thief = line.pbx.call("6001", user=NUMBER) if from_far else line.phone.call(NUMBER)
+    extra = f"Replaces: {party.call_id};to-tag={tags[0]};from-tag={tags[1]}\r\n"
+    thief.ask("INVITE", describe(), extra)
+    refusal = thief.final("INVITE")
+    thief.acknowledge(refusal)
+    for peer in (line.phone, line.pbx):
+        with pytest.raises(AssertionError):
+            peer.taken(0.1)
+    line.end(near, far)
+
+    assert refusal.code == 603
     assert line.left(before).manifest.result.value == "ok"
 
 

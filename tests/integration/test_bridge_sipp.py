@@ -119,19 +119,27 @@ def test_g711_is_kept_byte_for_byte(tmp_path: Path, codec: Codec) -> None:
     assert sum(found) / len(found) >= 0.9
 
 
-def test_legs_with_different_laws_are_recorded_as_pcm(tmp_path: Path) -> None:
-    """µ-law on one side and A-law on the other: linear samples, nothing coded again."""
+@pytest.mark.parametrize("inbound", [False, True])
+def test_legs_with_different_laws_are_recorded_as_pcm(tmp_path: Path, *, inbound: bool) -> None:
+    """µ-law on one side and A-law on the other: both are heard; linear samples, nothing coded again."""
+    agent, customer = demo_speech("en-agent")[: 4 * RATE_HZ], demo_speech("en-customer")[: 4 * RATE_HZ]
+    calling, called = (customer, agent) if inbound else (agent, customer)
+    calling_file = write_ulaw(tmp_path / "caller.ul", calling)
+    called_file = write_ulaw(tmp_path / "callee.al", called, g711.Law.A)
     caller, callee = Caller(codec="PCMU"), Callee(codec="PCMA")
     with desk(tmp_path / "desk", rules=NO_ANNOUNCEMENT) as at:
         place(
             tmp_path,
             at,
-            [caller.invite(), caller.answered(), pause(2), caller.hang_up()],
-            [callee.invited(), *callee.answers(), callee.hung_up_on()],
+            [caller.invite(), caller.answered(), pause(1), play(calling_file), pause(5), caller.hang_up()],
+            [callee.invited(), *callee.answers(), pause(1), play(called_file, "PCMA"), callee.hung_up_on()],
+            inbound=inbound,
         )
         (recording,) = at.wait_for(1)
 
     assert recording.manifest.encoding == 3
+    assert likeness(recording.audio[0], agent) >= 0.95
+    assert likeness(recording.audio[1], customer) >= 0.95
 
 
 def test_early_media_is_passed_and_recorded(tmp_path: Path) -> None:
@@ -265,7 +273,10 @@ def test_calls_that_may_not_be_recorded_leave_no_sound(
 
 
 def test_two_calls_at_once_are_recorded_apart_and_a_third_is_turned_away(tmp_path: Path) -> None:
-    """Each recording has its own call's sound; the third caller hears busy, and nobody is cut off."""
+    """Each recording has its own call's sound; the third caller hears busy, which leaves a trace.
+
+    Nobody is cut off.
+    """
     voices = [demo_speech("en-agent"), demo_speech("zh-agent")]
     files = [write_ulaw(tmp_path / f"voice{n}.ul", voice) for n, voice in enumerate(voices)]
     callee = Callee()
@@ -300,10 +311,15 @@ def test_two_calls_at_once_are_recorded_apart_and_a_third_is_turned_away(tmp_pat
             for one in talking:
                 one.finish()
             called.finish()
-        recordings = at.wait_for(2)
+        recordings = at.wait_for(3)
 
-    assert [recording.manifest.result.value for recording in recordings] == ["ok", "ok"]
     by_caller = {recording.vcon["parties"][0]["sip"].split("@")[0]: recording for recording in recordings}
+    results = {user: recording.manifest.result.value for user, recording in by_caller.items()}
+    assert results == {"sip:6000": "ok", "sip:6001": "ok", "sip:6002": "exempt"}
+    trace = by_caller["sip:6002"]
+    assert trace.manifest.reasons == ("over-capacity",)
+    assert trace.call["sip_code"] == 486
+    assert trace.inner == b""
     for number, voice in enumerate(voices):
         audio = by_caller[f"sip:600{number}"].audio
         assert likeness(audio[0], voice[: 7 * RATE_HZ]) >= 0.95

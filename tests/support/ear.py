@@ -16,6 +16,7 @@ from support.sound import RATE_HZ, Samples
 
 _FRAME = 160
 _HEADER_BYTES = 12
+_TURN_S = 0.05
 
 
 class Ear:
@@ -25,10 +26,11 @@ class Ear:
         self._says = says
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind(("127.0.0.1", 0))
-        self._socket.settimeout(0.2)
+        self._socket.settimeout(_TURN_S)
         self._heard: dict[int, bytes] = {}
         self._first: int | None = None
         self._stop = threading.Event()
+        self._hushed = threading.Event()
         self._peer: tuple[str, int] | None = None
         self._threads = [threading.Thread(target=self._listen), threading.Thread(target=self._speak)]
 
@@ -41,11 +43,20 @@ class Ear:
     @property
     def heard(self) -> Samples:
         """All that was heard, silence where nothing came; position 0 is the first packet."""
-        length = max((at + len(data) for at, data in self._heard.items()), default=0)
+        heard = self._heard.copy()  # more may come meanwhile
+        length = max((at + len(data) for at, data in heard.items()), default=0)
         samples = np.zeros(length, np.int16)
-        for at, data in self._heard.items():
+        for at, data in heard.items():
             samples[at : at + len(data)] = g711.decode(np.frombuffer(data, np.uint8), g711.Law.MU)
         return samples
+
+    def speak_to(self, port: int) -> None:
+        """Begin to speak to a port of this machine, without having heard anybody."""
+        self._peer = ("127.0.0.1", port)
+
+    def hush(self) -> None:
+        """Speak no more, and send nothing; go on listening."""
+        self._hushed.set()
 
     def _listen(self) -> None:
         while not self._stop.is_set():
@@ -69,7 +80,7 @@ class Ear:
         payload = g711.encode(said, g711.Law.MU).tobytes()
         began_s = time.monotonic()
         number = 0
-        while not self._stop.is_set():
+        while not self._stop.is_set() and not self._hushed.is_set():
             part = payload[number * _FRAME : (number + 1) * _FRAME].ljust(_FRAME, b"\xff")
             stamp = (number * _FRAME) & 0xFFFFFFFF
             header = b"\x80\x00" + (number & 0xFFFF).to_bytes(2, "big") + stamp.to_bytes(4, "big") + b"ear!"

@@ -5,11 +5,12 @@ early, twice, in the wrong order or not at all. Text is Latin-1 both ways: any b
 """
 
 import itertools
+import re
 import select
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 Address = tuple[str, int]
@@ -70,6 +71,11 @@ class Message:
     def header(self, name: str) -> str:
         """Give the first value of a header; empty when there is none."""
         return next(iter(self.headers(name)), "")
+
+    @property
+    def recorded_route(self) -> list[str]:
+        """The proxies that want to stay on the way, in order, several in a line or not."""
+        return re.findall(r"<[^>]*>[^,]*", ",".join(self.headers("Record-Route")))
 
 
 class Peer:
@@ -136,9 +142,9 @@ class Peer:
             target=f"sip:{called}@127.0.0.1:{self._bridge[1]}",
         )
 
-    def taken(self, limit_s: float = PATIENCE_S) -> "Dialog":
+    def taken(self, limit_s: float = PATIENCE_S, method: str = "INVITE") -> "Dialog":
         """Wait for an INVITE, and begin a dialog as its called side; nothing is answered yet."""
-        invite = self.wait(lambda m: not m.code and m.method == "INVITE", "INVITE", limit_s)
+        invite = self.request(method, limit_s)
         number = next(_numbers)
         return Dialog(
             peer=self,
@@ -147,6 +153,7 @@ class Peer:
             remote=invite.header("From"),
             target=invite.header("Contact").strip("<>"),
             invite=invite,
+            routes=invite.recorded_route,
         )
 
     def __enter__(self) -> Self:
@@ -171,6 +178,8 @@ class Dialog:
     """Of our last request (CSeq)."""
     branch: str = ""
     """Of our last INVITE."""
+    routes: list[str] = field(default_factory=list)
+    """The proxies on the way, as they want to be named (RFC 3261 section 12.1)."""
 
     def compose(
         self, method: str, body: str = "", *, number: int = 0, branch: str = "", extra: str = ""
@@ -179,7 +188,8 @@ class Dialog:
         return (
             f"{method} {self.target} SIP/2.0\r\n"
             f"Via: SIP/2.0/UDP 127.0.0.1:{self.peer.port};branch={branch or self._new_branch()};rport\r\n"
-            f"From: {self.local}\r\nTo: {self.remote}\r\nCall-ID: {self.call_id}\r\n"
+            + "".join(f"Route: {route}\r\n" for route in self.routes)
+            + f"From: {self.local}\r\nTo: {self.remote}\r\nCall-ID: {self.call_id}\r\n"
             f"CSeq: {number or self.number} {method}\r\n"
             f"Contact: <sip:peer@127.0.0.1:{self.peer.port}>\r\n"
             + ("" if "Max-Forwards" in extra else "Max-Forwards: 70\r\n")
@@ -202,13 +212,18 @@ class Dialog:
 
         `body` is the answer to an offer that came in the response.
         """
+        self.established(response)
+        number = int(response.header("CSeq").split(" ")[0])
+        branch = self.branch if response.code >= 300 else self._new_branch()
+        self.peer.send(self.compose("ACK", body, number=number, branch=branch))
+
+    def established(self, response: Message) -> None:
+        """Take over what a response says of the other side, and of the way there."""
         self.remote = response.header("To")
         contact = response.header("Contact")
         if response.code < 300 and contact:
             self.target = contact.partition("<")[2].partition(">")[0]
-        number = int(response.header("CSeq").split(" ")[0])
-        branch = self.branch if response.code >= 300 else self._new_branch()
-        self.peer.send(self.compose("ACK", body, number=number, branch=branch))
+            self.routes = self.routes or response.recorded_route[::-1]
 
     def cancel(self) -> None:
         """Give up (RFC 3261 section 9.1)."""
@@ -244,8 +259,9 @@ class Dialog:
         if request is None:
             raise ValueError("there is nothing to answer")
         vias = "".join(f"Via: {value}\r\n" for value in request.headers("Via"))
+        routes = "".join(f"Record-Route: {value}\r\n" for value in request.headers("Record-Route"))
         self.peer.send(
-            f"SIP/2.0 {code} Said\r\n{vias}From: {request.header('From')}\r\n"
+            f"SIP/2.0 {code} Said\r\n{vias}{routes}From: {request.header('From')}\r\n"
             f"To: {self.local if to is None else request.header('To')}\r\n"
             f"Call-ID: {self.call_id}\r\nCSeq: {request.header('CSeq')}\r\n"
             f"Contact: <sip:peer@127.0.0.1:{self.peer.port}>\r\n"

@@ -281,6 +281,8 @@ class Ending(Enum):
     REJECTED = "rejected"
     NO_ANSWER = "no-answer"
     UNREACHABLE = "unreachable"
+    TRANSFERRED = "transferred"
+    """Its two parties' ways part: what they say from then on is in another call's recording."""
     REFUSED_BY_US = "refused"
     """The agent itself turned the call away, as its settings say."""
     SOURCE_DIED = "source-died"

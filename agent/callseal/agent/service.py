@@ -28,6 +28,7 @@ from callseal.agent.alarms import Alarms
 from callseal.agent.announcement import Programme
 from callseal.agent.chronicle import Chronicle
 from callseal.agent.errors import AgentError
+from callseal.agent.key_watch import KeyWatch
 from callseal.agent.policy import policy_of
 from callseal.agent.recorder import SpoolRecorder
 from callseal.agent.spools import AtHand, Spools, take
@@ -166,6 +167,13 @@ class _Service:
             alarm=self.alarms.raise_,
             clear=self.alarms.clear,
         )
+        self._keys = KeyWatch(
+            settings.seal.recipients_file,
+            recipients,
+            signer,
+            alarm=self.alarms.raise_,
+            clear=self.alarms.clear,
+        )
         self._policy = policy_of(settings, software())
         recovery = partial(
             Recovery,
@@ -204,6 +212,7 @@ class _Service:
             wiring.Surroundings(
                 spools=self._spools,
                 alarm=self.alarms.raise_,
+                clear=self.alarms.clear,
                 ledger=self._chronicle,
                 recipients=recipients,
                 signer=signer,
@@ -368,7 +377,7 @@ class _Service:
                 self._write_status(state)
 
     def _write_status(self, state: State | None) -> None:
-        reasons: list[str] = []
+        reasons = list(self._keys.why_not(now(), time.monotonic()))
         for source in self._sources:
             reasons += source.readiness().why_not
         if state is None:

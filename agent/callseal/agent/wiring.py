@@ -18,8 +18,11 @@ from callseal.agent.media.fleet import Fleet, shares
 from callseal.agent.media.worker_process import Backing
 from callseal.agent.numbering import Numbering
 from callseal.agent.sdp.policy import ALWAYS, AnswerPolicy
-from callseal.agent.sources.bridge import reach
+from callseal.agent.sip.flow import Transport
+from callseal.agent.sip.tls_client import ClientTls
 from callseal.agent.sources.bridge import source as bridge
+from callseal.agent.sources.bridge.desk_calls import DeskCalls, Room
+from callseal.agent.sources.bridge.edge.server import Edge, Surrounding
 from callseal.agent.sources.bridge.routing import Desk, announcement_key
 from callseal.agent.sources.siprec import source as siprec
 from callseal.agent.sources.siprec.describing import House
@@ -33,8 +36,16 @@ from callseal.seal.age import Recipient
 from callseal.seal.device import DeviceSigner
 from callseal.seal.manifest import Result
 
+BINDINGS: Final = "bridge-bindings-{port}.json"
+"""Beside the status files: which telephone has registered through the bridge."""
 PBX_RESPONSE_S: Final = 6.0
 """How long the telephone system may say nothing at all before the caller gets 503."""
+
+
+def bridge_rate_hz(settings: Settings) -> int:
+    """Give the clock of this desk's bridge."""
+    wide = any(isinstance(source, BridgeSource) and source.wideband for source in settings.sources)
+    return bridge.WIDEBAND_HZ if wide else bridge.NARROWBAND_HZ
 
 
 def programmes(settings: Settings) -> dict[str, Programme]:
@@ -42,9 +53,10 @@ def programmes(settings: Settings) -> dict[str, Programme]:
 
     Raises AnnouncementError (of this part or of `config`): a file is missing or holds no sound.
     """
+    rate_hz = bridge_rate_hz(settings)
     known = {
         item.name: announcement.read(
-            item.name, item.language, str(item.file), read_announcement(item.file), bridge.RATE_HZ
+            item.name, item.language, str(item.file), read_announcement(item.file), rate_hz
         )
         for item in settings.announcements
     }
@@ -52,11 +64,7 @@ def programmes(settings: Settings) -> dict[str, Programme]:
     wanted = {every} | {
         every if rule.announcements is None else tuple(rule.announcements) for rule in settings.rules
     }
-    return {
-        announcement_key(names): announcement.prepare(names, known, bridge.RATE_HZ)
-        for names in wanted
-        if names
-    }
+    return {announcement_key(names): announcement.prepare(names, known, rate_hz) for names in wanted if names}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +74,8 @@ class Surroundings:
     spools: Spools
     alarm: Callable[[str, str], None]
     """Takes a code and words."""
+    clear: Callable[[str], None]
+    """Takes the code of an alarm that is over."""
     ledger: Ledger
     recipients: Sequence[Recipient]
     signer: DeviceSigner
@@ -103,9 +113,13 @@ def _bridge(
 ) -> bridge.BridgeSource:
     numbering = _numbering(settings)
     pbx = source.pbx
+    room = Room(
+        why_not=around.spools.why_not,
+        on_full=settings.spool.on_full,
+        alarm=around.alarm,
+        clear=around.clear,
+    )
     desk = Desk(
-        pbx_hosts=reach.addresses(pbx.bare_host, pbx.port),
-        pbx_port=pbx.port,
         pbx_target=f"{pbx.host}:{pbx.port}",
         phone="" if source.phone is None else str(source.phone),
         agent=source.agent,
@@ -113,22 +127,58 @@ def _bridge(
         hold_talk=settings.disclosure.hold_talk,
         ring_timeout_s=source.ring_timeout_s,
         response_timeout_s=PBX_RESPONSE_S,
-    )
-    listen = bridge.Listen(
-        host=source.listen.host,
-        port=source.listen.port,
-        rtp_port=source.rtp_ports.first,
-        rtp_ports=source.rtp_ports.last - source.rtp_ports.first + 1,
-        max_calls=source.max_calls,
-    )
-    return bridge.BridgeSource(
-        listen=listen,
-        desk=desk,
         numbering=numbering,
         tagging=Tagging.of(settings, numbering),
+        edge=str(source.listen),
+    )
+    calls = DeskCalls(
+        desk=desk,
         programmes=programmes,
-        room=bridge.Room(why_not=around.spools.why_not, on_full=settings.spool.on_full, alarm=around.alarm),
+        room=room,
+        rate_hz=bridge_rate_hz(settings),
+        max_calls=source.max_calls,
+        when_down=source.when_down,
         now=around.now,
+    )
+    edge = Edge(
+        surrounding=Surrounding(
+            listen=(source.listen.host, source.listen.port),
+            pbx_host=pbx.bare_host,
+            pbx_port=pbx.port,
+            pbx_transport=Transport(pbx.transport.upper()),
+            pbx_listen=None
+            if source.pbx_listen is None
+            else (source.pbx_listen.host, source.pbx_listen.port),
+            pbx_peers=tuple(str(peer) for peer in source.pbx_peers),
+            pbx_tls=ClientTls(
+                server_name=pbx.bare_host,
+                ca_file=source.pbx_ca_file,
+                certificate_file=source.pbx_certificate_file,
+                key_file=source.pbx_certificate_key_file,
+            )
+            if pbx.transport == "tls"
+            else None,
+            phone=desk.phone,
+            ring_timeout_s=source.ring_timeout_s,
+            bindings_file=around.spools.first.status_path / BINDINGS.format(port=source.listen.port),
+        ),
+        gate=calls,
+        random=around.random,
+    )
+    sound = bridge.Sound(
+        phone_media=source.listen.host,
+        rtp_port=source.rtp_ports.first,
+        rtp_ports=source.rtp_ports.last - source.rtp_ports.first + 1,
+        rate_hz=bridge_rate_hz(settings),
+        phone_srtp=source.phone_srtp,
+    )
+    return bridge.BridgeSource(
+        edge=edge,
+        calls=calls,
+        sound=sound,
+        programmes=programmes,
+        max_calls=source.max_calls,
+        room=room,
     )
 
 

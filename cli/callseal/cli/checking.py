@@ -90,9 +90,6 @@ def check_settings(settings: Settings) -> Iterator[Result]:
     for source in settings.sources:
         if isinstance(source, BridgeSettings):
             yield from _bridge(source)
-    for name in _without_effect(settings):
-        words = _("accepted, but without effect in this version")
-        yield Result(check="settings", subject=name, outcome=Outcome.WARNING, words=words)
     if not settings.stores:
         words = _("no store is named: recordings stay on this machine")
         yield Result(check="store", subject="[[store]]", outcome=Outcome.WARNING, words=words)
@@ -268,23 +265,12 @@ def _bridge(source: BridgeSettings) -> Iterator[Result]:
     what = missing()
     if what:
         yield _failed("bridge", str(source.listen), what)
-    peers = [("pbx", source.pbx), ("phone", source.phone)]
-    for name, uri in peers:
-        if uri is None:
-            continue
-        try:
-            reach.addresses(uri.bare_host, uri.port)
-        except SourceError as problem:
-            yield _failed(name, str(uri), str(problem))
-        else:
-            yield _ok(name, str(uri), _("on this machine"))
-
-
-def _without_effect(settings: Settings) -> Iterator[str]:
-    """Yield the keys that somebody has set and that belong to later work."""
-    for number, source in enumerate(settings.sources, 1):
-        if isinstance(source, BridgeSettings) and source.when_down != "refuse":
-            yield f"source[{number}].when_down"
+    try:
+        known = reach.addresses(source.pbx.bare_host, source.pbx.port)
+    except SourceError as problem:
+        yield _failed("pbx", str(source.pbx), str(problem))
+    else:
+        yield _ok("pbx", str(source.pbx), ", ".join(sorted(known)))
 
 
 def _bare(problem: KeyFileError) -> str:

@@ -60,7 +60,7 @@ def _init(
         typer.Option(
             "--phone",
             metavar="URI",
-            help=_("The desk's telephone, for inbound calls, such as sip:6001@127.0.0.1:5070."),
+            help=_("A telephone of this machine that does not register, such as sip:6001@127.0.0.1:5070."),
             show_default=False,
         ),
     ] = "",

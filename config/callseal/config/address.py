@@ -12,6 +12,7 @@ from dataclasses import dataclass
 __all__ = ["DEFAULT_SIP_PORT", "TRANSPORTS", "ListenAddress", "PortRange", "SipUri"]
 
 DEFAULT_SIP_PORT = 5060  # RFC 3261 section 19.1.2
+DEFAULT_SIPS_PORT = 5061  # by TLS, same place
 TRANSPORTS = ("udp", "tcp", "tls")
 
 # RTP and RTCP towards the telephone, RTP and RTCP towards the PBX.
@@ -82,11 +83,13 @@ class SipUri:
             raise ValueError("a password has no place in a URI")
         if user is not None and not _USER.fullmatch(user):
             raise ValueError("the user must be 1 to 64 letters, digits or any of -_.!~*'()+")
+        transport = cls._transport(match["params"] or "")
+        usual = DEFAULT_SIPS_PORT if transport == "tls" else DEFAULT_SIP_PORT
         return cls(
             user=user or "",
             host=_host(match["host"]),
-            port=DEFAULT_SIP_PORT if match["port"] is None else _port(match["port"]),
-            transport=cls._transport(match["params"] or ""),
+            port=usual if match["port"] is None else _port(match["port"]),
+            transport=transport,
         )
 
     @staticmethod

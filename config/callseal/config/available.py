@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from callseal.config.address import ListenAddress, SipUri
 from callseal.config.references import Contradiction, tables
-from callseal.config.settings import IMPLEMENTED_SOURCES, IMPLEMENTED_STORES, IMPLEMENTED_TRANSPORTS
+from callseal.config.settings import IMPLEMENTED_SOURCES, IMPLEMENTED_STORES
 
 __all__ = ["unavailable"]
 
@@ -43,21 +43,19 @@ def _later(
 
 
 def _bridge(place: str, table: Mapping[str, object]) -> Iterator[Contradiction]:
-    for key in ("pbx", "phone"):
-        uri = _parsed(SipUri.parse, table.get(key))
-        if uri is not None and uri.transport not in IMPLEMENTED_TRANSPORTS:
-            yield Contradiction(
-                key=f"{place}.{key}",
-                value=table[key],
-                allowed=f"transport {uri.transport} is not available in this version yet; "
-                f"must be {_or(IMPLEMENTED_TRANSPORTS)}",
-            )
+    phone = _parsed(SipUri.parse, table.get("phone"))
+    if phone is not None and phone.transport == "tls":
+        yield Contradiction(
+            key=f"{place}.phone",
+            value=table["phone"],
+            allowed="transport tls is not used towards a telephone on the same machine; must be udp or tcp",
+        )
     listen = _parsed(ListenAddress.parse, table.get("listen"))
     if listen is not None and not listen.is_loopback:
         yield Contradiction(
             key=f"{place}.listen",
             value=table["listen"],
-            allowed="must be a loopback address such as 127.0.0.1: this version's bridge serves the "
+            allowed="must be a loopback address such as 127.0.0.1: the bridge serves the "
             "telephone program of its own machine and does not check who else calls it",
         )
 

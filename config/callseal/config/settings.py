@@ -45,7 +45,6 @@ __all__ = [
     "CROSS_CHECK",
     "IMPLEMENTED_SOURCES",
     "IMPLEMENTED_STORES",
-    "IMPLEMENTED_TRANSPORTS",
     "SCHEMA",
     "Announcement",
     "Bandwidth",
@@ -72,7 +71,6 @@ __all__ = [
 SCHEMA = 1
 IMPLEMENTED_SOURCES = frozenset({"bridge", "siprec"})
 IMPLEMENTED_STORES = frozenset({"directory", "s3"})
-IMPLEMENTED_TRANSPORTS = frozenset({"udp"})
 
 # The type of the error that `Settings` raises when its tables contradict one another.
 CROSS_CHECK = "callseal_cross_check"

@@ -35,12 +35,41 @@ class BridgeSource(BaseModel):
     type: Literal["bridge"] = Field(description="The kind of source.")
     listen: Listen = Field(
         default=ListenAddress(host="127.0.0.1", port=5060),
-        description="Where the telephone program finds the bridge; this version takes loopback only.",
+        description="Where the telephone program finds the bridge, as its outbound proxy, by UDP and TCP; "
+        "loopback only.",
     )
-    pbx: SipAddress = Field(description="The telephone system; calls to others go there.")
+    pbx: SipAddress = Field(
+        description='The telephone system, by UDP, or by TCP or TLS 1.3 with ";transport=tcp" or "=tls".'
+    )
+    pbx_listen: OptionalListen = Field(
+        default=None,
+        description="Where the telephone system finds the bridge; empty: at this machine's address on the "
+        "way to it and the port of `listen`, or any free port where both would be the same.",
+    )
+    pbx_peers: tuple[Network, ...] = Field(
+        default=(),
+        max_length=64,
+        description="Further addresses that the telephone system sends from, besides its own.",
+    )
+    pbx_ca_file: OptionalPath = Field(
+        default=None,
+        description="Who signs the telephone system's certificate; empty: whom the operating system trusts.",
+    )
+    pbx_certificate_file: OptionalPath = Field(
+        default=None, description="This machine's own certificate, for a system that asks for one; PEM."
+    )
+    pbx_certificate_key_file: OptionalPath = Field(default=None, description="Its private key; PEM.")
     phone: OptionalSipUri = Field(
         default=None,
-        description="The desk's telephone, where inbound calls go until registration is handled here.",
+        description="A telephone on this machine that does not register; inbound calls go there.",
+    )
+    phone_srtp: Literal["off", "optional", "required"] = Field(
+        default="optional",
+        description="SRTP (SDES) between the telephone and the bridge, on this machine.",
+    )
+    wideband: bool = Field(
+        default=False,
+        description="Take G.722 where both sides have it; calls in G.711 are then resampled on their way.",
     )
     when_down: Literal["refuse", "pass"] = Field(
         default="refuse",

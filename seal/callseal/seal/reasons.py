@@ -57,6 +57,7 @@ _ALL: Final = (
     ),
     _reason("refused-by-settings", "The settings turned this call away.", "按设置拒绝此通话。"),
     _reason("bridge-down", "The call bridge was not running.", "通话桥接程序未运行。"),
+    _reason("transferred", "The caller was connected with somebody else.", "通话已转接。"),
     # Not answered.
     _reason("unanswered-busy", "The called party was busy.", "被叫忙。"),
     _reason("unanswered-cancelled", "The caller hung up before the call was answered.", "接通前主叫已挂断。"),
@@ -93,6 +94,20 @@ _ALL: Final = (
         "通话桥接程序正在停止，不接新呼叫。",
     ),
     _reason("bridge-silent", "The call bridge does not answer.", "通话桥接程序无响应。"),
+    _reason(
+        "bridge-failing",
+        "The call bridge ended five times within a minute.",
+        "通话桥接程序一分钟内退出五次。",
+    ),
+    _reason(
+        "phone-not-registered",
+        "The telephone has not registered through this machine.",
+        "话机未经本机注册。",
+    ),
+    _reason("pbx-unknown", "The telephone system's address is not known.", "电话系统地址无法解析。"),
+    _reason("pbx-unreachable", "The telephone system does not answer.", "电话系统无应答。"),
+    _reason("announcement-broken", "An announcement can't be played.", "录音告知无法播放。"),
+    _reason("keys-wrong", "The keys for recordings are not right.", "录音密钥有误。"),
     _reason("siprec-starting", "The recording server has not started to listen.", "录音服务器尚未开始监听。"),
     _reason(
         "siprec-stopping",

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from callseal.agent.errors import SipSyntaxError
-from callseal.agent.sip.framing import PONG, Framer, Item, KeepAlive, is_keep_alive
+from callseal.agent.sip.framing import PONG, Framer, Item, KeepAlive, Pong, is_keep_alive
 from callseal.agent.sip.message import MAX_BODY_BYTES, MAX_HEAD_BYTES, Request, Response, parse_message
 from support.sip_text import request_text, response_text
 
@@ -96,6 +96,45 @@ def test_a_single_blank_line_between_messages_is_no_keep_alive() -> None:
     items = _fed(framer, (BYE, b"\r\n", BYE, b"\r\n", BYE))
 
     assert items == _messages(BYE, BYE, BYE)
+
+
+@pytest.mark.parametrize("pieces", [(b"\r\n",), (b"\r", b"\n"), (b"\n",)])
+def test_a_blank_line_that_is_waited_for_is_a_pong_and_the_next_is_none(pieces: tuple[bytes, ...]) -> None:
+    framer = Framer()
+    framer.expect_pong()
+
+    items = _fed(framer, (*pieces, BYE, b"\r\n", BYE))
+
+    assert items == [Pong(), *_messages(BYE, BYE)]
+
+
+def test_a_pong_is_found_among_messages() -> None:
+    framer = Framer()
+    framer.expect_pong()
+
+    items = _fed(framer, (BYE + b"\r\n" + OK,))
+
+    assert items == [*_messages(BYE), Pong(), *_messages(OK)]
+
+
+def test_the_peer_s_own_keep_alive_is_no_pong() -> None:
+    framer = Framer()
+    framer.expect_pong()
+
+    items = _fed(framer, (PING, b"\r\n", PING))
+
+    assert items == [KeepAlive(), Pong(), KeepAlive()]
+
+
+def test_half_a_keep_alive_from_long_ago_is_no_part_of_a_pong() -> None:
+    framer = Framer()
+    before = _fed(framer, (BYE, b"\r\n"))
+    framer.expect_pong()
+
+    items = _fed(framer, (b"\r\n", PING))
+
+    assert before == _messages(BYE)
+    assert items == [Pong(), KeepAlive()]
 
 
 def test_a_flood_of_blank_lines_is_one_keep_alive() -> None:
@@ -224,7 +263,7 @@ def _outcome(pieces: Iterable[bytes]) -> tuple[list[Item], str]:
     try:
         for piece in pieces:
             for item in framer.feed(piece):
-                messages += [] if isinstance(item, KeepAlive) else [item]
+                messages += [] if isinstance(item, KeepAlive | Pong) else [item]
     except SipSyntaxError as error:
         return messages, str(error)
     return messages, ""

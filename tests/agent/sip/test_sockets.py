@@ -5,7 +5,15 @@ import socket
 import pytest
 
 from callseal.agent.errors import SourceError
-from callseal.agent.sip.sockets import address_of, local_towards, open_listener, open_pair, reachable
+from callseal.agent.sip.sockets import (
+    address_of,
+    local_towards,
+    open_listener,
+    open_pair,
+    open_stream,
+    reachable,
+    why_not,
+)
 
 
 def test_udp_and_tcp_share_an_address() -> None:
@@ -94,3 +102,22 @@ def test_a_server_that_listens_everywhere_knows_its_address_for_each_peer(
     address = local_towards((listening, 5060), (peer, 40_000))
 
     assert address == (seen, 5060)
+
+
+@pytest.mark.parametrize("destination", [("pbx.example.com", 5060), ("127.0.0.1", 99_999), ("::1", 0)])
+def test_no_connection_is_begun_to_what_is_no_address(destination: tuple[str, int]) -> None:
+    with pytest.raises(OSError, match="no address"):
+        open_stream(destination, unacknowledged_s=20)
+
+
+@pytest.mark.parametrize(
+    ("problem", "why"),
+    [
+        (ConnectionRefusedError(111, "Connect call failed ('192.0.2.1', 5060)"), "ECONNREFUSED"),
+        (TimeoutError(), "TimeoutError"),
+        (ConnectionResetError(), "ConnectionResetError"),
+        (ValueError("what a peer sent"), "ValueError"),
+    ],
+)
+def test_why_a_connection_failed_is_said_in_a_word(problem: Exception, why: str) -> None:
+    assert why_not(problem) == why

@@ -5,6 +5,7 @@ closes a socket for good over a port that is out of range.
 """
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable
 from typing import Final
@@ -13,6 +14,8 @@ from callseal.agent.sip.sockets import Address, address_of, reachable
 
 MAX_DATAGRAM_BYTES: Final = 65_507
 """The largest payload of UDP over IPv4 (RFC 768, RFC 791)."""
+CLOSING_S: Final = 1.0
+"""For what the socket would not take at once."""
 
 
 class Datagrams(asyncio.DatagramProtocol):
@@ -23,6 +26,7 @@ class Datagrams(asyncio.DatagramProtocol):
         self._transport: asyncio.DatagramTransport | None = None
         self._family = socket.AF_INET
         self._is_full = False
+        self._is_over = asyncio.Event()
 
     async def open(self, bound: socket.socket) -> None:
         """Begin with a socket that is bound."""
@@ -40,14 +44,23 @@ class Datagrams(asyncio.DatagramProtocol):
         self._transport.sendto(data, address)
         return True
 
-    def close(self) -> None:
-        """End."""
-        if self._transport is not None:
-            self._transport.close()
+    async def close(self) -> None:
+        """End; when this returns the socket is gone."""
+        if self._transport is None:
+            return
+        self._transport.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSING_S):
+                await self._is_over.wait()
+        self._transport.abort()
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         """Pass on what came."""
         self._receive(data, address_of(addr))
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        """Note that it is over; the socket is closed in the same turn."""
+        self._is_over.set()
 
     def pause_writing(self) -> None:
         """Stop sending: more waits for the socket than it will soon take. SIP sends again by itself."""

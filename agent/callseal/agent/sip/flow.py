@@ -28,6 +28,8 @@ class Flow:
     """Which connection, of those that this process has had; 0 for UDP."""
     names: tuple[str, ...] = ()
     """What the peer's certificate, which was verified, calls it; empty without mutual TLS."""
+    face: str = ""
+    """Which of several sets of sockets of this process; empty where there is one alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,3 +41,5 @@ class Outgoing:
     destination: tuple[str, int]
     """Where a datagram goes. On a connection: whom to connect to if the flow's connection is gone; an answer
     may then be dropped."""
+    key: str = ""
+    """Of the client transaction, for whoever has to be told that it could not be sent."""

@@ -39,7 +39,12 @@ class KeepAlive:
     """The peer asks whether the connection lives: a `PONG` is due."""
 
 
-Item = Request | Response | KeepAlive
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pong:
+    """The peer has answered our own keep-alive."""
+
+
+Item = Request | Response | KeepAlive | Pong
 
 
 def is_keep_alive(datagram: bytes) -> bool:
@@ -50,7 +55,7 @@ def is_keep_alive(datagram: bytes) -> bool:
 class Framer:
     """Takes one connection's bytes, gives its messages."""
 
-    __slots__ = ("_blank_lines", "_buffer", "_failure", "_missing", "_pending", "_scanned")
+    __slots__ = ("_awaits_pong", "_blank_lines", "_buffer", "_failure", "_missing", "_pending", "_scanned")
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -58,12 +63,21 @@ class Framer:
         self._pending: Request | Response | None = None
         self._missing = 0
         self._blank_lines = 0
+        self._awaits_pong = False
         self._failure: SipSyntaxError | None = None
 
     @property
     def is_mid_message(self) -> bool:
         """Whether a message has begun that has not ended."""
         return self._pending is not None or bool(self._buffer)
+
+    def expect_pong(self) -> None:
+        """Take the next blank line that stands alone for the answer to a keep-alive of ours.
+
+        Two of them are still the peer's own keep-alive: there are peers that send those and answer none.
+        """
+        self._awaits_pong = True
+        self._blank_lines = 0
 
     def feed(self, data: bytes) -> Iterator[Item]:
         """Take bytes, give what they complete, one after the other; b"" gives what was not fetched yet.
@@ -84,8 +98,8 @@ class Framer:
             raise self._failure
         try:
             if self._pending is None:
-                if self._skip_blank_lines():
-                    return KeepAlive()
+                if sign := self._skip_blank_lines():
+                    return sign
                 self._read_head()
             return self._finish()
         except SipSyntaxError as failure:
@@ -94,15 +108,19 @@ class Framer:
             self._pending = None
             raise
 
-    def _skip_blank_lines(self) -> bool:
-        """Drop what stands before a message, and say whether that was a keep-alive; several count as one."""
+    def _skip_blank_lines(self) -> KeepAlive | Pong | None:
+        """Drop what stands before a message, and say what it means; several keep-alives count as one."""
         if self._scanned or not (found := _BLANK_LINES.match(self._buffer)):
-            return False
-        self._blank_lines += found[0].count(b"\n")
+            return None
+        lines = found[0].count(b"\n")
         del self._buffer[: found.end()]
+        if self._awaits_pong and lines == 1 and not self._blank_lines:
+            self._awaits_pong = False
+            return Pong()
+        self._blank_lines += lines
         is_ping = self._blank_lines >= _PING_LINES
         self._blank_lines %= _PING_LINES
-        return is_ping
+        return KeepAlive() if is_ping else None
 
     def _read_head(self) -> None:
         end = HEAD_END.search(self._buffer, max(0, self._scanned - _END_OVERLAP), MAX_HEAD_BYTES)

@@ -14,6 +14,9 @@ T4_S: Final = 5.0
 """How long a message may be on its way."""
 GIVE_UP_S: Final = 64 * T1_S
 """When a transaction is given up; also how long its answer is kept for retransmissions of its request."""
+TIMER_C_S: Final = 180.0
+"""How long a proxy lets a call ring: section 16.6, step 11, asks for more than three minutes; it begins again
+with each provisional answer, and phones that ring for long give one every minute (section 13.3.1.1)."""
 
 MAX_FORWARDS: Final = 70
 """How many hops a request of ours may take (section 8.1.1.6)."""

@@ -71,6 +71,12 @@ def read_address(host: str) -> IPv4Address | IPv6Address | None:
     return mapped or address
 
 
+def is_loopback(host: str) -> bool:
+    """Say whether a text is an address of this machine alone; no for what is no address."""
+    address = read_address(host)
+    return address is not None and address.is_loopback
+
+
 def _plain(name: str) -> str:
     """Return a name as it is compared: without case, and without the root's dot."""
     return name.lower().removesuffix(".")

@@ -7,55 +7,37 @@ or later, by the methods here.
 Nothing that a peer sends ends the server. A fault of our own code at one message is counted, told and
 answered with 500; its text is not told, because it may hold what the peer sent.
 
-Source: RFC 3261 section 18, RFC 3581, RFC 5626 section 4.4.1.
+Source: RFC 3261 sections 17.2 and 18.2.
 """
 
 import asyncio
 import contextlib
 import secrets
-import socket
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-import structlog
-
-from callseal.agent.errors import SipSyntaxError, SourceError
+from callseal.agent.errors import SipSyntaxError
 from callseal.agent.sip.counters import Counters
-from callseal.agent.sip.datagrams import Datagrams
 from callseal.agent.sip.endpoint import Endpoint
 from callseal.agent.sip.events import Asked, DialogId, Ended, Event, Invited
-from callseal.agent.sip.flow import Flow, Outgoing, Transport
-from callseal.agent.sip.framing import is_keep_alive
+from callseal.agent.sip.flow import Flow, Outgoing
 from callseal.agent.sip.headers import Fields
-from callseal.agent.sip.message import Request, Response, parse_message, respond
+from callseal.agent.sip.message import Request, Response, respond
 from callseal.agent.sip.peers import Peers
-from callseal.agent.sip.seldom import Seldom
-from callseal.agent.sip.sockets import (
-    RECEIVE_BUFFER_BYTES,
-    Address,
-    address_of,
-    local_towards,
-    open_listener,
-    open_pair,
-)
-from callseal.agent.sip.streams import Streams
+from callseal.agent.sip.sockets import Address
+from callseal.agent.sip.telling import Teller
 from callseal.agent.sip.tls import ServerTls
 from callseal.agent.sip.transport_limits import TransportLimits
+from callseal.agent.sip.transports import Transports
 from callseal.agent.sip.via import reply_address, stamp
+from callseal.agent.sip.waking import Waker
 
-TICK_S: Final = 0.02
-"""The endpoint is not woken more often than this; the shortest time of SIP is 0.5 s (T1)."""
 CHECK_S: Final = 1.0
 """How often connections are looked at for ones whose time is over."""
-MAX_ROUTES: Final = 1024
-"""Peers for which the local address that they see is remembered."""
 
 _OUR_FAULT: Final = (500, "Server Internal Error")
-
-log = structlog.get_logger("callseal.sip")
 
 
 class SipServer:
@@ -74,33 +56,32 @@ class SipServer:
         """Take the endpoint, whose only user this is from now on, and who is told of its events."""
         self._endpoint = endpoint
         self._on_event = on_event
-        self._peers = peers
-        self._tls = tls
-        self._limits = limits or TransportLimits()
         self._now_s = now_s
         self._counters = Counters()
-        self._told = Seldom()
-        self._told_bugs = Seldom()
-        self._datagrams = Datagrams(self._take_datagram)
-        self._local: Address = ("", 0)
-        self._tls_local: Address | None = None
-        self._routes: dict[str, Address] = {}
+        self._teller = Teller(self._counters, now_s)
+        self._transports = Transports(
+            self,
+            peers=peers,
+            tls=tls,
+            # To be reached is the gateway's care: a recorder only calls back whom it has to answer.
+            limits=replace(limits or TransportLimits(), keep_alive_s=0.0),
+            counters=self._counters,
+            now_s=now_s,
+        )
         self._homes: dict[DialogId, int] = {}
-        self._streams: Streams | None = None
         self._checking: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_due_s = 0.0
+        self._waker = Waker(self._tick, now_s)
         self._is_pumping = False
 
     @property
     def address(self) -> Address:
         """Where it listens by UDP and TCP, once it does."""
-        return self._local
+        return self._transports.address
 
     @property
     def tls_address(self) -> Address | None:
         """Where it listens by TLS."""
-        return self._tls_local
+        return self._transports.tls_address
 
     def counters(self) -> Counters:
         """Return a copy of the counts."""
@@ -108,38 +89,18 @@ class SipServer:
 
     async def start(self, listen: Address, tls_listen: Address | None = None) -> None:
         """Listen; port 0 takes any free one. SourceError in words where that can't be."""
-        if tls_listen is not None and self._tls is None:
-            raise SourceError("TLS needs a certificate and its key")
-        datagrams, listener = open_pair(listen)
-        try:
-            tls_listener = None if tls_listen is None else open_listener(tls_listen)
-        except SourceError:
-            datagrams.close()
-            listener.close()
-            raise
-        self._local = address_of(datagrams.getsockname())
-        self._streams = Streams(self, peers=self._peers, limits=self._limits, counters=self._counters)
-        self._streams.listen(listener)
-        if tls_listener is not None:
-            self._tls_local = address_of(tls_listener.getsockname())
-            self._streams.listen(tls_listener, self._tls)
-        await self._datagrams.open(datagrams)
+        await self._transports.start(listen, tls_listen)
         self._checking = asyncio.create_task(self._check())
-        self._tell_of_sockets(datagrams.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF))
         self._pump()
 
     async def stop(self) -> None:
         """Stop listening and end all connections; to end dialogs before is the caller's part."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._waker.stop()
         if self._checking is not None:
             self._checking.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._checking
-        if self._streams is not None:
-            await self._streams.close()
-        self._datagrams.close()
+        await self._transports.stop()
 
     # What the application does: the endpoint's methods, and what they want sent goes out at once.
 
@@ -168,7 +129,6 @@ class SipServer:
 
     def take(self, message: Request | Response, flow: Flow) -> None:
         """Give a message to the endpoint."""
-        self._counters.received += 1
         try:
             self._endpoint.receive(message, flow, self._now_s())
         except Exception as error:  # noqa: BLE001 - one message must not end the others' calls
@@ -178,63 +138,36 @@ class SipServer:
 
     def refuse(self, error: SipSyntaxError, flow: Flow) -> None:
         """Give what is no message to the endpoint, which answers it if it can be answered."""
-        self._counters.malformed += 1
         try:
             self._endpoint.reject_malformed(error, flow, self._now_s())
         except Exception as bug:  # noqa: BLE001 - as above
             self.blame(bug, flow.remote[0])
         self._pump()
 
+    def undelivered(self, outgoing: Outgoing) -> None:
+        """Do nothing: it is counted, the endpoint sends again in time, and then gives up."""
+
+    def connected(self, flow: Flow) -> None:
+        """Do nothing: what waits is sent."""
+
+    def lost(self, flow: Flow, why: str) -> None:
+        """Do nothing: a call does not end with a connection."""
+
     def blame(self, error: Exception, host: str) -> None:
         """Count a fault of our own code and tell where it is."""
-        self._counters.bugs += 1
-        if self._told_bugs.is_due(host, self._now_s()):
-            where = "".join(traceback.format_tb(error.__traceback__))
-            log.error("sip.bug", error=type(error).__name__, peer=host, traceback=where)
+        self._teller.blame(error, host)
 
     def tell(self, event: str, host: str, why: str = "") -> None:
         """Log what a peer does, once a minute at most."""
-        if self._told.is_due(f"{event} {host}", self._now_s()):
-            log.warning(event, peer=host, why=why)
-
-    def _take_datagram(self, data: bytes, remote: Address) -> None:
-        if not self._peers.allows_address(remote[0]):
-            self._counters.strangers += 1
-            self.tell("sip.stranger", remote[0])
-            return
-        if is_keep_alive(data):
-            self._counters.keep_alives += 1
-            return
-        flow = Flow(transport=Transport.UDP, local=self._local_towards(remote), remote=remote)
-        try:
-            message = parse_message(data, is_stream=False)
-        except SipSyntaxError as error:
-            self.refuse(error, flow)
-        except Exception as error:  # noqa: BLE001 - as above
-            self.blame(error, remote[0])
-        else:
-            self.take(message, flow)
-
-    def _tell_of_sockets(self, buffer_bytes: int) -> None:
-        """Tell where the server listens, and if the system gave it less of a buffer than it asked for."""
-        log.info("sip.listening", address=self._local, tls_address=self._tls_local)
-        if buffer_bytes < RECEIVE_BUFFER_BYTES:
-            log.warning("sip.small_buffer", given_bytes=buffer_bytes, wanted_bytes=RECEIVE_BUFFER_BYTES)
-
-    def _local_towards(self, remote: Address) -> Address:
-        local = self._routes.get(remote[0])
-        if local is None:
-            if len(self._routes) >= MAX_ROUTES:
-                self._routes.clear()
-            local = self._routes[remote[0]] = local_towards(self._local, remote)
-        return local
+        self._teller.tell(event, host, why)
 
     def _apologise(self, message: Request | Response, flow: Flow) -> None:
         """Answer 500 to a request at which our own code failed, if that code can still do so much."""
         if isinstance(message, Request) and message.method != "ACK":
             with contextlib.suppress(Exception):
                 answer = respond(stamp(message, flow.remote), *_OUR_FAULT, to_tag=secrets.token_hex(8))
-                self._send(Outgoing(data=bytes(answer), flow=flow, destination=reply_address(message, flow)))
+                back = reply_address(message, flow)
+                self._transports.send(Outgoing(data=bytes(answer), flow=flow, destination=back))
 
     # What the endpoint wants.
 
@@ -249,26 +182,17 @@ class SipServer:
         try:
             while True:
                 for outgoing in self._endpoint.take_outgoing():
-                    self._send(outgoing)
+                    self._transports.send(outgoing)
                 events = self._endpoint.take_events()
                 if not events:
                     break
                 for event in events:
                     self._tell(event)
-            self._wait()
+            self._waker.set(self._endpoint.due_s())
         except Exception as error:  # noqa: BLE001 - one message must not end the others' calls
             self.blame(error, "")
         finally:
             self._is_pumping = False
-
-    def _send(self, outgoing: Outgoing) -> None:
-        if outgoing.flow.transport is not Transport.UDP:
-            if self._streams is not None:
-                self._streams.send(outgoing.data, outgoing.flow, outgoing.destination)
-        elif self._datagrams.send(outgoing.data, outgoing.destination):
-            self._counters.sent += 1
-        else:
-            self._counters.unsent += 1
 
     def _tell(self, event: Event) -> None:
         if isinstance(event, Invited | Asked):
@@ -284,22 +208,7 @@ class SipServer:
             if isinstance(event, Invited | Asked):
                 self.reject(event.transaction, *_OUR_FAULT)
 
-    def _wait(self) -> None:
-        """Have the endpoint woken when it is due; a timer that comes too early does no harm and is kept."""
-        due_s = self._endpoint.due_s()
-        if due_s is None:
-            return
-        now_s = self._now_s()
-        due_s = max(due_s, now_s + TICK_S)
-        if self._timer is not None:
-            if self._timer_due_s <= due_s:
-                return
-            self._timer.cancel()
-        self._timer_due_s = due_s
-        self._timer = asyncio.get_running_loop().call_later(due_s - now_s, self._tick)
-
     def _tick(self) -> None:
-        self._timer = None
         try:
             self._endpoint.tick(self._now_s())
         except Exception as error:  # noqa: BLE001 - as above
@@ -308,15 +217,10 @@ class SipServer:
 
     async def _check(self) -> None:
         """Look at connections and certificates for as long as the server runs."""
-        look_s = self._now_s() + self._limits.certificate_check_s
         while True:
             await asyncio.sleep(CHECK_S)
             try:
-                if self._streams is not None:
-                    self._streams.check(self._homes_of_calls())
-                if self._tls is not None and self._now_s() >= look_s:
-                    look_s = self._now_s() + self._limits.certificate_check_s
-                    self._look_at_certificate(self._tls)
+                self._transports.check(self._homes_of_calls())
             except Exception as error:  # noqa: BLE001 - the next look may well succeed
                 self.blame(error, "")
 
@@ -327,10 +231,3 @@ class SipServer:
             for dialog in self._homes.keys() - dialogs:
                 del self._homes[dialog]
         return set(self._homes.values())
-
-    def _look_at_certificate(self, tls: ServerTls) -> None:
-        try:
-            if tls.reload_if_changed():
-                log.info("sip.certificate_changed", expires=tls.expires.isoformat())
-        except SourceError as error:
-            log.warning("sip.certificate_kept", error=str(error))

@@ -4,7 +4,9 @@ Conventions: an address is a host and a port. An IPv4 peer of an IPv6 socket (":
 of by its IPv4 address everywhere but here.
 """
 
+import errno
 import socket
+import ssl
 from ipaddress import ip_address
 from typing import Any, Final
 
@@ -35,6 +37,14 @@ def open_pair(address: Address) -> tuple[socket.socket, socket.socket]:
     raise AssertionError("unreachable")
 
 
+def open_datagrams(address: Address) -> socket.socket:
+    """Bind a UDP socket, not blocking; SourceError in words."""
+    try:
+        return _open_datagrams(address)
+    except OSError as problem:
+        raise _cannot_listen(address, "UDP", problem) from problem
+
+
 def open_listener(address: Address) -> socket.socket:
     """Bind a listening TCP socket, not blocking; SourceError in words."""
     family = _family(address[0])
@@ -46,6 +56,39 @@ def open_listener(address: Address) -> socket.socket:
         raise _cannot_listen(address, "TCP", problem) from problem
     listener.setblocking(False)
     return listener
+
+
+def open_stream(destination: Address, *, unacknowledged_s: float) -> tuple[socket.socket, Address]:
+    """Make a TCP socket for a connection of ours, not blocking, and say to what address it has to connect.
+
+    A peer whose system acknowledges nothing for so long is gone, where the system can watch that (Linux).
+    OSError for a destination that is no address.
+    """
+    family = _family(destination[0])
+    address = reachable(destination, family)
+    if address is None:
+        raise OSError(errno.EADDRNOTAVAIL, "no address")
+    stream = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        stream.setblocking(False)
+        stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(unacknowledged_s * 1000))
+    except OSError:
+        stream.close()
+        raise
+    return stream, address
+
+
+def why_not(problem: Exception) -> str:
+    """Return in a few words why a connection failed, for a log; nothing that the peer wrote is among them."""
+    if isinstance(problem, ssl.SSLCertVerificationError):
+        return problem.verify_message
+    if isinstance(problem, ssl.SSLError) and problem.reason:
+        return problem.reason
+    if isinstance(problem, TimeoutError) or not isinstance(problem, OSError) or problem.errno is None:
+        return type(problem).__name__
+    return errno.errorcode.get(problem.errno, type(problem).__name__)
 
 
 def address_of(name: tuple[Any, ...]) -> Address:

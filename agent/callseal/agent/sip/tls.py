@@ -14,13 +14,12 @@ from typing import Final
 
 from cryptography import x509
 
-from callseal.agent.errors import SourceError
+from callseal.agent.sip import tls_files
 
 MAX_NAMES: Final = 64
 """Names of one certificate that are looked at; real ones have a handful."""
 MAX_NAME_CHARS: Final = 255  # the longest domain name (RFC 1035 section 2.3.4)
 
-_Stamp = tuple[int, int, int]
 _SIP_SCHEME: Final = "sip:"
 _UNREADABLE: Final = (
     ValueError,
@@ -42,7 +41,8 @@ class ServerTls:
         self._certificate_file = certificate_file
         self._key_file = key_file
         self._peer_ca_file = peer_ca_file
-        self._stamps = self._look()
+        self._files = (certificate_file, key_file, peer_ca_file)
+        self._stamps = tls_files.look(self._files)
         self._context, self._expires = self._load()
 
     @property
@@ -60,37 +60,20 @@ class ServerTls:
 
         SourceError if they are of no use now: the old context stays, and the same files are not tried again.
         """
-        stamps = self._look()
+        stamps = tls_files.look(self._files)
         if stamps == self._stamps:
             return False
         self._stamps = stamps
         self._context, self._expires = self._load()
         return True
 
-    def _look(self) -> tuple[_Stamp | None, ...]:
-        """Return what tells one state of the files from another; None for a file that can't be seen."""
-        files = (self._certificate_file, self._key_file, self._peer_ca_file)
-        return tuple(_stamp(file) for file in files if file is not None)
-
     def _load(self) -> tuple[ssl.SSLContext, datetime]:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.num_tickets = 0
-        expires = _expiry(self._certificate_file)
-        _read(self._key_file)
-        try:
-            # A key that asks for a passphrase would wait at a terminal that a service does not have.
-            context.load_cert_chain(self._certificate_file, self._key_file, password=lambda: "")
-        except (OSError, ValueError) as problem:
-            raise SourceError(
-                f"{self._key_file}: must be the key of {self._certificate_file}, PEM without a passphrase"
-            ) from problem
+        expires = tls_files.load_own(context, self._certificate_file, self._key_file)
         if self._peer_ca_file is not None:
-            _read(self._peer_ca_file)
-            try:
-                context.load_verify_locations(self._peer_ca_file)
-            except (OSError, ValueError) as problem:
-                raise SourceError(f"{self._peer_ca_file}: must hold certificates, PEM") from problem
+            tls_files.load_authorities(context, self._peer_ca_file)
             context.verify_mode = ssl.CERT_REQUIRED
         return context, expires
 
@@ -121,25 +104,3 @@ def _name(name: x509.GeneralName) -> str:
         host = name.value[len(_SIP_SCHEME) :]
         return "" if "@" in host else _SIP_SCHEME + host
     return ""
-
-
-def _expiry(path: Path) -> datetime:
-    try:
-        return x509.load_pem_x509_certificate(_read(path)).not_valid_after_utc
-    except ValueError as problem:
-        raise SourceError(f"{path}: must hold a certificate, PEM") from problem
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as problem:
-        raise SourceError(f"{path}: cannot be read: {problem.strerror}") from problem
-
-
-def _stamp(path: Path) -> _Stamp | None:
-    try:
-        seen = path.stat()
-    except OSError:
-        return None
-    return seen.st_mtime_ns, seen.st_ino, seen.st_size

@@ -1,15 +1,19 @@
-"""The transactions of an endpoint: found by what a message says, timed, and kept within limits.
+"""The transactions of an endpoint or a proxy: found by what a message says, timed, and kept within limits.
 
 Conventions: seconds and bytes. Whatever else has a time (dialogs) stands in the same schedule.
 """
 
+import itertools
 import math
-from typing import Protocol
+from collections import Counter
+from typing import Final, Protocol
 
 from callseal.agent.sip.flow import Outgoing
-from callseal.agent.sip.limits import Limits
 from callseal.agent.sip.schedule import Schedule
-from callseal.agent.sip.transaction import CLIENT, Action, Input, Key, Transaction
+from callseal.agent.sip.transaction import Action, Input, Key, State, Transaction
+
+_ANSWERED: Final = (State.COMPLETED, State.CONFIRMED)
+"""What is still kept then only serves for messages that come again."""
 
 _Attempt = tuple[str, str, int]
 
@@ -20,10 +24,22 @@ class Holder(Protocol):
     held_bytes: int
 
 
+class Room(Protocol):
+    """How much may be kept."""
+
+    @property
+    def transactions(self) -> int:
+        """At most so many."""
+
+    @property
+    def stored_bytes(self) -> int:
+        """And so much text."""
+
+
 class TransactionStore:
     """All transactions that are not over."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Room) -> None:
         self.schedule: Schedule[object] = Schedule()
         self.outgoing: list[Outgoing] = []
         self.stored_bytes = 0
@@ -33,6 +49,8 @@ class TransactionStore:
         self._server: dict[Key, Transaction] = {}
         self._client: dict[tuple[str, str], Transaction] = {}
         self._attempts: dict[_Attempt, Transaction] = {}
+        self._of_face: Counter[str] = Counter()
+        """Peers' requests, by the face that they came in at."""
         self._last = 0
 
     def __len__(self) -> int:
@@ -56,6 +74,11 @@ class TransactionStore:
         """Return the transaction of a request of ours."""
         return self._client.get((branch, method))
 
+    def find_sent(self, outgoing: Outgoing) -> Transaction | None:
+        """Return the transaction of a request that was sent, None for whatever else was."""
+        branch, _, method = outgoing.key.partition(" ")
+        return self._client.get((branch, method))
+
     def is_merged(self, key: Key) -> bool:
         """Say whether an INVITE outside of dialogs has come already, another way (RFC 3261 section 8.2.2.2).
 
@@ -68,9 +91,10 @@ class TransactionStore:
         self.hold(transaction, transaction.size_bytes)
         if transaction.due_s < math.inf:
             self.schedule.set(transaction, transaction.due_s)
-        if transaction.machine is CLIENT:
+        if transaction.machine.is_client:
             self._client[transaction.key[0], transaction.method] = transaction
         else:
+            self._of_face[transaction.flow.face] += transaction.key not in self._server
             self._server[transaction.key] = transaction
             if is_fresh:
                 self._attempts[_attempt(transaction.key)] = transaction
@@ -83,8 +107,14 @@ class TransactionStore:
     def send(self, transaction: Transaction) -> None:
         """Send what the transaction has to say, if it has."""
         if transaction.data:
+            is_client = transaction.machine.is_client
             self.outgoing.append(
-                Outgoing(data=transaction.data, flow=transaction.flow, destination=transaction.destination)
+                Outgoing(
+                    data=transaction.data,
+                    flow=transaction.flow,
+                    destination=transaction.destination,
+                    key=f"{transaction.key[0]} {transaction.method}" if is_client else "",
+                )
             )
 
     def take(self, transaction: Transaction, what: Input, now_s: float) -> Action:
@@ -101,12 +131,44 @@ class TransactionStore:
     def forget(self, transaction: Transaction) -> None:
         """Keep a transaction no longer."""
         self.schedule.drop(transaction)
-        if transaction.machine is CLIENT:
+        if transaction.machine.is_client:
             self._client.pop((transaction.key[0], transaction.method), None)
         else:
-            self._server.pop(transaction.key, None)
+            self._of_face[transaction.flow.face] -= self._server.pop(transaction.key, None) is not None
             self._forget_attempt(transaction)
         self.hold(transaction, 0)
+
+    def make_room(self) -> bool:
+        """Forget what is answered, the oldest first; False where there is still no room.
+
+        First requests of ours, then those of the face at which the most have come in.
+        """
+        while self.is_full:
+            face = max(self._of_face, key=self._of_face.__getitem__, default="")
+            asked = (one for one in self._client.values() if one.method != "INVITE")
+            heard = (one for one in self._server.values() if one.flow.face == face)
+            oldest = next((one for one in itertools.chain(asked, heard) if one.state in _ANSWERED), None)
+            if oldest is None:
+                return False
+            self.forget(oldest)
+        return True
+
+    def forget_server(self, face: str) -> None:
+        """Keep no transaction longer of a request that came in at this face."""
+        for transaction in tuple(self._server.values()):
+            if transaction.flow.face == face:
+                self.forget(transaction)
+
+    def forget_client(self, face: str) -> None:
+        """Keep no transaction longer of a request that went out at this face."""
+        for transaction in tuple(self._client.values()):
+            if transaction.flow.face == face:
+                self.forget(transaction)
+
+    def extend(self, transaction: Transaction, end_s: float) -> None:
+        """Let the time of a transaction's state be up then."""
+        transaction.end_s = end_s
+        self.schedule.set(transaction, transaction.due_s)
 
     def _settle(self, transaction: Transaction, action: Action) -> Action:
         if action is Action.SEND:

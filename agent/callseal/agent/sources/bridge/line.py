@@ -17,14 +17,21 @@ from callseal.agent.call import (
     AGENT,
     CELL_MS,
     CUSTOMER,
+    SIDES,
     Answered,
     AudioFormat,
     Block,
+    CodecChanged,
+    Digit,
     Disclosure,
     DisclosureFailed,
     Ending,
     EndReason,
+    Event,
+    Held,
     MediaLost,
+    PartiesChanged,
+    Party,
     Recorder,
     Side,
 )
@@ -40,11 +47,16 @@ from callseal.codecs.au import Encoding
 _ANNOUNCEMENT: Final = 2
 _EARLY_S: Final = 0.04
 """The child's clock reading and the sample that was recorded then are at most two ticks apart."""
+G711_HZ: Final = 8000
 _STANDSTILL_S: Final = 1.0
 """The audio clock catches up after shorter stumbles; what it doesn't catch up was not recorded."""
 _ENCODINGS: Final = {("PCMU", "PCMU"): Encoding.ULAW, ("PCMA", "PCMA"): Encoding.ALAW}
 
 _BY_NAME: Final = {ending.value: ending for ending in Ending}
+_MAX_OWED: Final = 64
+"""What may happen before a recording begins, keys that are pressed at a machine that answers early."""
+EventAt = Callable[[int], Event]
+"""An event, by its position."""
 _UNANSWERED: Final = {
     Ending.BUSY: "unanswered-busy",
     Ending.CANCELLED: "unanswered-cancelled",
@@ -52,6 +64,7 @@ _UNANSWERED: Final = {
     Ending.UNREACHABLE: "unanswered-unreachable",
     Ending.NO_ANSWER: "unanswered-timeout",
     Ending.REFUSED_BY_US: "refused-by-settings",
+    Ending.TRANSFERRED: "transferred",
 }
 
 
@@ -70,6 +83,8 @@ class Line:
             raise ValueError("a line needs a call")
         self._plan = plan
         self._call = plan.call
+        self._agent, self._customer = plan.call.agent, plan.call.customer
+        self._successor: tuple[Side, Party] | None = None
         self._rate_hz = rate_hz
         self._wall_time = wall_time
         self._tracks = Tracks()
@@ -80,12 +95,14 @@ class Line:
         self._encoding = Encoding.PCM16
         self._written = 0
         self._start = 0
+        self._programme = programme
         self._follower = Follower(programme) if programme is not None else None
         self._heard_by: tuple[Side, ...] = ()
         self._answered_s: float | None = None
         self._ended_s: float | None = None
         self._failure: str | None = None
-        self._disclosed = False
+        self._has_announced = False
+        self._owed: list[tuple[float, EventAt]] = []
 
     def dialled(self, report: protocol.Dialled) -> None:
         """Note the second leg's Call-ID: the telephone system's call records know only that one."""
@@ -106,7 +123,8 @@ class Line:
         if self._recording is not None or not self._taps:
             return
         codecs = (report.agent_codec, report.customer_codec)
-        self._encoding = _ENCODINGS.get(codecs, Encoding.PCM16)
+        if self._rate_hz == G711_HZ:  # else it was resampled on its way, and coding it again would lose more
+            self._encoding = _ENCODINGS.get(codecs, Encoding.PCM16)
         self._refused = True  # by the disk, unless `open` returns
         self._recording = recorder.open(
             self._call, AudioFormat(encoding=self._encoding, rate_hz=self._rate_hz)
@@ -118,6 +136,9 @@ class Line:
             self._note_answer(recorder, self._answered_s)
         if self._failure is not None:
             recorder.event(self._recording, DisclosureFailed(detail=self._failure))
+        owed, self._owed = self._owed, []
+        for at_s, event_at in owed:
+            self._note(recorder, at_s, event_at)
 
     def answered(self, report: protocol.Answered, recorder: Recorder) -> None:
         """Note that the called side took the call."""
@@ -125,10 +146,13 @@ class Line:
         if self._recording is not None:
             self._note_answer(recorder, report.at_s)
 
-    def announcing(self, report: protocol.Announcing) -> None:
-        """Note who hears the announcement."""
-        sides: tuple[Side, Side] = ("agent", "customer")
-        self._heard_by = tuple(side for side in sides if side in report.heard_by)
+    def announcing(self, report: protocol.Announcing, recorder: Recorder) -> None:
+        """Follow the announcement, and note who hears it; it plays again to whom a transfer brings."""
+        if self._has_announced:
+            self._disclose(recorder, final=True)
+            self._follower = Follower(self._programme) if self._programme is not None else None
+        self._has_announced = True
+        self._heard_by = tuple(side for side in SIDES if side in report.heard_by)
 
     def announced(self, recorder: Recorder) -> None:
         """Take what the taps have by the player's end: what was heard is told once they have delivered it."""
@@ -140,6 +164,60 @@ class Line:
         self._follower = None
         if self._recording is not None:
             recorder.event(self._recording, DisclosureFailed(detail=report.detail))
+
+    def recoded(self, report: protocol.Recoded, recorder: Recorder) -> None:
+        """Note that a side's sound goes on in another coding."""
+        channel = SIDES.index(report.side)
+        self._note(
+            recorder,
+            report.at_s,
+            lambda at: CodecChanged(channel=channel, position_samples=at, codec=report.codec),
+        )
+
+    def hold_changed(self, report: protocol.HoldChanged, recorder: Recorder) -> None:
+        """Note that a side put the other on hold, whose sound it then doesn't hear, or took it back."""
+        channel = SIDES.index(report.side)
+        self._note(
+            recorder, report.at_s, lambda at: Held(channel=channel, position_samples=at, held=report.held)
+        )
+
+    def pressed(self, report: protocol.Pressed, recorder: Recorder) -> None:
+        """Note that a key was pressed."""
+        channel = SIDES.index(report.side)
+        self._note(
+            recorder,
+            report.at_s,
+            lambda at: Digit(channel=channel, position_samples=at, duration_ms=report.duration_ms),
+        )
+
+    def transferring(self, party: Party, side: Side) -> None:
+        """Remember who is about to take a side's place."""
+        self._successor = (side, party)
+
+    def transferred(self, report: protocol.Transferred, recorder: Recorder) -> None:
+        """Note who takes part from now on."""
+        if self._successor is not None and self._successor[0] == report.side:
+            self.parties_changed(report.at_s, report.side, self._successor[1], recorder)
+        self._successor = None
+
+    def transfer_failed(self) -> None:
+        """Forget who was about to take a side's place."""
+        self._successor = None
+
+    def parties_changed(self, at_s: float, side: Side, party: Party, recorder: Recorder) -> None:
+        """Note that somebody else is at a side, as the telephone system or a transfer says."""
+        before = (self._agent, self._customer)
+        if side == "agent":
+            self._agent = party
+        else:
+            self._customer = party
+        agent, customer = self._agent, self._customer
+        if (agent, customer) != before:
+            self._note(
+                recorder,
+                at_s,
+                lambda at: PartiesChanged(position_samples=at, agent=agent, customer=customer),
+            )
 
     def pump(self, recorder: Recorder, *, last: bool = False) -> None:
         """Bring what the taps hold into the recording."""
@@ -161,6 +239,21 @@ class Line:
         ending = _BY_NAME.get(report.ending, Ending.SOURCE_DIED)
         self._ended_s = report.at_s
         self._finish(recorder, ending, by, report.code or None, self._wall_time(report.at_s))
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether the called side has taken the call."""
+        return self._answered_s is not None
+
+    @property
+    def was_only_tried(self) -> bool:
+        """Whether nobody has taken the call, and nothing of it is recorded."""
+        return self._recording is None and self._answered_s is None
+
+    def forget(self) -> None:
+        """Leave no trace: the telephone system asked who calls, and the telephone calls again to say so."""
+        _close(self._taps)
+        self._taps = []
 
     def lost(self, at: datetime, recorder: Recorder) -> None:
         """Save what the taps hold: the child is gone."""
@@ -221,6 +314,14 @@ class Line:
     def _position(self, at_s: float) -> int:
         return round((at_s - self._tapped_s) * self._rate_hz)
 
+    def _note(self, recorder: Recorder, at_s: float, event_at: "EventAt") -> None:
+        """Tell of what happened at a time, at once or when the recording begins."""
+        if self._recording is None:
+            if len(self._owed) < _MAX_OWED:
+                self._owed.append((at_s, event_at))
+            return
+        recorder.event(self._recording, event_at(max(0, self._position(at_s) - self._start)))
+
     def _note_answer(self, recorder: Recorder, at_s: float) -> None:
         if self._recording is not None:
             position = max(0, self._position(at_s) - self._start)
@@ -228,11 +329,11 @@ class Line:
 
     def _disclose(self, recorder: Recorder, *, final: bool) -> None:
         follower, recording = self._follower, self._recording
-        if follower is None or recording is None or self._disclosed:
+        if follower is None or recording is None:
             return
         # Whoever hung up before the answer was owed no announcement.
         if follower.complete or (final and self._answered_s is not None):
-            self._disclosed = True
+            self._follower = None
             results: tuple[Disclosure, ...] = follower.result(self._heard_by)
             for result in results:
                 recorder.event(recording, result)

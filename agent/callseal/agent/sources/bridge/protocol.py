@@ -21,6 +21,7 @@ _MAX_EXACT: Final = 2**53  # the largest whole number up to which a float has th
 
 CallSide = Literal["agent", "customer"]
 OnFailure = Literal["record", "no-record", "refuse-call"]
+PhoneSrtp = Literal["off", "optional", "required"]
 
 
 # --- service to child -------------------------------------------------------------------------------
@@ -28,13 +29,25 @@ OnFailure = Literal["record", "no-record", "refuse-call"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """Begin to listen. One descriptor an announcement comes along, in the order of the names."""
+    """Begin to listen, at any free port.
+
+    The descriptor of the agent's will comes along (`will`), and then one an announcement, as the names are.
+    """
 
     host: str
-    port: int
+    """Where to speak SIP: loopback."""
+    edge: str
+    """host:port, by UDP: the outbound proxy of every request."""
+    phone_media: str
+    """The address for the sound of the telephone's leg."""
+    pbx_media: str
+    """The address for the sound of the telephone system's legs."""
     rtp_port: int
     rtp_ports: int
     max_calls: int
+    rate_hz: int
+    """The clock of the bridge: 8000, or 16000 where G.722 is wanted."""
+    phone_srtp: PhoneSrtp
     announcements: list[str]
     scratch: str
     """A folder of the child's own, for links that give memory files a name."""
@@ -45,8 +58,12 @@ class Route:
     """Let an invited call through to `target`."""
 
     call: int
+    token: str
+    """What the edge knows the call by; every leg's INVITE carries it."""
     target: str
+    """Request URI of the second leg, which goes to the other side than the caller's."""
     from_uri: str
+    """From of the second leg, a name-addr without tag."""
     caller: CallSide
     """The side that sent the INVITE."""
     record: bool
@@ -75,6 +92,36 @@ class Hangup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Transfer:
+    """Dial `target` by way of the telephone system; who answers there takes the place of the leg at `side`.
+
+    The child tells that leg how it goes by NOTIFY (RFC 3515 section 2.4.4) and hangs it up in the end; if
+    nobody answers, everything stays as it was.
+    """
+
+    call: int
+    token: str
+    side: CallSide
+    target: str
+    from_uri: str
+    refer_id: str
+    """Parameter `id` of the NOTIFYs' Event; empty for the first REFER of a dialog."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Join:
+    """Connect the customer of `other` with the customer of `call`, in whose recording both go on.
+
+    The agent's legs of both calls are hung up, the one of `call` after a NOTIFY that it went well; `other`
+    ends as transferred.
+    """
+
+    call: int
+    other: int
+    refer_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
     """End all calls and leave."""
 
@@ -86,18 +133,16 @@ class Stop:
 class Ready:
     """The child listens."""
 
+    port: int
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invited:
     """An INVITE came in; the child waits for Route or Refuse."""
 
     call: int
-    source_host: str
-    source_port: int
-    request_user: str
-    from_uri: str
-    to_uri: str
-    sip_call_id: str
+    token: str
+    """What the edge knows the call by; empty for an INVITE without one, which is refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +174,54 @@ class Media:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Recoded:
+    """A leg's sound goes on in another coding."""
+
+    call: int
+    at_s: float
+    side: CallSide
+    codec: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldChanged:
+    """A side put the other one on hold, or took it back (the direction of its description)."""
+
+    call: int
+    at_s: float
+    side: CallSide
+    held: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pressed:
+    """A key was pressed at a side, and passed on; which one is not told."""
+
+    call: int
+    at_s: float
+    side: CallSide
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transferred:
+    """Somebody else took the place of the leg at `side`."""
+
+    call: int
+    at_s: float
+    side: CallSide
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransferFailed:
+    """Who was to take the place did not; the call goes on as it was."""
+
+    call: int
+    at_s: float
+    code: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
     """The called side sent 200."""
 
@@ -138,7 +231,7 @@ class Answered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Announcing:
-    """The announcement began to play to these sides."""
+    """The announcement began to play to these sides; once more to whom a transfer brought."""
 
     call: int
     at_s: float
@@ -168,7 +261,7 @@ class Ended:
     call: int
     at_s: float
     ending: str
-    """A value of `callseal.agent.call.Ending`."""
+    """A value of `callseal.agent.call.Ending`; "transferred" for the other call of a Join."""
     by: str
     """"agent", "customer" or "" where neither did it."""
     code: int
@@ -190,8 +283,22 @@ class Fault:
     detail: str
 
 
-Command = Start | Route | Refuse | Hangup | Stop
-CallReport = Tapped | Dialled | Media | Answered | Announcing | Announced | AnnouncementFailed | Ended
+Command = Start | Route | Refuse | Hangup | Transfer | Join | Stop
+CallReport = (
+    Tapped
+    | Dialled
+    | Media
+    | Recoded
+    | HoldChanged
+    | Pressed
+    | Answered
+    | Announcing
+    | Announced
+    | AnnouncementFailed
+    | Transferred
+    | TransferFailed
+    | Ended
+)
 """What the child says of a call that the service has let through."""
 Report = Ready | Invited | Beat | Fault | CallReport
 Message = Command | Report
@@ -199,8 +306,9 @@ Message = Command | Report
 _KINDS: Final[dict[str, type[Message]]] = {
     kind.__name__.lower(): kind
     for kind in (
-        Start, Route, Refuse, Hangup, Stop, Ready, Invited, Tapped, Dialled, Media, Answered, Announcing,
-        Announced, AnnouncementFailed, Ended, Beat, Fault,
+        Start, Route, Refuse, Hangup, Transfer, Join, Stop, Ready, Invited, Tapped, Dialled, Media, Recoded,
+        HoldChanged, Pressed, Answered, Announcing, Announced, AnnouncementFailed, Transferred,
+        TransferFailed, Ended, Beat, Fault,
     )
 }  # fmt: skip
 _FIELDS: Final = {kind: get_type_hints(kind) for kind in _KINDS.values()}

@@ -1,73 +1,57 @@
-"""The bridge's service side: starts the child, decides about each INVITE, feeds the recorder.
+"""The bridge's service side: the edge, the child and its supervision, and what is recorded of the calls.
 
-Two rhythms: the event loop answers the child at once; everything that may touch a disk (taps, recorder)
-runs in order on one thread of its own, so that a slow disk delays no telephone.
+Two rhythms: the event loop answers telephones and the child at once; everything that may touch a disk (taps,
+recorder) runs in order on one thread of its own, so that a slow disk delays no telephone.
+
+A child that dies, or that does not answer, takes its calls along: what was recorded of them is closed, the
+edge ends them for both parties in the child's stead, and another child is started at once. INVITEs that come
+meanwhile wait for it. Once there were many deaths the setting `when_down` decides about them.
 """
 
 import asyncio
 import contextlib
 import importlib.util
 import os
-import socket
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 import structlog
 
 from callseal.agent.announcement import Programme
-from callseal.agent.call import Call, Ending, EndReason, Readiness, Recorder
-from callseal.agent.errors import AgentError, ProtocolError, SourceError, SourceMissing
-from callseal.agent.numbering import Numbering
-from callseal.agent.sources.bridge import memwav, protocol
-from callseal.agent.sources.bridge.line import Line, wall_clock
-from callseal.agent.sources.bridge.routing import Desk, plan
+from callseal.agent.call import Readiness, Recorder
+from callseal.agent.errors import ProtocolError, SourceError, SourceMissing
+from callseal.agent.sources.bridge import protocol
+from callseal.agent.sources.bridge.child_process import LEAVE_S, ChildProcess
+from callseal.agent.sources.bridge.deaths import MANY, Deaths
+from callseal.agent.sources.bridge.desk_calls import Bridge, DeskCalls, Room
+from callseal.agent.sources.bridge.edge.server import Edge
 from callseal.agent.sources.bridge.scratch import scratch
-from callseal.agent.tagging import Tagging
-from callseal.seal.errors import SealError
 
-RATE_HZ: Final = 8000
+NARROWBAND_HZ: Final = 8000
+WIDEBAND_HZ: Final = 16000
+CHILD_HOST: Final = "127.0.0.1"
 PUMP_S: Final = 0.1
 """How often the taps are emptied; the library writes them in blocks of a quarter second as it is."""
-START_TIMEOUT_S: Final = 10.0
-START_ATTEMPTS: Final = 3
-START_AGAIN_S: Final = 2.0
-"""After an agent was killed, its child still holds the port while it ends its calls (2 s at most)."""
-BEAT_TIMEOUT_S: Final = 5.0
-_STOP_TIMEOUT_S: Final = 5.0
-_SERVICE_UNAVAILABLE: Final = 503
+LATE_S: Final = 2.0
+"""A heartbeat comes every second; without one for so long the desk is not called ready."""
 
 log = structlog.get_logger("callseal.bridge")
-Outcome = TypeVar("Outcome")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Listen:
-    """Where the bridge listens and which ports its sound takes."""
+class Sound:
+    """What the child is told about sound."""
 
-    host: str
-    port: int
+    phone_media: str
+    """The address for the telephone's sound: loopback."""
     rtp_port: int
     rtp_ports: int
-    max_calls: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Room:
-    """Whether the spool has room for another call, and what to do when it has not."""
-
-    why_not: Callable[[], str | None]
-    """The code that says why no recording can be kept now, None where one can."""
-    on_full: str
-    """"refuse-call" or "pass"."""
-    alarm: Callable[[str, str], None]
-    """Takes a code and words."""
+    rate_hz: int
+    phone_srtp: protocol.PhoneSrtp
 
 
 def missing() -> str:
@@ -90,29 +74,26 @@ class BridgeSource:
     def __init__(
         self,
         *,
-        listen: Listen,
-        desk: Desk,
-        numbering: Numbering,
-        tagging: Tagging,
+        edge: Edge,
+        calls: DeskCalls,
+        sound: Sound,
         programmes: Mapping[str, Programme],
+        max_calls: int,
         room: Room,
-        now: Callable[[], datetime],
     ) -> None:
-        """Announcements are ready to play, by the key that `routing.announcement_key` gives."""
-        self._listen = listen
-        self._desk = desk
-        self._numbering = numbering
-        self._tagging = tagging
+        """Take the parts, none of which runs yet; `edge` asks `calls`."""
+        self._edge = edge
+        self._calls = calls
+        self._sound = sound
         self._programmes = programmes
+        self._max_calls = max_calls
         self._room = room
-        self._now = now
-        self._child: subprocess.Popen[bytes] | None = None
-        self._channel: socket.socket | None = None
-        self._lines: dict[int, Line] = {}
-        self._ready = False
-        self._draining = False
-        self._beat_s = 0.0
-        self._idle = asyncio.Event()
+        self._child: ChildProcess | None = None
+        self._deaths = Deaths()
+        self._is_up = False
+        self._is_moving = False
+        self._broken_announcements = False
+        self._draining = asyncio.Event()
         self._drained = asyncio.Event()
 
     @property
@@ -121,14 +102,19 @@ class BridgeSource:
         return None if self._child is None else self._child.pid
 
     def readiness(self) -> Readiness:
-        """Say whether a call would be taken right now."""
+        """Say whether a call would be taken and recorded right now."""
         reasons = []
-        if self._draining:
+        if self._draining.is_set():
             reasons.append("bridge-stopping")
-        elif not self._ready:
+        elif self._calls.bridge is Bridge.FAILING:
+            reasons.append("bridge-failing")
+        elif not self._is_up or self._child is None:
             reasons.append("bridge-starting")
-        elif time.monotonic() - self._beat_s > BEAT_TIMEOUT_S:
+        elif self._child.silent_s > LATE_S:
             reasons.append("bridge-silent")
+        if self._broken_announcements:
+            reasons.append("announcement-broken")
+        reasons += self._edge.why_not()
         no_room = self._room.why_not()
         if no_room is not None:
             reasons.append(no_room)
@@ -136,7 +122,11 @@ class BridgeSource:
 
     def counters(self) -> Mapping[str, int]:
         """Give what is counted, for the status."""
-        return {"bridge_calls": len(self._lines)}
+        return {
+            "bridge_calls": self._calls.running,
+            "bridge_calls_past_now": self._calls.passing,
+            **self._edge.counters(),
+        }
 
     async def run(self, recorder: Recorder) -> None:
         """Take calls until drained."""
@@ -144,260 +134,166 @@ class BridgeSource:
         if what:
             raise SourceMissing(what)
         worker = ThreadPoolExecutor(1, thread_name_prefix="recorder")
-        pump = asyncio.create_task(self._pump(worker, recorder))
+        self._calls.attach(worker, recorder, self._post, self._edge.expect_transfer)
+        chores: list[asyncio.Task[None]] = []
         try:
-            for attempt in range(1, START_ATTEMPTS + 1):
-                try:
-                    with scratch() as folder:
-                        await self._follow(self._start_child(folder), worker, recorder)
-                    break
-                except SourceError as error:
-                    if self._ready or self._draining or attempt == START_ATTEMPTS:
-                        raise
-                    log.warning("bridge.start.again", attempt=attempt, detail=str(error))
-                self._stop_child()
-                await asyncio.sleep(START_AGAIN_S)
-                if self._draining:
-                    break
+            await self._edge.start()
+            chores += [
+                asyncio.create_task(self._pump()),
+                asyncio.create_task(self._keep_a_child()),
+                asyncio.create_task(self._follow_moves()),
+            ]
+            stopping = asyncio.create_task(self._drained.wait())
+            await asyncio.wait((stopping, *chores), return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            for chore in chores:
+                if chore.done():
+                    chore.result()  # a fault of ours ends the agent, not silently one of its chores
         finally:
-            self._ready = False
-            pump.cancel()
-            await self._close_lines(worker, recorder)
-            worker.shutdown()
-            self._stop_child()
-            self._idle.set()
-            self._drained.set()
-        if not self._draining:
-            code = None if self._child is None else self._child.returncode
-            raise SourceError(f"the bridge's child process ended by itself (status {code})")
+            for chore in chores:
+                chore.cancel()
+            await asyncio.gather(*chores, return_exceptions=True)
+            self._calls.lose()
+            await self._edge.stop()
+            if self._child is not None:
+                await self._child.end()
+            await asyncio.to_thread(worker.shutdown)
+            self._is_up = False
 
     async def drain(self, limit_s: float) -> None:
         """Take no new calls, let the running ones finish, end what still runs after `limit_s`."""
-        self._draining = True
-        if not self._lines:
-            self._idle.set()
+        self._draining.set()
+        self._calls.bridge = Bridge.STOPPING
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), limit_s)
-        self._send(protocol.Stop())
-        await self._drained.wait()
+            async with asyncio.timeout(limit_s):
+                await self._calls.idle.wait()
+        if self._child is not None:
+            self._child.send(protocol.Stop())
+            await self._child.has_left(LEAVE_S)
+        self._drained.set()
 
-    # --- the child ----------------------------------------------------------------------------------
+    # --- the child ------------------------------------------------------------------------------------
 
-    def _start_child(self, scratch: Path) -> socket.socket:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [sys.executable, "-m", "callseal.agent.sources.bridge.child", str(theirs.fileno())]
-        with theirs:
-            # A session of its own: what is typed at the terminal is the service's to answer.
-            self._child = subprocess.Popen(  # noqa: S603 - a fixed command
-                command,
-                pass_fds=(theirs.fileno(),),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-        ours.setblocking(False)
-        self._channel = ours
-        names, fds = [], []
-        try:
-            for name, programme in self._programmes.items():
-                fd = memwav.create("announcement")
-                fds.append(fd)
-                names.append(name)
-                memwav.fill(fd, programme.samples, RATE_HZ)
-            start = protocol.Start(
-                host=self._listen.host,
-                port=self._listen.port,
-                rtp_port=self._listen.rtp_port,
-                rtp_ports=self._listen.rtp_ports,
-                max_calls=self._listen.max_calls,
-                announcements=names,
-                scratch=str(scratch),
-            )
-            protocol.send(ours, start, tuple(fds))
-        finally:
-            for fd in fds:
-                os.close(fd)
-        return ours
+    async def _keep_a_child(self) -> None:
+        """Have a child running, whatever becomes of it; without a telephone system it has nothing to do."""
+        await self._edge.is_known.wait()
+        while not self._draining.is_set():
+            began_s = time.monotonic()
+            detail = ""
+            try:
+                with scratch() as folder:
+                    await self._follow(str(folder))
+            except (SourceError, ProtocolError) as error:
+                detail = str(error)
+            except OSError as error:  # of the folder, or a descriptor: it may well succeed the next time
+                detail = error.strerror or type(error).__name__
+            if self._calls.bridge is Bridge.UP:
+                self._calls.bridge = Bridge.STARTING  # from here on INVITEs are not sent to who is dead
+            child, self._child = self._child, None
+            was_up, self._is_up = self._is_up, False
+            if child is not None:
+                # What hangs is killed before its calls are ended: it may come to itself in the middle.
+                await child.end(LEAVE_S if self._draining.is_set() else 0.0)
+            self._calls.lose()
+            self._edge.child_gone()
+            if self._draining.is_set():
+                return
+            if self._is_moving:
+                self._is_moving, self._calls.bridge = False, Bridge.STARTING
+                continue
+            now_s = time.monotonic()
+            self._deaths.add(now_s)
+            status = None if child is None else child.exit_status
+            log.error("bridge.died", status=status, detail=detail, lived_s=round(now_s - began_s, 1))
+            if self._deaths.are_many(now_s) or (not was_up and self._calls.bridge is Bridge.FAILING):
+                self._calls.bridge = Bridge.FAILING
+                self._room.alarm(
+                    "bridge-failing", f"the call bridge died {MANY} times within a minute{_because(detail)}"
+                )
+                self._edge.go_on()
+            else:
+                self._calls.bridge = Bridge.STARTING
+            await asyncio.sleep(self._deaths.pause_s(now_s))
 
-    def _stop_child(self) -> None:
-        if self._channel is not None:
-            self._channel.close()
-            self._channel = None
-        child = self._child
-        if child is None:
-            return
-        try:
-            child.wait(_STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            log.warning("bridge.child.killed", reason="it did not leave when told to")
-            child.kill()
-            child.wait()
+    async def _follow_moves(self) -> None:
+        """Start another child, between two calls, when this machine has got another address."""
+        while True:
+            await self._edge.has_moved.wait()
+            self._edge.has_moved.clear()
+            await self._calls.idle.wait()
+            if self._child is not None and not self._draining.is_set():
+                self._is_moving = True
+                self._child.send(protocol.Stop())
 
-    def _send(self, message: protocol.Command) -> None:
-        if self._channel is None:
-            return
-        try:
-            protocol.send(self._channel, message)
-        except OSError as error:
-            log.warning("bridge.child.deaf", error=type(error).__name__)
+    async def _follow(self, folder: str) -> None:
+        names = list(self._programmes)
+        start = protocol.Start(
+            host=CHILD_HOST,
+            edge=self._edge.line_address,
+            phone_media=self._sound.phone_media,
+            pbx_media=self._edge.pbx_media,
+            rtp_port=self._sound.rtp_port,
+            rtp_ports=self._sound.rtp_ports,
+            max_calls=self._max_calls,
+            rate_hz=self._sound.rate_hz,
+            phone_srtp=self._sound.phone_srtp,
+            announcements=names,
+            scratch=folder,
+        )
+        self._child = child = ChildProcess.start(start, self._programmes, self._edge.will_fd)
+        async with contextlib.aclosing(child.reports()) as reports:
+            async for report, fds in reports:
+                self._take(child, report, fds)
 
-    async def _follow(self, channel: socket.socket, worker: ThreadPoolExecutor, recorder: Recorder) -> None:
-        loop = asyncio.get_running_loop()
-        readable = asyncio.Event()
-        loop.add_reader(channel, readable.set)
-        started_s = time.monotonic()
-        try:
-            while True:
-                try:
-                    received = protocol.receive(channel)
-                except BlockingIOError:
-                    readable.clear()
-                    timeout_s = START_TIMEOUT_S if not self._ready else BEAT_TIMEOUT_S
-                    try:
-                        await asyncio.wait_for(readable.wait(), timeout_s)
-                    except TimeoutError:
-                        if readable.is_set():
-                            continue  # it was this process that stood still
-                        silent_s = time.monotonic() - max(self._beat_s, started_s)
-                        raise SourceError(
-                            f"the bridge's child process has not answered for {silent_s:.0f} s"
-                        ) from None
-                    continue
-                except ConnectionError:
-                    return
-                if received is None:
-                    return
-                report, fds = received
-                self._report(report, fds, worker, recorder)
-        finally:
-            loop.remove_reader(channel)
-
-    def _report(
-        self, report: protocol.Message, fds: list[int], worker: ThreadPoolExecutor, recorder: Recorder
-    ) -> None:
+    def _take(self, child: ChildProcess, report: protocol.Message, fds: list[int]) -> None:
         if not isinstance(report, protocol.Tapped):
             for fd in fds:
                 os.close(fd)
             fds = []
         if isinstance(report, protocol.Ready):
-            self._ready = True
-            self._beat_s = time.monotonic()
-            log.info("bridge.listening", host=self._listen.host, port=self._listen.port)
-        elif isinstance(report, protocol.Beat):
-            self._beat_s = report.at_s
+            child.is_up()
+            self._begin(report)
         elif isinstance(report, protocol.Fault):
-            log.warning("bridge.fault", where=report.where, detail=report.detail)
-            if report.where == "start":
-                raise SourceError(
-                    f"the bridge cannot listen on {self._listen.host}:{self._listen.port}: {report.detail}"
-                )
+            self._note_fault(report)
         elif isinstance(report, protocol.Invited):
-            self._invited(report, worker, recorder)
+            self._calls.invited(report)
         elif isinstance(report, protocol.Command):
             raise ProtocolError(f"the bridge's child sent a {type(report).__name__}")
-        else:
-            self._report_of_call(report, fds, worker, recorder)
+        elif not isinstance(report, protocol.Beat):
+            self._calls.told(report, fds)
 
-    def _report_of_call(
-        self, report: protocol.CallReport, fds: list[int], worker: ThreadPoolExecutor, recorder: Recorder
-    ) -> None:
-        line = self._lines.get(report.call)
-        if line is None:
-            for fd in fds:
-                os.close(fd)
-            return
-        if isinstance(report, protocol.Ended):
-            del self._lines[report.call]
-            if self._draining and not self._lines:
-                self._idle.set()
-        # The worker takes one after the other: what comes later in the call is handled later.
-        worker.submit(_tell, line, report, fds, recorder).add_done_callback(self._told)
+    def _begin(self, ready: protocol.Ready) -> None:
+        """Let calls go through the child."""
+        self._is_up = True
+        self._broken_announcements = False
+        log.info("bridge.listening", address=self._edge.phone_address)
+        self._edge.child_is((CHILD_HOST, ready.port))
+        if not self._draining.is_set():
+            self._calls.bridge = Bridge.UP
+            for alarm in ("bridge-failing", "bridge-down"):
+                self._room.clear(alarm)
+        self._edge.go_on()
 
-    def _told(self, future: "Future[Outcome]") -> None:
-        error = future.exception()
-        if error is not None:
-            log.error("bridge.record.failed", error=type(error).__name__, detail=_words(error))
-            self._room.alarm("record-failed", f"a call could not be recorded: {_words(error)}")
+    def _note_fault(self, fault: protocol.Fault) -> None:
+        log.warning("bridge.fault", where=fault.where, detail=fault.detail)
+        if fault.where == "announcement":
+            self._broken_announcements = True
+        elif fault.where == "start":
+            raise SourceError(f"the bridge's child process does not start: {fault.detail}")
 
-    def _invited(self, invited: protocol.Invited, worker: ThreadPoolExecutor, recorder: Recorder) -> None:
-        planned = plan(invited, self._desk, self._numbering, self._tagging, self._now())
-        call = planned.call
-        if call is None:
-            code = planned.command.code if isinstance(planned.command, protocol.Refuse) else 0
-            log.warning("bridge.refused", source=invited.source_host, code=code)
-            self._send(planned.command)
-            return
-        reason = ""
-        # A call for help is let through also while the agent is stopping.
-        if self._draining and planned.exempt_reason != "emergency":
-            reason = "bridge-stopping"
-        elif planned.recorded and (no_room := self._room.why_not()) is not None:
-            self._room.alarm(no_room, "the spool takes no recording: calls are not recorded")
-            reason = no_room
-            planned = planned.unrecorded(reason)
-        command = planned.command
-        if reason == "bridge-stopping" or (reason and self._room.on_full == "refuse-call"):
-            command = protocol.Refuse(call=invited.call, code=_SERVICE_UNAVAILABLE)
-        if isinstance(command, protocol.Refuse):
-            self._leave_trace(call, command.code, reason or "refused-no-phone", worker, recorder)
-        else:
-            wall = wall_clock(self._now(), time.monotonic())
-            programme = self._programmes.get(planned.announcement)
-            self._lines[invited.call] = Line(planned, programme, RATE_HZ, wall)
-        self._send(command)
+    def _post(self, command: protocol.Command) -> None:
+        if self._child is not None:
+            self._child.send(command)
 
-    def _leave_trace(
-        self, call: Call, code: int, reason: str, worker: ThreadPoolExecutor, recorder: Recorder
-    ) -> None:
-        end = EndReason(ending=Ending.REFUSED_BY_US, at=self._now(), sip_code=code, reasons=(reason,))
-        worker.submit(recorder.exempt, call, end).add_done_callback(self._told)
+    # --- the taps -------------------------------------------------------------------------------------
 
-    # --- the taps -----------------------------------------------------------------------------------
-
-    async def _pump(self, worker: ThreadPoolExecutor, recorder: Recorder) -> None:
-        loop = asyncio.get_running_loop()
+    async def _pump(self) -> None:
         while True:
             await asyncio.sleep(PUMP_S)
-            for number, line in list(self._lines.items()):
-                try:
-                    await loop.run_in_executor(worker, line.pump, recorder)
-                except Exception as error:  # noqa: BLE001 - the call goes on, recorded or not
-                    log.error("bridge.pump.failed", call=number, error=type(error).__name__)  # noqa: TRY400
-                    self._room.alarm("record-failed", f"a call could not be recorded: {_words(error)}")
-
-    async def _close_lines(self, worker: ThreadPoolExecutor, recorder: Recorder) -> None:
-        loop = asyncio.get_running_loop()
-        for number, line in list(self._lines.items()):
-            del self._lines[number]
-            try:
-                await loop.run_in_executor(worker, line.lost, self._now(), recorder)
-            except Exception as error:  # noqa: BLE001 - the other calls are saved all the same
-                log.error("bridge.save.failed", error=type(error).__name__)  # noqa: TRY400
-                self._room.alarm("record-failed", f"a call could not be saved: {_words(error)}")
+            for emptied in self._calls.pump():
+                with contextlib.suppress(Exception):  # told by whoever submitted it
+                    await asyncio.wrap_future(emptied)
 
 
-def _words(error: BaseException) -> str:
-    """Say what an error says, if it is one of ours; another's words may hold a customer's number."""
-    return str(error) if isinstance(error, AgentError | SealError) else type(error).__name__
-
-
-def _tell(line: Line, report: protocol.Message, fds: list[int], recorder: Recorder) -> None:
-    match report:
-        case protocol.Tapped():
-            line.tapped(report, fds)
-        case protocol.Dialled():
-            line.dialled(report)
-        case protocol.Media():
-            line.media(report, recorder)
-        case protocol.Answered():
-            line.answered(report, recorder)
-        case protocol.Announcing():
-            line.announcing(report)
-        case protocol.Announced():
-            line.announced(recorder)
-        case protocol.AnnouncementFailed():
-            line.announcement_failed(report, recorder)
-        case protocol.Ended():
-            line.ended(report, recorder)
-        case _:
-            raise ProtocolError(f"the bridge's child sent a {type(report).__name__} for a call")
+def _because(detail: str) -> str:
+    return f": {detail}" if detail else ""
