@@ -1,22 +1,21 @@
 """What many desk agents cost at one telephone system: each while it waits, and while it records a call.
 
-    python bench/desks.py [--desks 50] [--seconds 20] [--calls N]…
+    python bench/desks.py [--desks 50] [--seconds 20] [--calls 1 10 50]
 
 Every desk is an agent of its own, as on its own PC, with a telephone that registers through it by digest at
-one Kamailio, and does so again every minute. All wait first; then as many as `--calls` says (1, 10, all) call
-somebody at the same Kamailio, are told of the recording as the default settings want it, and talk. Telephones
-are `telephones.py`, all in this process.
+one Kamailio, and does so again every minute. First all wait; then, stage by stage, as many as `--calls` says
+call somebody at the same Kamailio, are told of the recording as the default settings want it, and talk. All
+telephones are in this process (`telephones.py`).
 
-Noted is what agent and bridge child take together, from /proc: processor time over so many seconds, memory
-in between. "Alone" is what a desk would take without the others on the same machine, PSS and RSS are what
-the kernel says. Every recording is opened: it must be "ok", announced whole, with both voices, each on its own
+Noted is what agent and bridge child take together, from /proc: processor time over so many seconds, and
+memory. "Alone" is what a desk would take if none but itself ran on the machine; PSS and RSS are what the
+kernel says. Every recording is opened: it must be "ok", announced whole to both, with each voice on its own
 channel. Limits, for each desk: in a call at most 5 % of a core and 120 MB, idle at most 1 %. Exit 1 beyond
 them. Needs Kamailio.
 """
 
 import argparse
 import asyncio
-import contextlib
 import os
 import platform
 import resource
@@ -68,7 +67,9 @@ AT_ONCE: Final = 4
 MOST_FILES: Final = 4096
 MOST_WEIGHED: Final = 10
 """Desks whose memory is looked at: that takes a while, in which all talk on."""
-VOICE_S: Final = 4
+VOICE_S: Final = 3
+LEAST_S: Final = 20
+"""The announcements take 12.4 s; after that a voice must be heard whole."""
 ALIKE: Final = 0.8
 """A jitter buffer that drops or repeats 20 ms costs a quarter second of the comparison."""
 PASSWORD: Final = "bench"  # noqa: S105 - of a telephone system of our own
@@ -192,20 +193,43 @@ def wait_listening(desk: Desk) -> None:
 
 
 async def talk(
-    places: Sequence[Place], calls: int, pbx: Kamailio, sound: Sound, seconds: float
-) -> tuple[Cost, list[Stream], float]:
-    """Let so many desks call and talk; gives what they took, and what was heard at both ends."""
+    places: Sequence[Place],
+    calls: int,
+    pbx: Kamailio,
+    sound: Sound,
+    seconds: float,
+    voices: Sequence[Samples],
+) -> Talk:
+    """Let so many desks call and talk, and look at what they recorded."""
+    talking = places[:calls]
+    before = [recorded(place.at) for place in talking]
     placed = []
-    for place in places[:calls]:
-        placed.append((place.phone, await place.phone.call(place.far.user)))
+    for place in talking:
+        placed.append(await place.phone.call(place.far.user))
         await asyncio.sleep(1 / CALLS_A_SECOND)
     streams = list(sound.streams)
     sound.worst_s = 0.0
     cost = await measure(places, calls, pbx, seconds)
     worst_s = sound.worst_s
-    for phone, call in placed:
-        await phone.hang_up(call)
-    return cost, streams, worst_s
+    for place, call in zip(talking, placed, strict=True):
+        await place.phone.hang_up(call)
+    faults = []
+    for place, count in zip(talking, before, strict=True):
+        found = faults_of(await asyncio.to_thread(opened, place.at, count), voices)
+        faults += [f"{place.phone.user}: {'; '.join(found)}"] if found else []
+    return Talk(
+        calls=calls,
+        cost=cost,
+        faults=tuple(faults),
+        heard=sum(stream.heard for stream in streams),
+        missed=sum(stream.missed for stream in streams),
+        worst_ms=worst_s * 1000,
+    )
+
+
+def recorded(desk: Desk) -> int:
+    """Count a desk's recordings."""
+    return len(list((desk.office.spool / "ready").iterdir()))
 
 
 def opened(desk: Desk, before: int) -> list[Recorded]:
@@ -228,8 +252,9 @@ def faults_of(recordings: Sequence[Recorded], voices: Sequence[Samples]) -> list
     told = recording.disclosures
     if not told or not all(one["complete"] and len(one["heard_by"]) == 2 for one in told):
         found.append("not announced whole to both")
+    announced = max((one["end_sample"] for one in told), default=0)  # which is recorded above the voices
     for name, track, voice in zip(("agent", "customer"), recording.audio, voices, strict=True):
-        score = likeness(track, voice)
+        score = likeness(track[announced:], voice)
         if score < ALIKE:
             found.append(f"{name} heard at {score:.2f}")
     return found
@@ -259,44 +284,24 @@ async def run(
         await phone.open(near_frames)
         await far.open(far_frames)
         places.append(Place(at=desk, phone=phone, far=far))
-    tasks = [asyncio.create_task(sound.run())]
-    for index, place in enumerate(places):
-        for one in (place.phone, place.far):
-            await one.register()
-            first_s = REFRESH_S * (index + 1) / len(places)
-            tasks.append(asyncio.create_task(one.stay_registered(first_s)))
-    for place in places:
-        if not await asyncio.to_thread(place.at.office.wait_ready, AGENT, START_S):
-            raise SystemExit(f"a desk is not ready\n{place.at.office.log_tail(AGENT, 20)}")
-    await asyncio.sleep(SETTLE_S)
-    idle = await measure(places, len(places), pbx, max(seconds, IDLE_S))
-    talks = []
-    for calls in stages:
-        before = [len(list((place.at.office.spool / "ready").iterdir())) for place in places]
-        cost, streams, worst_s = await talk(places, calls, pbx, sound, seconds)
-        faults = []
-        for index, (place, count) in enumerate(zip(places[:calls], before, strict=False)):
-            recordings = await asyncio.to_thread(opened, place.at, count)
-            found = faults_of(recordings, (near, away))
-            faults += [f"desk {index}: {'; '.join(found)}"] if found else []
-        talks.append(
-            Talk(
-                calls=calls,
-                cost=cost,
-                faults=tuple(faults),
-                heard=sum(stream.heard for stream in streams),
-                missed=sum(stream.missed for stream in streams),
-                worst_ms=worst_s * 1000,
-            )
-        )
-    for task in tasks:
-        task.cancel()
-    for result in await asyncio.gather(*tasks, return_exceptions=True):
-        if isinstance(result, BaseException) and not isinstance(result, asyncio.CancelledError):
-            raise result
-    for place in places:
-        place.phone.close()
-        place.far.close()
+    telephones = [one for place in places for one in (place.phone, place.far)]
+    for one in telephones:
+        await one.register()
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(sound.run())]
+        for index, one in enumerate(telephones):
+            first_s = REFRESH_S * (index + 1) / len(telephones)
+            tasks.append(group.create_task(one.stay_registered(first_s)))
+        for desk in desks:
+            if not await asyncio.to_thread(desk.office.wait_ready, AGENT, START_S):
+                raise SystemExit(f"a desk is not ready\n{desk.office.log_tail(AGENT, 20)}")
+        await asyncio.sleep(SETTLE_S)
+        idle = await measure(places, len(places), pbx, max(seconds, IDLE_S))
+        talks = [await talk(places, calls, pbx, sound, seconds, (near, away)) for calls in stages]
+        for task in tasks:
+            task.cancel()
+    for one in telephones:
+        one.close()
     return idle, talks
 
 
@@ -342,6 +347,8 @@ def main() -> int:
     )
     parser.add_argument("--calls", type=int, nargs="+", help="how many call at a time, stage by stage")
     options = parser.parse_args()
+    if options.seconds < LEAST_S:
+        parser.error(f"--seconds: at least {LEAST_S}")
     count = options.desks
     stages = sorted({min(calls, count) for calls in options.calls or (1, 10, count)})
     resource.setrlimit(resource.RLIMIT_NOFILE, (MOST_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
@@ -352,8 +359,6 @@ def main() -> int:
         running(Path(name), count, pbx) as desks,
     ):
         idle, talks = asyncio.run(run(desks, pbx, stages, options.seconds))
-        with contextlib.suppress(OSError):
-            print(f"load of the machine: {os.getloadavg()[0]:.1f}, {os.getloadavg()[1]:.1f}")
     print(f"{count} desks, {os.cpu_count()} cores, {platform.platform()}, Python {platform.python_version()}")
     print(f"{'':46}{'median':>10}{'maximum':>10}{'limit':>10}{'ratio':>10}")
     kept = show_state("idle", idle, IDLE_LIMIT)

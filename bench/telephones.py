@@ -260,7 +260,7 @@ class Telephone(asyncio.DatagramProtocol):
         name = "Authorization" if method == "REGISTER" else "Proxy-Authorization"
         return (
             f'{name}: Digest username="{self.user}", realm="{said["realm"]}", nonce="{said["nonce"]}", '
-            f'uri="{uri}", response="{response}", qop=auth, nc={self._uses:08x}, cnonce="c", algorithm=MD5\r\n'
+            f'uri="{uri}", response="{response}", qop=auth, nc={self._uses:08x}, cnonce="c"\r\n'
         )
 
     def _send(self, text: str) -> None:

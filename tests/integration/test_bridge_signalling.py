@@ -216,7 +216,7 @@ def test_a_request_of_an_unknown_call_is_refused(line: Line, method: str) -> Non
         near.acknowledge(refusal)
 
     with pytest.raises(AssertionError):
-        line.pbx.wait(lambda _: True, "anything", 0.2)
+        line.pbx.wait(lambda message: message.header("Call-ID") == near.call_id, "anything of it", 0.2)
 
 
 def test_what_goes_on_elsewhere_is_the_telephone_systems_to_refuse(line: Line) -> None:

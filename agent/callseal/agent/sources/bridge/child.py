@@ -101,7 +101,6 @@ class Child:
         number, self._next_call = self._next_call, self._next_call + 1
         if self._studio is None or self._library is None or self._stopping_since_s is not None:
             return
-        self._library.tick(wanted=True)
         _head, _, body = message.replace("\r\n", "\n").partition("\n\n")
         codings = coding.offered(body, self._rate_hz)
         self._sessions[number] = Session(self._studio, number, side, call_id, codings)
@@ -166,7 +165,7 @@ class Child:
                 self._tick(session, now_s)
                 if session.done:
                     del self._sessions[number]
-            library.tick(wanted=bool(self._sessions))
+                    next_beat_s = now_s  # there is room for another call
             self._carry_out_the_will()
             if now_s >= next_beat_s:
                 next_beat_s = now_s + (_BUSY_BEAT_S if self._sessions else _IDLE_BEAT_S)

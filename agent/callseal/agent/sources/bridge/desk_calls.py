@@ -115,6 +115,8 @@ class DeskCalls:
         self._numbers: dict[str, int] = {}
         self._passed: dict[str, _Passed] = {}
         self._transferring: set[int] = set()
+        self.held = 0
+        """How many calls the child holds legs for; a leg may outlast its call."""
         self.idle = asyncio.Event()
         """Set while no call runs, through the bridge or past it."""
         self.idle.set()
@@ -221,7 +223,7 @@ class DeskCalls:
             return Reply(status=491, reason="Request Pending")
         if referred.replaces_token is not None:
             return self._join(number, referred)
-        if 2 * len(self._lines) >= MAX_LEGS:
+        if 2 * max(len(self._lines), self.held) >= MAX_LEGS:
             return Reply(status=503, reason="No Line Free For A Transfer")
         facts = self._facts[number]
         side: Side = "agent" if referred.side == "phone" else "customer"
@@ -300,6 +302,7 @@ class DeskCalls:
 
     def lose(self) -> None:
         """Save what there is of all calls: the child is gone."""
+        self.held = 0
         for facts, _ in self._admitted.values():
             planned = plan(0, facts, self._desk, self._now())
             if planned.call is not None:
@@ -323,7 +326,8 @@ class DeskCalls:
                 if now_s - since_s > ADMITTED_S:
                     del table[token]
         calls = len(self._lines) + len(self._admitted)
-        return calls < self._max_calls and 2 * (calls + 1) + len(self._transferring) <= MAX_LEGS
+        held = max(len(self._lines), self.held) + len(self._admitted)
+        return calls < self._max_calls and 2 * (held + 1) + len(self._transferring) <= MAX_LEGS
 
     def _turned_away(self, facts: Facts, reason: str, status: int = _SERVICE_UNAVAILABLE) -> Admission:
         planned = plan(0, facts, self._desk, self._now())

@@ -5,8 +5,7 @@ Traps of pjsua2 2.15.1 that shape this file:
   while any call or port lives. Hence calls, then ports, then accounts, then the library, in this order.
 - One thread owns the library: no worker threads (`threadCnt` 0), callbacks only inside `libHandleEvents`
   (`mainThreadOnly`); a call into it from a thread that it does not know fails an assertion.
-- Without a null sound device there is no clock and not a single frame; with it a thread wakes every tick,
-  so it is set while there are calls and not otherwise.
+- Without a null sound device there is no clock and not a single frame.
 - A request of more than 1300 bytes goes by TCP even where its Route says UDP, if the library has a TCP
   transport at all (RFC 3261 section 18.1.1): so it is given none.
 """
@@ -35,7 +34,6 @@ class Library:
     def __init__(self, endpoint: Switch, start: Start) -> None:
         """Take over a created endpoint; raises pj.Error when it cannot listen or its settings are refused."""
         self._endpoint = endpoint
-        self._ticking = False
         self._lines: dict[CallSide, Line] = {}
         self._rate_hz = start.rate_hz
         endpoint.libInit(_configuration(start))
@@ -45,7 +43,9 @@ class Library:
         transport.publicAddress = start.host
         number = endpoint.transportCreate(pj.PJSIP_TRANSPORT_UDP, transport)
         endpoint.libStart()
-        endpoint.audDevManager().setNoDev()
+        # Always: one that begins with a call may not tick yet when its taps are to be aligned, and a clock
+        # that stops between calls was measured to save nothing.
+        endpoint.audDevManager().setNullDev()
         name = endpoint.transportGetInfo(number).localName
         self.port = int(name.rpartition(":")[2])
         self.socket = _handle_of(start.host, self.port)
@@ -81,16 +81,6 @@ class Library:
             yield
         finally:
             self.prefer(usual(self._rate_hz))
-
-    def tick(self, *, wanted: bool) -> None:
-        """Run the clock, or stop it."""
-        if wanted == self._ticking:
-            return
-        self._ticking = wanted
-        if wanted:
-            self._endpoint.audDevManager().setNullDev()
-        else:
-            self._endpoint.audDevManager().setNoDev()
 
     def close(self) -> None:
         """End what still runs, and the library; calls and ports must have been let go of before."""

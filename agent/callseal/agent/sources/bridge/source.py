@@ -259,7 +259,9 @@ class BridgeSource:
             self._calls.invited(report)
         elif isinstance(report, protocol.Command):
             raise ProtocolError(f"the bridge's child sent a {type(report).__name__}")
-        elif not isinstance(report, protocol.Beat):
+        elif isinstance(report, protocol.Beat):
+            self._calls.held = report.calls
+        else:
             self._calls.told(report, fds)
 
     def _begin(self, ready: protocol.Ready) -> None:

@@ -34,6 +34,7 @@ NO_SIPS: Final = Reply(
     status=480, reason="SIPS Not Allowed", headers=(("warning", '380 callseal "SIPS Not Allowed"'),)
 )
 """A sips URI must not go out without TLS (RFC 5630 section 5.3)."""
+DONE: Final = Reply(status=statuses.OK.code, reason=statuses.OK.reason)
 CANCELLED: Final = Reply(status=statuses.TERMINATED.code, reason=statuses.TERMINATED.reason)
 HERE: Final = Reply(
     status=statuses.OK.code,

@@ -20,6 +20,7 @@ from typing import Final, Protocol
 
 from callseal.agent.errors import SipSyntaxError
 from callseal.agent.sip.flow import Flow, Transport
+from callseal.agent.sip.headers import Headers
 from callseal.agent.sip.limits import TIMER_C_S
 from callseal.agent.sip.message import Request, Response
 from callseal.agent.sip.proxying import Drop, Forward, Hop, Reply
@@ -353,6 +354,11 @@ class EdgeRouter:
             if request.method == "ACK":
                 request = self.calls.acknowledging(token, request)
             self.dialogs.request(arrival.received, from_line=True, other=goal, now_s=arrival.now_s)
+            if request.method == "BYE":
+                # Delivered as our own: a party that does not answer would hold one of the child's few legs.
+                fields = tuple(item for item in request.headers.fields if item[0] != "via")
+                self._requests.append((request.with_headers(Headers(fields=fields)), hop))
+                return answers.DONE
         else:
             self.passed.request(arrival.received)
         return self._forward(arrival, request, goal, hop, token=token, reach=reach)

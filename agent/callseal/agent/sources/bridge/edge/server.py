@@ -343,9 +343,10 @@ class Edge:
         transports = self._transports(PBX, Peers(allowed), around.pbx_tls)
         self._is_connected.clear()
         await transports.start(around.pbx_listen or self._own_towards(target))
-        self._bound_host = transports.address[0]
+        address = local_towards(transports.address, target)  # one that listens everywhere has many
+        self._bound_host = address[0]
         self._faces[PHONE].admit(Peers((*LOOPBACK, self._bound_host)))
-        self._change(pbx=transports.address, pbx_target=target, pbx_addresses=frozenset(allowed))
+        self._change(pbx=address, pbx_target=target, pbx_addresses=frozenset(allowed))
         self.is_known.set()
         if self._is_by_connection:
             transports.connect(around.pbx_transport, target)

@@ -15,14 +15,16 @@ MAX_WAITING: Final = 16
 """More than a desk has calls; what comes beyond is refused."""
 
 Kept = tuple[Request, Flow]
+_Key = tuple[str, int, str]
+"""Call-ID, CSeq and branch: a telephone system may fork one INVITE to two lines of a desk."""
 
 
 class Waiting:
     """The INVITEs that wait."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[str, int], tuple[Request, Flow, float]] = {}
-        self._cancelled: tuple[str, int] | None = None
+        self._kept: dict[_Key, tuple[Request, Flow, float]] = {}
+        self._cancelled: _Key | None = None
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -59,5 +61,5 @@ class Waiting:
         return [self._kept.pop(key)[:2] for key in overdue]
 
 
-def _key(request: Request) -> tuple[str, int]:
-    return request.call_id, request.cseq.number
+def _key(request: Request) -> _Key:
+    return request.call_id, request.cseq.number, request.via.branch
