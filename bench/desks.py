@@ -16,9 +16,12 @@ them. Needs Kamailio.
 
 import argparse
 import asyncio
+import contextlib
+import itertools
 import os
 import platform
 import resource
+import socket
 import statistics
 import sys
 import tempfile
@@ -39,7 +42,7 @@ from processes import (
     own_cpu_s,
     resident_bytes,
 )
-from telephones import FRAME_SAMPLES, REFRESH_S, Sound, Stream, Telephone
+from telephones import FRAME_SAMPLES, REFRESH_S, Sound, Telephone
 
 from callseal.cli.demo.office import AGENT, Office
 from callseal.codecs import g711
@@ -49,7 +52,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from support.desk import Desk, Recorded
 from support.kamailio import Kamailio
-from support.programs import free_udp_port
 from support.sound import RATE_HZ, Samples, demo_speech, likeness
 
 CALL_LIMIT: Final = 0.05
@@ -61,7 +63,12 @@ SETTLE_S: Final = 5.0
 """After all have registered."""
 CALLS_A_SECOND: Final = 10
 CLOSE_S: Final = 30.0
+FIRST_PORT, LAST_PORT = 30_000, 32_767
+GROUP_NICE: Final = "-15"
+"""Weighs 28 times as much: Linux shares processor time out by sessions (sched(7), autogroup), of which each
+bridge child has one, and all agents, Kamailio and these telephones are but one together."""
 RTP_PORTS: Final = 20
+"""Of one desk."""
 AT_ONCE: Final = 4
 """Agents that start beside each other."""
 MOST_FILES: Final = 4096
@@ -157,38 +164,60 @@ async def measure(places: Sequence[Place], watched: int, pbx: Kamailio, seconds:
 @contextmanager
 def running(folder: Path, count: int, pbx: Kamailio) -> Iterator[list[Desk]]:
     """Run the desks; their telephones are not registered yet."""
-    desks = []
+    desks: list[Desk] = []
+    ports = free_ports()
     with ExitStack() as stack:
-        for index in range(count):
-            listen, first = free_udp_port(2), free_udp_port(RTP_PORTS)
-            office = Office.create(
-                folder / f"desk{index}",
-                listen=f"127.0.0.1:{listen}",
-                pbx=pbx.uri(),
-                phone="",
-                rtp_ports=f"{first}-{first + RTP_PORTS - 1}",
-                rules="",
-                now=datetime.now(UTC),
-            )
-            stack.enter_context(office)
-            desks.append(Desk(office=office, bridge_port=listen, pbx_port=pbx.port, phone_port=0))
-        for begin in range(0, count, AT_ONCE):
-            batch = desks[begin : begin + AT_ONCE]
+        while len(desks) < count:
+            batch = [
+                new_desk(folder / f"desk{len(desks) + index}", ports, pbx)
+                for index in range(min(AT_ONCE, count - len(desks)))
+            ]
             for desk in batch:
-                desk.office.start(AGENT)
+                stack.enter_context(desk.office).start(AGENT)
             for desk in batch:
                 wait_listening(desk)
+            desks += batch
         yield desks
+
+
+def new_desk(folder: Path, ports: Iterator[int], pbx: Kamailio) -> Desk:
+    """Make a desk as `callseal init` would, with ports of this machine that are free."""
+    listen = next(ports)
+    first = next(port for port in ports if port % 2 == 0)
+    *_rest, last = itertools.islice(ports, RTP_PORTS)
+    office = Office.create(
+        folder,
+        listen=f"127.0.0.1:{listen}",
+        pbx=pbx.uri(),
+        phone="",
+        rtp_ports=f"{first}-{last}",
+        rules="",
+        now=datetime.now(UTC),
+    )
+    return Desk(office=office, bridge_port=listen, pbx_port=pbx.port, phone_port=0)
+
+
+def free_ports() -> Iterator[int]:
+    """Give ports below those that the system gives away, and beside those of the tests."""
+    for port in range(FIRST_PORT, LAST_PORT + 1):
+        with socket.socket(type=socket.SOCK_DGRAM) as datagrams, socket.socket() as stream:
+            try:
+                datagrams.bind(("127.0.0.1", port))
+                stream.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        yield port
+    raise SystemExit(f"there are not enough free ports from {FIRST_PORT} to {LAST_PORT}")
 
 
 def wait_listening(desk: Desk) -> None:
     """Wait until nothing but its telephone is missing."""
     deadline_s = time.monotonic() + START_S
-    while time.monotonic() < deadline_s:
+    while time.monotonic() < deadline_s and desk.office.process(AGENT).poll() is None:
         reading = desk.office.status(AGENT)
         if reading is not None and set(reading.status.reasons) <= {"phone-not-registered"}:
             return
-        time.sleep(0.2)
+        time.sleep(0.1)
     raise SystemExit(f"a desk does not start\n{desk.office.log_tail(AGENT, 20)}")
 
 
@@ -196,9 +225,10 @@ async def talk(
     places: Sequence[Place],
     calls: int,
     pbx: Kamailio,
-    sound: Sound,
     seconds: float,
-    voices: Sequence[Samples],
+    *,
+    sound: Sound,
+    heard: Sequence[Samples],
 ) -> Talk:
     """Let so many desks call and talk, and look at what they recorded."""
     talking = places[:calls]
@@ -215,7 +245,7 @@ async def talk(
         await place.phone.hang_up(call)
     faults = []
     for place, count in zip(talking, before, strict=True):
-        found = faults_of(await asyncio.to_thread(opened, place.at, count), voices)
+        found = faults_of(await asyncio.to_thread(opened, place.at, count), heard)
         faults += [f"{place.phone.user}: {'; '.join(found)}"] if found else []
     return Talk(
         calls=calls,
@@ -297,7 +327,7 @@ async def run(
                 raise SystemExit(f"a desk is not ready\n{desk.office.log_tail(AGENT, 20)}")
         await asyncio.sleep(SETTLE_S)
         idle = await measure(places, len(places), pbx, max(seconds, IDLE_S))
-        talks = [await talk(places, calls, pbx, sound, seconds, (near, away)) for calls in stages]
+        talks = [await talk(places, calls, pbx, seconds, sound=sound, heard=(near, away)) for calls in stages]
         for task in tasks:
             task.cancel()
     for one in telephones:
@@ -352,6 +382,8 @@ def main() -> int:
     count = options.desks
     stages = sorted({min(calls, count) for calls in options.calls or (1, 10, count)})
     resource.setrlimit(resource.RLIMIT_NOFILE, (MOST_FILES, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+    with contextlib.suppress(OSError):  # root may, and kernels without it share out by process
+        Path("/proc/self/autogroup").write_text(GROUP_NICE)
     users = {user: PASSWORD for index in range(count) for user in (near_user(index), far_user(index))}
     with (
         tempfile.TemporaryDirectory() as name,

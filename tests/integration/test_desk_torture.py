@@ -31,6 +31,8 @@ SOAK = bool(os.environ.get("CALLSEAL_SOAK"))
 END_S = 2.5
 END = round(END_S * RATE_HZ)
 SPOILT = 4_000 if SOAK else 150
+RECOVERY_S = 40.0
+"""A proxy keeps what nobody answers for 32 s (RFC 3261 timers B and F), and has no room for more than so much."""
 Face = Literal["phone", "pbx"]
 
 OFFERS = {
@@ -68,6 +70,13 @@ class Target:
     def wire(self) -> Iterator[Wire]:
         with Wire.open(self.transport, ("127.0.0.1", self.port)) as opened:
             yield opened
+
+    def answers(self) -> bool:
+        """Say whether the edge has room for a request."""
+        with self.wire() as wire:
+            asked = Caller(wire, number=1)
+            wire.send(to_the_edge(asked.compose("OPTIONS", via=branch()), self.port))
+            return wire.answer(asked.call_id, "OPTIONS").code == 200
 
     def said(self, wire: Wire, data: str | bytes) -> list[int]:
         """Send something; give the codes of what is said to it until the edge has gone on or hung up."""
@@ -225,13 +234,16 @@ def test_spoilt_messages_cost_nobody_a_call(target: Target) -> None:
             except OSError:
                 wire.is_ended = True
             wire.pending()
+            target.near.peer.forget()  # what gets through rings at the telephone, which has no time for it
             if wire.is_ended:
                 wire.close()
                 wire = Wire.open(target.transport, ("127.0.0.1", target.port))
     finally:
         wire.close()
-    with target.wire() as again:
-        assert target.said(again, b"") == []
+    deadline_s = time.monotonic() + RECOVERY_S
+    while not target.answers():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.5)
 
 
 def test_connections_that_say_nothing_do_not_keep_others_out(target: Target) -> None:

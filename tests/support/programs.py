@@ -34,7 +34,7 @@ def missing(what: str, package: str) -> NoReturn:
 
 
 def free_udp_port(ports: int = 6) -> int:
-    """Give the first of some UDP ports of loopback that nobody uses at this moment; an even one, for RTP.
+    """Give the first of some ports of loopback that nobody uses at this moment; an even one, for RTP.
 
     Each test process has a range of its own, below the one from which the system gives ports away, and goes
     through it in turn: nobody else takes a port between this answer and its use.
@@ -58,12 +58,16 @@ def _first_port(ports: int) -> int:
 
 
 def _is_free(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
+    """Say whether nobody uses a port, for TCP neither: telephones listen at the same port for both."""
+    for kind in (socket.SOCK_DGRAM, socket.SOCK_STREAM):
+        with socket.socket(socket.AF_INET, kind) as probe:
+            if kind == socket.SOCK_STREAM:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # else old connections count
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                return False
+    return True
 
 
 def refused(what: str) -> NoReturn:

@@ -83,5 +83,18 @@ def likeness(track: Samples, source: Samples) -> float:
             continue
         begin = max(0, position + start - slack)
         near = track[begin : begin + piece + 2 * slack]
-        scores.append(locate(near, part)[1] if near.size else 0.0)
+        scores.append(_likest(near, part))
     return float(np.quantile(scores, 0.25)) if scores else 0.0
+
+
+def _likest(track: Samples, source: Samples) -> float:
+    """Give the normalised correlation of `source` with the stretch of `track` that is most like it.
+
+    `locate` looks for the largest product, which a loud stretch has beside a quiet one that is like it.
+    """
+    missing = max(0, source.size - track.size)
+    long, short = np.pad(track.astype(np.float64), (0, missing)), source.astype(np.float64)
+    sums = np.concatenate(([0.0], np.cumsum(np.square(long))))
+    power = (sums[short.size :] - sums[: -short.size]) * (short @ short)
+    products = np.correlate(long, short, "valid")
+    return float(np.max(products / np.sqrt(np.maximum(power, 1.0))))

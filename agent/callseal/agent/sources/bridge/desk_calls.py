@@ -33,6 +33,8 @@ MAX_LEGS: Final = 4
 """What the library allows."""
 ADMITTED_S: Final = 5.0
 """How long an INVITE that was let in may take to reach the child."""
+REACHES_S: Final = 1.0
+"""How long room is kept for it: it takes some milliseconds, and what the child can't read it passes over."""
 STARTING_S: Final = 5.0
 """A child listens within a second or two. INVITEs do not wait for one that takes longer."""
 RETRY_AFTER_S: Final = 2
@@ -325,8 +327,9 @@ class DeskCalls:
             for token, (_, since_s) in list(table.items()):
                 if now_s - since_s > ADMITTED_S:
                     del table[token]
-        calls = len(self._lines) + len(self._admitted)
-        held = max(len(self._lines), self.held) + len(self._admitted)
+        coming = sum(now_s - since_s < REACHES_S for _, since_s in self._admitted.values())
+        calls = len(self._lines) + coming
+        held = max(len(self._lines), self.held) + coming
         return calls < self._max_calls and 2 * (held + 1) + len(self._transferring) <= MAX_LEGS
 
     def _turned_away(self, facts: Facts, reason: str, status: int = _SERVICE_UNAVAILABLE) -> Admission:
