@@ -140,6 +140,7 @@ class _Service:
     ) -> None:
         self.alarms = Alarms(now)
         self._started_at = now()
+        self._version = version("callseal")  # read from a file each time it is asked for
         self._results: Counter[str] = Counter()
         self._stopping = False
         self._reporting = threading.Lock()
@@ -392,7 +393,7 @@ class _Service:
             reasons=tuple(dict.fromkeys(reasons)),
             alarms=self.alarms.standing(),
             counters=self._counters(),
-            version=version("callseal"),
+            version=self._version,
         )
         try:
             status.write(self._spools.first.status_path, current)

@@ -162,3 +162,14 @@ def test_the_first_route_that_names_the_way_decides() -> None:
 
     info = room.phone.got("INFO")
     assert (info.headers.all("route"), uri_of(f"<{info.uri}>")) == ((), "sip:100@127.0.0.1:6000")
+
+
+@pytest.mark.parametrize("route", ["", "Route: <sip:127.0.0.1:5060;lr;cs=pbx>"])
+def test_an_invite_that_pretends_to_go_on_in_a_call_goes_past_nobody(route: str) -> None:
+    """A telephone system that took it would make a call without a recording, and without a trace."""
+    room = room_with("line")
+
+    room.phone.ask("INVITE", "sip:200@pbx.example.com", *([route] if route else []), to="<sip:200@pbx>;tag=x")
+
+    assert room.phone.statuses[-1] == 481
+    assert "INVITE" not in room.pbx.requests

@@ -50,6 +50,10 @@ class PassedCalls:
             self._end(next(iter(self._calls)), status=0, by=None)
         self._calls[key] = _Call(token=token, caller=caller)
 
+    def knows(self, request: Request) -> bool:
+        """Say whether a request of a dialog belongs to one of them."""
+        return any((request.call_id, tag) in self._calls for tag in (request.from_tag, request.to_tag))
+
     def request(self, request: Request) -> None:
         """Take note of what is passed on within a dialog."""
         if request.method != "BYE":

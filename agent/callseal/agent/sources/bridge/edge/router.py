@@ -339,6 +339,9 @@ class EdgeRouter:
         side = arrival.side
         if goal == LINE and side != LINE:
             return self._to_child(arrival, request, side)
+        if request.method == "INVITE" and side != LINE and not self.passed.knows(request):
+            # One that only pretends to go on in a call would make another one, past rules and recorder.
+            return answers.NO_SUCH_CALL
         if goal == PBX and self.faces.knows_pbx:
             reach, hop = None, self.faces.to_pbx()
             request = self._directory.for_pbx(request, arrival.flow, side, arrival.now_s)
