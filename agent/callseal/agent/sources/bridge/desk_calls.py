@@ -117,6 +117,7 @@ class DeskCalls:
         self._numbers: dict[str, int] = {}
         self._passed: dict[str, _Passed] = {}
         self._transferring: set[int] = set()
+        self._leaving: set[int] = set()
         self.held = 0
         """How many calls the child holds legs for; a leg may outlast its call."""
         self.idle = asyncio.Event()
@@ -181,8 +182,13 @@ class DeskCalls:
     def declined(self, token: str, status: int) -> None:
         """Give the room back that was kept for an INVITE: the child did not like it, or its caller gave up.
 
-        The child's word that it had come may still be on its way, and is waited for.
+        The child's word that it had come, or that it is over, may still be on its way, and is waited for. A
+        telephone that was asked for its password calls again within milliseconds.
         """
+        number = self._numbers.get(token, 0)
+        line = self._lines.get(number)
+        if line is not None and not line.is_answered:  # else it was a re-INVITE that was refused
+            self._leaving.add(number)
         admitted = self._admitted.pop(token, None)
         if admitted is not None:
             log.info("bridge.declined", status=status)
@@ -328,8 +334,9 @@ class DeskCalls:
                 if now_s - since_s > ADMITTED_S:
                     del table[token]
         coming = sum(now_s - since_s < REACHES_S for _, since_s in self._admitted.values())
-        calls = len(self._lines) + coming
-        held = max(len(self._lines), self.held) + coming
+        lines, leaving = len(self._lines), len(self._leaving)
+        calls = lines - leaving + coming
+        held = max(lines, self.held) - leaving + coming
         return calls < self._max_calls and 2 * (held + 1) + len(self._transferring) <= MAX_LEGS
 
     def _turned_away(self, facts: Facts, reason: str, status: int = _SERVICE_UNAVAILABLE) -> Admission:
@@ -353,6 +360,8 @@ class DeskCalls:
         if facts is not None:
             self._numbers.pop(facts.token, None)
         self._transferring.discard(number)
+        self._leaving.discard(number)
+        self.held = max(len(self._lines), self.held - 1)
         self._look_whether_idle()
 
     def _look_whether_idle(self) -> None:

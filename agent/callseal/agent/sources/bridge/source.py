@@ -34,6 +34,7 @@ from callseal.agent.sources.bridge.scratch import scratch
 NARROWBAND_HZ: Final = 8000
 WIDEBAND_HZ: Final = 16000
 CHILD_HOST: Final = "127.0.0.1"
+LAST_WORDS_S: Final = 2.0
 PUMP_S: Final = 0.1
 """How often the taps are emptied; the library writes them in blocks of a quarter second as it is."""
 LATE_S: Final = 2.0
@@ -138,14 +139,18 @@ class BridgeSource:
         chores: list[asyncio.Task[None]] = []
         try:
             await self._edge.start()
+            keeping = asyncio.create_task(self._keep_a_child())
             chores += [
+                keeping,
                 asyncio.create_task(self._pump()),
-                asyncio.create_task(self._keep_a_child()),
                 asyncio.create_task(self._follow_moves()),
             ]
             stopping = asyncio.create_task(self._drained.wait())
             await asyncio.wait((stopping, *chores), return_when=asyncio.FIRST_COMPLETED)
             stopping.cancel()
+            if self._drained.is_set():
+                # The child's last words are read to the end: how its calls were over stands in them.
+                await asyncio.wait((keeping,), timeout=LAST_WORDS_S)
             for chore in chores:
                 if chore.done():
                     chore.result()  # a fault of ours ends the agent, not silently one of its chores
