@@ -224,15 +224,26 @@ def test_what_goes_on_elsewhere_is_the_telephone_systems_to_refuse(line: Line) -
     """Of a dialog that the bridge has no part in the telephone system hears as it is; nobody rings."""
     near = line.phone.call(NUMBER)
     near.remote += ";tag=nobody"
-    near.ask("INVITE", describe())
-    asked = line.pbx.taken()
+    near.ask("UPDATE", describe())
+    asked = line.pbx.taken(method="UPDATE")
     asked.local = near.remote
     asked.answer(481)
-    near.acknowledge(near.response(481))
+    near.response(481, "UPDATE")
 
     assert asked.invite is not None
     assert asked.invite.header("To").endswith(";tag=nobody")
     assert further_calls(line, near, asked) == []
+
+
+def test_an_invite_that_pretends_to_go_on_in_a_call_reaches_nobody(line: Line) -> None:
+    """A telephone system that took it would make a call past rules and recorder."""
+    near = line.phone.call(NUMBER)
+    near.remote += ";tag=nobody"
+    near.ask("INVITE", describe())
+    near.acknowledge(near.response(481))
+
+    with pytest.raises(AssertionError):
+        line.pbx.wait(lambda message: message.header("Call-ID") == near.call_id, "anything of it", 0.2)
 
 
 def test_a_repeated_invite_rings_once(line: Line) -> None:
