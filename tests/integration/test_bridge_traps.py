@@ -21,8 +21,8 @@ from support.sound import RATE_HZ, demo_speech
 pytestmark = pytest.mark.integration
 
 SOAK = bool(os.environ.get("CALLSEAL_SOAK"))
-CALLS = 200 if SOAK else 20
-SETTLED = 5
+CALLS = 320 if SOAK else 20
+SETTLED = 210 if SOAK else 5
 """After so many calls everything that is kept for the next one has been made."""
 MAX_GROWTH_BYTES = 6_000_000
 _CHILD = "from callseal.agent.sources.bridge import child"
